@@ -1,0 +1,31 @@
+# LibTorch from a folder, everything else from the distribution's packages.
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(yaml-cpp REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(OpenCV REQUIRED COMPONENTS core imgproc imgcodecs)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(LIBAV REQUIRED IMPORTED_TARGET libavformat libavcodec libavutil libswscale)
+add_library(libav INTERFACE)
+target_link_libraries(libav INTERFACE PkgConfig::LIBAV)
+pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
+add_library(sentencepiece INTERFACE)
+target_link_libraries(sentencepiece INTERFACE PkgConfig::SENTENCEPIECE)
+
+# The wheel's own find_package(Torch) insists on a CUDA toolkit; CPU use needs just these two libraries.
+# CUDA is loaded at run time (pipelines/cogvideox/device.h), so one binary serves both devices.
+foreach(lib torch_cpu c10)
+  if(NOT EXISTS "${BITREEL_LIBTORCH}/lib/lib${lib}.so")
+    message(FATAL_ERROR "no LibTorch at BITREEL_LIBTORCH=${BITREEL_LIBTORCH} (lib/lib${lib}.so is missing); run ./dev build, or pass -DBITREEL_LIBTORCH=<torch folder>")
+  endif()
+endforeach()
+add_library(libtorch INTERFACE)
+target_include_directories(libtorch SYSTEM INTERFACE
+  "${BITREEL_LIBTORCH}/include" "${BITREEL_LIBTORCH}/include/torch/csrc/api/include")
+target_link_libraries(libtorch INTERFACE "${BITREEL_LIBTORCH}/lib/libtorch_cpu.so" "${BITREEL_LIBTORCH}/lib/libc10.so")
+# DT_RUNPATH is not transitive; DT_RPATH lets libraries that LibTorch loads later be found too.
+# The wheel finds libcudart and libcupti beside itself through its own RPATH; the linker needs no copy of them.
+target_link_options(libtorch INTERFACE -Wl,--disable-new-dtags -Wl,--allow-shlib-undefined
+  "-Wl,-rpath,${BITREEL_LIBTORCH}/lib")

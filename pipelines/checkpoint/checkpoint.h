@@ -1,0 +1,36 @@
+// A checkpoint folder as the hub lays it out: model_index.json and one folder per component.
+//
+//   const Checkpoint checkpoint = Checkpoint::open("CogVideoX-2b");
+//   const nlohmann::json config = checkpoint.config("transformer");        // transformer/config.json
+//   const Weights weights = checkpoint.weights("transformer");             // all its safetensors, mapped, not read
+//
+// Errors: Error when the folder, model_index.json, a component, a shard or a tensor is missing or malformed.
+#pragma once
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "pipelines/checkpoint/weights.h"
+
+namespace bitreel {
+
+class Checkpoint {
+ public:
+  static Checkpoint open(const std::filesystem::path& folder);
+
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+  [[nodiscard]] const nlohmann::json& index() const { return index_; }
+  [[nodiscard]] std::string pipeline_class() const;                        // model_index.json's _class_name
+  [[nodiscard]] std::string component_class(const std::string& component) const;
+  [[nodiscard]] bool has(const std::string& component) const;
+  // The component's configuration: config.json, or scheduler_config.json for the scheduler.
+  [[nodiscard]] nlohmann::json config(const std::string& component) const;
+  [[nodiscard]] Weights weights(const std::string& component) const;
+
+ private:
+  std::filesystem::path folder_;
+  nlohmann::json index_;
+};
+
+}  // namespace bitreel

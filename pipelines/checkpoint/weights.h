@@ -1,0 +1,43 @@
+// The weights of one component: one safetensors file, or the shards that an index file lists, seen as one table.
+//
+//   const Weights weights = Weights::open(folder / "transformer");
+//   at::Tensor w = weights.get("proj_out.weight", {64, 1920});   // a view of the mapped file, in the stored dtype
+//
+// Follows *.safetensors.index.json when there is one, else the single *.safetensors (pipelines.md A.1).
+// Tensors stay valid as long as any of them lives: each holds its mapping.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pipelines/checkpoint/safetensors.h"
+
+namespace bitreel {
+
+class Weights {
+ public:
+  static Weights open(const std::filesystem::path& component_folder);
+
+  [[nodiscard]] std::vector<std::string> names() const;
+  [[nodiscard]] bool has(const std::string& name) const;
+  // Throws Error naming the tensor: the nearest known name when missing, both shapes when they differ.
+  [[nodiscard]] at::Tensor get(const std::string& name, at::IntArrayRef expected_shape) const;
+  [[nodiscard]] const TensorInfo& info(const std::string& name) const;
+  [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return paths_; }
+  // For messages: "transformer".
+  [[nodiscard]] const std::string& component() const { return component_; }
+
+ private:
+  std::string component_;
+  std::vector<std::filesystem::path> paths_;
+  std::vector<SafetensorsFile> files_;
+  std::map<std::string, std::size_t> where_;  // tensor name -> index into files_
+};
+
+}  // namespace bitreel

@@ -1,0 +1,68 @@
+// Text to video with a CogVideoX checkpoint folder: encode the prompt, denoise latents, decode frames.
+//
+//   const Checkpoint checkpoint = Checkpoint::open("assets/pocket");
+//   CogVideoX model(checkpoint, {.dtype = at::kBFloat16});
+//   const at::Tensor text = model.encode_text(request);                  // [2, 226, text_dim]: negative, positive
+//   const at::Tensor latents = model.denoise(request, text, on_step);    // [1, F, C, H/s, W/s]
+//   model.decode(latents, [&](const Frame& frame) { video.push(frame); });
+//
+// Computes what diffusers' CogVideoXPipeline computes, random numbers included (pipelines.md A to C.2).
+// Each phase loads its own weights and lets them go, so the memory peak is the largest phase, not the sum.
+// Errors: Error for a checkpoint that doesn't fit its configs; Error naming the step when latents stop being finite.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "attention/attention.h"
+#include "pipelines/checkpoint/checkpoint.h"
+#include "pipelines/cogvideox/config.h"
+#include "pipelines/cogvideox/request.h"
+#include "pipelines/video/frame.h"
+
+namespace bitreel {
+
+struct ModelOptions {
+  at::ScalarType dtype = at::kBFloat16;
+  at::Device device = at::kCPU;
+  AttentionBackend attention = AttentionBackend::sdpa;
+  bool vae_tiling = false;   // decode in overlapping tiles of half the sample size: less memory, other numbers
+  bool vae_slicing = false;  // decode a batch one clip at a time
+};
+
+// Sent after each denoising step; the latents are the sample that the next step starts from.
+struct StepEvent {
+  std::int64_t index = 0;   // 0 .. count - 1
+  std::int64_t count = 0;   // may differ from Request::steps: see pipelines.md B.2
+  std::int64_t timestep = 0;  // training timestep, 0 .. 999
+  double guidance_scale = 0;
+  at::Tensor latents;
+};
+
+using StepCallback = std::function<void(const StepEvent&)>;
+using FrameSink = std::function<void(const Frame&)>;
+
+class CogVideoX {
+ public:
+  CogVideoX(const Checkpoint& checkpoint, ModelOptions options);
+  ~CogVideoX();
+
+  [[nodiscard]] const CogVideoXConfig& config() const;
+
+  // The text embeddings of one clip, [negative; positive] when guidance runs, else [positive].
+  at::Tensor encode_text(const Request& request);
+  // The final latents, [1, F, C, H, W] in the model's dtype, padding frames included, as the peer's output_type="latent".
+  at::Tensor denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step);
+  // Sends the clip's frames in order, one VAE frame batch after the other; the whole clip is never held as float.
+  void decode(const at::Tensor& latents, const FrameSink& on_frame);
+
+ private:
+  struct Parts;
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace bitreel
