@@ -1,0 +1,58 @@
+#include <ATen/ATen.h>
+
+#include <cmath>
+
+#include "schedulers/noise/coefficient.h"
+#include "schedulers/noise/scheduler.h"
+
+namespace bitreel {
+namespace {
+
+// lambda = ln(signal / noise). Infinite at both ends of a zero-SNR schedule, on purpose: exp and expm1 absorb it.
+double log_snr(double alpha_bar) { return std::log(std::sqrt(alpha_bar / (1.0 - alpha_bar))); }
+
+class Dpm final : public NoiseScheduler {
+ public:
+  using NoiseScheduler::NoiseScheduler;
+
+  at::Tensor step(const at::Tensor& prediction, std::size_t index, const at::Tensor& sample,
+                  const at::Generator& generator) override {
+    const std::int64_t timestep = schedule().timesteps().at(index);
+    const double alpha_bar = schedule().alpha_bar(timestep);
+    const double alpha_bar_next = schedule().alpha_bar_previous(timestep);
+    const at::Tensor original = predicted_original(prediction, timestep, sample);
+
+    const double lambda = log_snr(alpha_bar);
+    const double h = log_snr(alpha_bar_next) - lambda;
+    const at::Tensor keep = coefficient(std::sqrt((1.0 - alpha_bar_next) / (1.0 - alpha_bar)) * std::exp(-h));
+    const at::Tensor pull = coefficient(std::expm1(-2.0 * h) * std::sqrt(alpha_bar_next));
+    const at::Tensor stir = coefficient(std::sqrt(1.0 - alpha_bar_next) * std::sqrt(1.0 - std::exp(-2.0 * h)));
+
+    // The peer draws here even when the second-order branch below throws this draw away.
+    at::Tensor noise = draw_like(sample, generator);
+    at::Tensor denoised = original;
+    if (previous_original_.defined() && schedule().previous(timestep) >= 0) {
+      const double lambda_back = log_snr(schedule().alpha_bar(schedule().timesteps().at(index - 1)));
+      const double r = (lambda - lambda_back) / h;
+      denoised = coefficient(1.0 + 1.0 / (2.0 * r)) * original - coefficient(1.0 / (2.0 * r)) * previous_original_;
+      noise = draw_like(sample, generator);
+    }
+    previous_original_ = original;
+    return keep * sample - pull * denoised + stir * noise;
+  }
+
+ private:
+  // Drawn on the generator's device in the sample's dtype, then moved: the peer's order (pipelines.md E.4).
+  static at::Tensor draw_like(const at::Tensor& sample, const at::Generator& generator) {
+    return at::randn(sample.sizes(), generator, at::TensorOptions(sample.scalar_type()).device(generator.device()))
+        .to(sample.device());
+  }
+
+  at::Tensor previous_original_;
+};
+
+}  // namespace
+
+std::unique_ptr<NoiseScheduler> make_dpm(NoiseSchedule schedule) { return std::make_unique<Dpm>(std::move(schedule)); }
+
+}  // namespace bitreel
