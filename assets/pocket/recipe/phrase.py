@@ -1,0 +1,101 @@
+"""Says in English what a clip shows, in many ways; the domain's own words stay the most frequent.
+
+    caption({"objects": [...], "background": "navy"}, random.Random(0))
+    # 'a small red circle moves to the right on a navy background'
+
+    python phrase.py FILE       # writes the unseen prompts with their truth
+"""
+import json
+import random
+import sys
+from pathlib import Path
+
+from domain import DOMAIN
+
+# First the plain form, which is also the most frequent one.
+MOTIONS = {
+    "left": ["moves left", "moves to the left", "slides left", "slides to the left", "drifts left", "glides to the left",
+             "is moving left", "travels left", "goes left"],
+    "right": ["moves right", "moves to the right", "slides right", "slides to the right", "drifts right",
+              "glides to the right", "is moving right", "travels right", "goes right"],
+    "up": ["moves up", "moves upward", "rises", "slides up", "floats up", "is moving up", "goes up", "drifts upwards"],
+    "down": ["moves down", "moves downward", "sinks", "slides down", "falls", "is moving down", "goes down",
+             "drifts downwards"],
+    "bounce": ["bounces", "bounces up and down", "is bouncing", "bounces off the floor", "falls and bounces back"],
+    "orbit": ["orbits", "orbits the center", "is orbiting", "goes around", "moves around in an orbit", "orbits around"],
+    "grow": ["grows", "grows larger", "gets bigger", "is growing", "expands", "grows bigger"],
+    "shrink": ["shrinks", "shrinks down in size", "gets smaller", "is shrinking", "contracts", "becomes smaller"],
+    "spin": ["spins", "rotates", "is spinning", "spins in place", "turns around itself", "is rotating"],
+    "still": ["stays still", "does not move", "is still", "stands still", "remains still", "rests"],
+}
+SHAPES = {"circle": ["circle", "disc", "disk", "ball"], "square": ["square", "box"], "triangle": ["triangle"],
+          "star": ["star"], "ring": ["ring", "hoop"], "cross": ["cross", "plus sign"]}
+COLOURS = {"purple": ["purple", "violet"], "cyan": ["cyan", "turquoise"]}
+SIZES = {"small": ["small", "little", "tiny"], "medium": ["medium", "medium-sized"], "large": ["large", "big", "huge"]}
+BACKGROUNDS = {"gray": ["gray", "grey"], "navy": ["navy", "navy blue"]}
+PLACES = ["on a {} background", "over a {} background", "against a {} background", "on {}", "over {}",
+          "in front of a {} background", "in a {} scene", "with a {} background"]
+OPENINGS = ["", "a video of ", "a clip of ", "an animation of "]
+
+
+def choose(ways, rng, plain=0.65):
+    return ways[0] if rng.random() < plain else rng.choice(ways)
+
+
+def object_phrase(o, rng, with_size):
+    size = choose(SIZES[o["size"]], rng, 0.8) + " " if with_size else ""
+    colour = choose(COLOURS.get(o["colour"], [o["colour"]]), rng, 0.8)
+    article = "the" if rng.random() < 0.08 else "a"
+    if article == "a" and (size or colour)[0] in "aeiou":
+        article = "an"
+    return f"{article} {size}{colour} {choose(SHAPES[o['shape']], rng, 0.8)} {choose(MOTIONS[o['motion']], rng)}"
+
+
+def caption(truth, rng, background=0.96, size=0.65):
+    """One caption; leaves the size or the background out in some, so that a prompt may too."""
+    objects = list(truth["objects"])
+    rng.shuffle(objects)
+    text = choose([" and ", " while ", ", "], rng, 0.7).join(
+        object_phrase(o, rng, rng.random() < size) for o in objects)
+    text = choose(OPENINGS, rng, 0.9) + text
+    if rng.random() < background:
+        name = choose(BACKGROUNDS.get(truth["background"], [truth["background"]]), rng, 0.8)
+        text += " " + choose(PLACES, rng).format(name)
+    if rng.random() < 0.15:
+        text = text[0].upper() + text[1:] + "."
+    return text
+
+
+def unseen_prompts(singles=100, pairs=30, seed=2026):
+    """Prompts with their truth. Every object on its background is a held-out combination (see domain.py)."""
+    rng = random.Random(seed)
+    unseen = DOMAIN.held_out_combinations()
+    rng.shuffle(unseen)
+    prompts, used = [], {}
+
+    def describe(combination, sizes):
+        colour, shape, motion, _ = combination
+        return dict(colour=colour, shape=shape, size=rng.choice(sizes), motion=motion)
+
+    # Each shape and motion in turn, so that 100 prompts hold every one of them about equally often.
+    for i in range(singles):
+        def weight(c):
+            return used.get(c[1], 0) / len(DOMAIN.motions) + used.get(c[2], 0) / len(DOMAIN.shapes) + used.get(c[0], 0) / 20
+        combination = min(unseen, key=weight)
+        unseen.remove(combination)
+        for name in combination[:3]:
+            used[name] = used.get(name, 0) + 1
+        truth = dict(objects=[describe(combination, DOMAIN.sizes)], background=combination[3])
+        prompts.append(dict(prompt=caption(truth, rng, background=1, size=0.8), **truth))
+    while len(prompts) < singles + pairs:
+        first = rng.choice(unseen)
+        second = rng.choice([c for c in unseen if c[3] == first[3]])
+        if first[0] == second[0]:
+            continue
+        truth = dict(objects=[describe(c, DOMAIN.sizes[:2]) for c in (first, second)], background=first[3])
+        prompts.append(dict(prompt=caption(truth, rng, background=1, size=0.8), **truth))
+    return prompts
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text("[\n" + ",\n".join("  " + json.dumps(p) for p in unseen_prompts()) + "\n]\n")
