@@ -1,0 +1,65 @@
+// Hands a model's constructors their tensors by name, and checks at the end that none was left over.
+//
+//   Loader loader(checkpoint.weights("vae"), {.dtype = at::kBFloat16});
+//   Decoder decoder(loader.root() / "decoder", config);     // Scope names read like the checkpoint's keys
+//   loader.finish();                                          // Error naming every unused tensor
+//
+// Missing and mis-shaped tensors are errors where they are asked for (weights.h).
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "pipelines/checkpoint/weights.h"
+
+namespace bitreel {
+
+struct LoadOptions {
+  at::ScalarType dtype = at::kFloat;
+  at::Device device = at::kCPU;
+};
+
+class Scope;
+
+class Loader {
+ public:
+  Loader(Weights weights, LoadOptions options) : weights_(std::move(weights)), options_(options) {}
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  [[nodiscard]] Scope root();
+  at::Tensor take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
+  // Marks tensors as known though not needed: everything whose name starts with `prefix`.
+  void ignore(std::string_view prefix);
+  void finish() const;
+
+  [[nodiscard]] const LoadOptions& options() const { return options_; }
+  [[nodiscard]] const Weights& weights() const { return weights_; }
+
+ private:
+  Weights weights_;
+  LoadOptions options_;
+  std::set<std::string> used_;
+};
+
+// A place in the tree of names: scope / "norm1" / "linear".
+class Scope {
+ public:
+  Scope(Loader& loader, std::string prefix) : loader_(&loader), prefix_(std::move(prefix)) {}
+
+  Scope operator/(std::string_view child) const;
+  Scope operator/(std::int64_t child) const;
+  // The tensor `name` below this scope in the loader's dtype, or in `dtype` when given.
+  at::Tensor tensor(std::string_view name, at::IntArrayRef shape, std::optional<at::ScalarType> dtype = {}) const;
+  [[nodiscard]] Loader& loader() const { return *loader_; }
+
+ private:
+  Loader* loader_;
+  std::string prefix_;
+};
+
+}  // namespace bitreel

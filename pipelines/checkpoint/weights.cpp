@@ -1,0 +1,116 @@
+#include "pipelines/checkpoint/weights.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "attention/error.h"
+#include "pipelines/checkpoint/json_file.h"
+#include "pipelines/checkpoint/nearest.h"
+
+namespace bitreel {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Files of a folder whose names end in `suffix`, sorted.
+std::vector<fs::path> files_ending_in(const fs::path& folder, const std::string& suffix) {
+  std::vector<fs::path> found;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    if (entry.path().filename().string().ends_with(suffix)) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+// The shards that an index file's weight_map names. Names must stay inside the folder.
+std::vector<fs::path> shards_of(const fs::path& index_path) {
+  const nlohmann::json index = read_json(index_path);
+  if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
+    throw Error(fmt::format("{}: no weight_map object", index_path.string()), "download the index file again");
+  }
+  std::vector<fs::path> shards;
+  for (const auto& [tensor, file] : index["weight_map"].items()) {
+    if (!file.is_string() || fs::path(file.get<std::string>()).filename() != fs::path(file.get<std::string>())) {
+      throw Error(fmt::format("{}: weight_map gives {} the file {}, expected a file name in this folder",
+                              index_path.string(), tensor, file.dump()));
+    }
+    const fs::path shard = index_path.parent_path() / file.get<std::string>();
+    if (std::find(shards.begin(), shards.end(), shard) == shards.end()) shards.push_back(shard);
+  }
+  for (const fs::path& shard : shards) {
+    if (!fs::exists(shard)) {
+      throw Error(fmt::format("{}: this shard is missing, {} lists it", shard.string(), index_path.filename().string()),
+                  "download the missing file");
+    }
+  }
+  return shards;
+}
+
+std::vector<fs::path> weight_files(const fs::path& folder) {
+  if (!fs::is_directory(folder)) throw Error(fmt::format("{}: no such folder", folder.string()));
+  const std::vector<fs::path> indices = files_ending_in(folder, ".safetensors.index.json");
+  if (indices.size() == 1) return shards_of(indices.front());
+  const std::vector<fs::path> singles = files_ending_in(folder, ".safetensors");
+  if (indices.empty() && singles.size() == 1) return singles;
+  std::vector<std::string> seen;
+  for (const fs::path& path : indices.empty() ? singles : indices) seen.push_back(path.filename().string());
+  throw Error(fmt::format("{}: {}, expected one *.safetensors or one *.safetensors.index.json", folder.string(),
+                          seen.empty() ? "no safetensors file" : fmt::format("found {}", fmt::join(seen, ", "))),
+              seen.empty() ? "weights stored as .bin or .pt must be saved as safetensors first"
+                           : "leave one variant in the folder");
+}
+
+}  // namespace
+
+Weights Weights::open(const fs::path& component_folder) {
+  Weights weights;
+  weights.component_ = component_folder.filename().string();
+  weights.paths_ = weight_files(component_folder);
+  for (const fs::path& path : weights.paths_) {
+    weights.files_.push_back(SafetensorsFile::open(path));
+    for (const auto& [name, info] : weights.files_.back().tensors()) {
+      if (!weights.where_.emplace(name, weights.files_.size() - 1).second) {
+        throw Error(fmt::format("{}: tensor {} is also in another shard", path.string(), name));
+      }
+    }
+  }
+  return weights;
+}
+
+std::vector<std::string> Weights::names() const {
+  std::vector<std::string> all;
+  all.reserve(where_.size());
+  for (const auto& entry : where_) all.push_back(entry.first);
+  return all;
+}
+
+bool Weights::has(const std::string& name) const { return where_.contains(name); }
+
+const TensorInfo& Weights::info(const std::string& name) const {
+  const auto found = where_.find(name);
+  if (found == where_.end()) {
+    const std::string close = nearest(name, names());
+    throw Error(fmt::format("{}: tensor {} is missing", component_, name),
+                close.empty() ? "config.json and the weights may be of different models"
+                              : fmt::format("the nearest name in the files is {}", close));
+  }
+  return files_[found->second].tensors().at(name);
+}
+
+at::Tensor Weights::get(const std::string& name, at::IntArrayRef expected_shape) const {
+  const TensorInfo& stored = info(name);
+  const SafetensorsFile& file = files_[where_.at(name)];
+  if (at::IntArrayRef(stored.shape) != expected_shape) {
+    throw Error(fmt::format("{}: tensor {} is [{}], config.json says [{}]", file.path().string(), name,
+                            fmt::join(stored.shape, ", "), fmt::join(expected_shape, ", ")),
+                "config.json and the weights may be of different models");
+  }
+  return file.tensor(name);
+}
+
+}  // namespace bitreel
