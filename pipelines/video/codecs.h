@@ -1,0 +1,54 @@
+// The table of codecs Bitreel writes: one row feeds the choice by extension, --codec, --help and every message.
+//
+//   const Codec& codec = choose_codec("clip.webm", "");      // vp9, the first codec at home in .webm
+//   const Codec& codec = choose_codec("clip.mkv", "h264");   // asked by name
+//
+// Errors: UsageError when the name or the extension is unknown (the nearest is named) or the two don't fit.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace bitreel {
+
+// Which widths and heights an encoder stores. even: whole chroma samples only, so odd sizes are padded by one.
+enum class Sizes { any, even };
+
+enum class Fidelity { lossy, lossless };
+
+struct Encoder {
+  std::string_view name;  // libav's
+  Sizes sizes;
+  std::string_view options;  // libav's "key=value:key=value", crf apart
+};
+
+struct CrfRange {
+  int standard;  // when --crf is not given
+  int worst;     // 0 to worst, lower is better
+};
+
+struct Codec {
+  std::string_view name;                     // --codec
+  std::vector<std::string_view> extensions;  // containers that hold it, its home first
+  std::vector<Encoder> encoders;             // in order of preference; png has none, it is written picture by picture
+  std::string_view pixel_format;             // libav's
+  std::optional<CrfRange> crf;
+  Fidelity fidelity;
+  std::string_view summary;
+};
+
+const std::vector<Codec>& codecs();
+
+// name may be empty: the first codec whose home is the path's extension. A path that ends in '/' is a PNG sequence.
+const Codec& choose_codec(const std::filesystem::path& path, std::string_view name);
+
+// Encoders of a codec that this machine's libav was built with.
+std::vector<Encoder> available_encoders(const Codec& codec);
+
+// For --help: a line per codec.
+std::string describe_codecs();
+
+}  // namespace bitreel
