@@ -1,19 +1,15 @@
-// "Did you mean": the known name that a mistyped one is closest to, for the hints of errors.
+// "Did you mean": the known name closest to one that is not known.
 //
-//   nearest("--num-frame", {"--num-frames", "--steps"});      // "--num-frames"
-//   nearest("zzz", {"--num-frames", "--steps"});              // nothing: no name is close enough to be meant
-//
-// Distance is Levenshtein's (insert, delete, replace), close enough is at most a third of the longer name.
-// Here, beside the error type, because attention/ is the lowest room.
+//   nearest("transfomer", {"transformer", "vae"})   // "transformer"
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace bitreel {
 
-std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& known);
+// By Levenshtein distance; empty when nothing is close enough to be what was meant (more than 40 % differs).
+std::string nearest(std::string_view wanted, const std::vector<std::string>& known);
 
 }  // namespace bitreel

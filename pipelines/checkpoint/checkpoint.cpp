@@ -4,8 +4,8 @@
 #include <fmt/ranges.h>
 
 #include "attention/error.h"
+#include "attention/nearest.h"
 #include "pipelines/checkpoint/json_file.h"
-#include "pipelines/checkpoint/nearest.h"
 
 namespace bitreel {
 namespace fs = std::filesystem;
@@ -62,6 +62,8 @@ nlohmann::json Checkpoint::config(const std::string& component) const {
   return read_json(path);
 }
 
-Weights Checkpoint::weights(const std::string& component) const { return Weights::open(folder_ / component); }
+Weights Checkpoint::weights(const std::string& component) const {
+  return Weights::open(folder_ / component);
+}
 
 }  // namespace bitreel

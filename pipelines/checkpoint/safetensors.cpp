@@ -13,8 +13,8 @@
 #include <utility>
 
 #include "attention/error.h"
+#include "attention/nearest.h"
 #include "pipelines/checkpoint/mapped_file.h"
-#include "pipelines/checkpoint/nearest.h"
 
 namespace bitreel {
 namespace {
@@ -29,11 +29,18 @@ struct DtypeName {
   const char* name;
   at::ScalarType type;
 };
-constexpr std::array dtype_names = {
-    DtypeName{"F64", at::kDouble}, DtypeName{"F32", at::kFloat},  DtypeName{"F16", at::kHalf},
-    DtypeName{"BF16", at::kBFloat16}, DtypeName{"I64", at::kLong}, DtypeName{"I32", at::kInt},
-    DtypeName{"I16", at::kShort},  DtypeName{"I8", at::kChar},    DtypeName{"U8", at::kByte},
-    DtypeName{"BOOL", at::kBool},  DtypeName{"F8_E4M3", at::kFloat8_e4m3fn}, DtypeName{"F8_E5M2", at::kFloat8_e5m2}};
+constexpr std::array dtype_names = {DtypeName{"F64", at::kDouble},
+                                    DtypeName{"F32", at::kFloat},
+                                    DtypeName{"F16", at::kHalf},
+                                    DtypeName{"BF16", at::kBFloat16},
+                                    DtypeName{"I64", at::kLong},
+                                    DtypeName{"I32", at::kInt},
+                                    DtypeName{"I16", at::kShort},
+                                    DtypeName{"I8", at::kChar},
+                                    DtypeName{"U8", at::kByte},
+                                    DtypeName{"BOOL", at::kBool},
+                                    DtypeName{"F8_E4M3", at::kFloat8_e4m3fn},
+                                    DtypeName{"F8_E5M2", at::kFloat8_e5m2}};
 
 // Every complaint about a file begins with its path.
 class Complaint {
@@ -67,12 +74,14 @@ TensorInfo info_from(const std::string& name, const json& entry, std::size_t dat
   TensorInfo info{.dtype = known->type};
   const json& shape = entry["shape"];
   const json& offsets = entry["data_offsets"];
-  if (!shape.is_array() || shape.size() > 16) complain(fmt::format("tensor {}: shape {} is not a list", name, shape.dump()));
+  if (!shape.is_array() || shape.size() > 16)
+    complain(fmt::format("tensor {}: shape {} is not a list", name, shape.dump()));
   if (!offsets.is_array() || offsets.size() != 2) complain(fmt::format("tensor {}: data_offsets is not a pair", name));
   std::size_t bytes = c10::elementSize(info.dtype);
   for (const json& side : shape) {
     const std::size_t length = offset_from(side, name, complain);
-    if (__builtin_mul_overflow(bytes, length, &bytes)) complain(fmt::format("tensor {}: shape {} overflows", name, shape.dump()));
+    if (__builtin_mul_overflow(bytes, length, &bytes))
+      complain(fmt::format("tensor {}: shape {} overflows", name, shape.dump()));
     info.shape.push_back(static_cast<std::int64_t>(length));
   }
   info.begin = offset_from(offsets[0], name, complain);
@@ -82,7 +91,8 @@ TensorInfo info_from(const std::string& name, const json& entry, std::size_t dat
                          known->name, shape.dump(), bytes, info.begin, info.end));
   }
   if (info.end > data_size) {
-    complain(fmt::format("truncated: tensor {} ends at byte {} of the data, the file holds {}", name, info.end, data_size));
+    complain(
+        fmt::format("truncated: tensor {} ends at byte {} of the data, the file holds {}", name, info.end, data_size));
   }
   return info;
 }
@@ -90,7 +100,8 @@ TensorInfo info_from(const std::string& name, const json& entry, std::size_t dat
 void check_overlaps(const std::map<std::string, TensorInfo>& tensors, const Complaint& complain) {
   std::vector<const std::pair<const std::string, TensorInfo>*> ordered;
   for (const auto& entry : tensors) ordered.push_back(&entry);
-  std::sort(ordered.begin(), ordered.end(), [](const auto* a, const auto* b) { return a->second.begin < b->second.begin; });
+  std::sort(ordered.begin(), ordered.end(),
+            [](const auto* a, const auto* b) { return a->second.begin < b->second.begin; });
   std::size_t reached = 0;
   const std::string* owner = nullptr;
   for (const auto* entry : ordered) {
@@ -118,7 +129,8 @@ std::map<std::string, std::string> metadata_from(const json& header, const Compl
 }
 
 const char* name_of_dtype(at::ScalarType type) {
-  const auto* known = std::find_if(dtype_names.begin(), dtype_names.end(), [&](const DtypeName& d) { return d.type == type; });
+  const auto* known =
+      std::find_if(dtype_names.begin(), dtype_names.end(), [&](const DtypeName& d) { return d.type == type; });
   if (known == dtype_names.end()) throw Error(fmt::format("safetensors can't hold dtype {}", c10::toString(type)));
   return known->name;
 }
@@ -171,7 +183,8 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
     std::memcpy(copy.data_ptr(), bytes, info.end - info.begin);
     return copy;
   }
-  return at::from_blob(bytes, info.shape, [mapping = mapping_](void*) {}, options);
+  return at::from_blob(
+      bytes, info.shape, [mapping = mapping_](void*) {}, options);
 }
 
 void write_safetensors(const fs::path& path, const std::map<std::string, at::Tensor>& tensors,
@@ -183,7 +196,9 @@ void write_safetensors(const fs::path& path, const std::map<std::string, at::Ten
   for (const auto& [name, tensor] : tensors) {
     stored.push_back(tensor.detach().to(at::kCPU).contiguous());
     const std::size_t end = offset + stored.back().nbytes();
-    header[name] = {{"dtype", name_of_dtype(tensor.scalar_type())}, {"shape", tensor.sizes().vec()}, {"data_offsets", {offset, end}}};
+    header[name] = {{"dtype", name_of_dtype(tensor.scalar_type())},
+                    {"shape", tensor.sizes().vec()},
+                    {"data_offsets", {offset, end}}};
     offset = end;
   }
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
@@ -203,7 +218,8 @@ void write_safetensors(const fs::path& path, const std::map<std::string, at::Ten
   if (!out || error) {
     std::error_code ignored;
     fs::remove(partial, ignored);
-    throw Error(fmt::format("{}: could not be written", path.string()), "check the folder, its permissions and free space");
+    throw Error(fmt::format("{}: could not be written", path.string()),
+                "check the folder, its permissions and free space");
   }
 }
 

@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 
 #include "attention/error.h"
+#include "attention/nearest.h"
 #include "pipelines/checkpoint/json_file.h"
-#include "pipelines/checkpoint/nearest.h"
 
 namespace bitreel {
 namespace {
@@ -89,7 +89,9 @@ std::vector<std::string> Weights::names() const {
   return all;
 }
 
-bool Weights::has(const std::string& name) const { return where_.contains(name); }
+bool Weights::has(const std::string& name) const {
+  return where_.contains(name);
+}
 
 const TensorInfo& Weights::info(const std::string& name) const {
   const auto found = where_.find(name);
