@@ -44,7 +44,7 @@ struct StepEvent {
 };
 
 using StepCallback = std::function<void(const StepEvent&)>;
-using FrameSink = std::function<void(const Frame&)>;
+using FrameCallback = std::function<void(const Frame&)>;
 
 class CogVideoX {
  public:
@@ -58,7 +58,7 @@ class CogVideoX {
   // The final latents, [1, F, C, H, W] in the model's dtype, padding frames included, as the peer's output_type="latent".
   at::Tensor denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step);
   // Sends the clip's frames in order, one VAE frame batch after the other; the whole clip is never held as float.
-  void decode(const at::Tensor& latents, const FrameSink& on_frame);
+  void decode(const at::Tensor& latents, const FrameCallback& on_frame);
 
  private:
   struct Parts;
