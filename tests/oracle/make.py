@@ -1,0 +1,93 @@
+"""Makes the goldens: python tests/oracle/make.py --output tests/golden [case ...]"""
+
+import argparse
+import os
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import diffusers
+import torch
+import transformers
+
+import checkpoints
+import pipelines
+from store import Case
+
+
+def cog2b(output: Path) -> list[Case]:
+    case = Case(output, "cog2b", "CogVideoX-2b in small: sin-cos positions, DDIM, sharded F16 and F32 weights, bf16 VAE; the saved size is the clip's.")
+    checkpoints.cog2b(case.folder / "model")
+    request = {"prompt": "A red circle, moving right; isn't it nice? (Yes!)", "negative_prompt": "blurry, low quality",
+               "width": 48, "height": 32, "num_frames": 17, "steps": 5, "guidance_scale": 6.0, "dynamic_cfg": False,
+               "seed": 42, "scheduler": "ddim"}
+    pipelines.record(case, case.folder / "model", request, more_steps=[("ddim", 50), ("ddim", 28), ("dpm", 6)],
+                     halves=[torch.bfloat16, torch.float16])
+    return [case]
+
+
+def cog5b(output: Path) -> list[Case]:
+    case = Case(output, "cog5b", "CogVideoX-5b in small: RoPE over a cropped grid, head_dim 64, DPM with dynamic guidance, BF16 weights, three VAE levels.")
+    checkpoints.cog5b(case.folder / "model")
+    request = {"prompt": "a panda sits in a bamboo forest, cinematic", "negative_prompt": "", "width": 48, "height": 32,
+               "num_frames": 9, "steps": 6, "guidance_scale": 6.0, "dynamic_cfg": True, "seed": 7, "scheduler": "dpm"}
+    pipelines.record(case, case.folder / "model", request,
+                     more_steps=[("ddim", 6), ("dpm", 50), ("dpm", 28), ("dpm", 30)], halves=[torch.bfloat16])
+    return [case]
+
+
+def cog15(output: Path) -> list[Case]:
+    case = Case(output, "cog15", "CogVideoX1.5-5B in small: patch_size_t 2, odd latent frames padded in front, RoPE slices, tokenizer.json only.")
+    checkpoints.cog15(case.folder / "model")
+    request = {"prompt": "Three wolves run through deep snow.", "negative_prompt": "", "width": 48, "height": 32,
+               "num_frames": 9, "steps": 4, "guidance_scale": 6.0, "dynamic_cfg": True, "seed": 123456789012, "scheduler": "ddim"}
+    pipelines.record(case, case.folder / "model", request, more_steps=[("dpm", 7)], halves=[torch.bfloat16])
+    return [case]
+
+
+PREFACE = """# Goldens
+
+What diffusers 0.42.1, transformers 5.23.0 and torch 2.11.0 compute on tiny random checkpoints, on a CPU with one thread.
+Made by `python tests/oracle/make.py --output tests/golden`; this file too, so edit it there.
+
+Each case is a folder: `case.json` holds the request and what was measured, `model/` (or another folder that case.json
+names) is a checkpoint as a user has it, `*.safetensors` hold stages. Layouts are the peer's own: latents
+[batch, frames, channels, height, width], the VAE's tensors [batch, channels, frames, height, width], tokens
+[batch, tokens, features] with text before video and the negative prompt before the prompt.
+In `case.json`, `peer_noise_fp32` says by how much the peer differs from itself in fp32 when only the order of arithmetic
+changes, and `peer_error_half` by how much it differs in a half type from fp32 on the same noise: `abs` is the worst
+difference, `of_max` the same over the largest value. A half-precision test compares with the `reference.` tensor (fp32)
+and allows 1.5 times that error.
+In the table, `step.{i}.latents` stands for `step.0.latents`, `step.1.latents`, ...
+"""
+
+MAKERS = {f.__name__: f for f in [cog2b, cog5b, cog15]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("cases", nargs="*", choices=[[], *MAKERS], help="all when none is named")
+    arguments = parser.parse_args()
+
+    warnings.filterwarnings("ignore")
+    diffusers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()
+    diffusers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
+    torch.use_deterministic_algorithms(True)
+    torch.set_num_threads(1)
+    torch.set_grad_enabled(False)
+    tables = []
+    for name in arguments.cases or MAKERS:
+        for case in MAKERS[name](arguments.output):
+            case.write()
+            tables.append(case.table())
+            print(case.name, sum(f.stat().st_size for f in case.folder.rglob("*") if f.is_file()))
+    if not arguments.cases:
+        (arguments.output / "README.md").write_text("\n".join([PREFACE, *tables]))
+
+
+if __name__ == "__main__":
+    main()
