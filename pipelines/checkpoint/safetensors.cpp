@@ -71,7 +71,8 @@ TensorInfo info_from(const std::string& name, const json& entry, std::size_t dat
                                   [&](const DtypeName& d) { return dtype.is_string() && dtype == d.name; });
   if (known == dtype_names.end()) complain(fmt::format("tensor {}: unknown dtype {}", name, dtype.dump()));
 
-  TensorInfo info{.dtype = known->type};
+  TensorInfo info;
+  info.dtype = known->type;
   const json& shape = entry["shape"];
   const json& offsets = entry["data_offsets"];
   if (!shape.is_array() || shape.size() > 16)

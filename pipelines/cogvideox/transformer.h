@@ -1,0 +1,79 @@
+// The CogVideoX diffusion transformer: noisy latents, text and a timestep in; the prediction for every latent out.
+//
+//   const Transformer transformer(checkpoint.weights("transformer"), config, {.dtype = at::kBFloat16});
+//   const Conditioning conditioning = transformer.condition(text, {.frames = 13, .height = 60, .width = 90});
+//   at::Tensor v = transformer(latents, conditioning, {.timestep = 999, .step = 0});
+//
+// latents and v: [B, F, C, H, W]; text: [B, 226, text_embed_dim]. All variants of 1.0 and 1.5 (pipelines.md A.2, A.4).
+// Text and video are one sequence, text first; they share weights and differ only in their modulation.
+// Source: Yang et al., CogVideoX, arXiv 2408.06072; diffusers cogvideox_transformer_3d.py.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "attention/attention.h"
+#include "pipelines/checkpoint/modules.h"
+#include "pipelines/cogvideox/block.h"
+#include "pipelines/cogvideox/config.h"
+#include "pipelines/cogvideox/positions.h"
+
+namespace bitreel {
+
+struct LatentGrid {
+  std::int64_t frames = 0, height = 0, width = 0;  // latent units
+};
+
+// What stays the same over all steps of a clip.
+struct Conditioning {
+  at::Tensor text;             // [B, text tokens, D], projected, text rows of a learned table added
+  at::Tensor video_positions;  // [1, video tokens, D] to add after patching, or undefined
+  Rotary rotary;
+};
+
+struct StepContext {
+  std::int64_t timestep = 0;   // training timestep
+  std::int64_t step = 0;       // denoising step, for attention's precision plan
+  std::optional<double> ofs;   // the offset that 1.5 image-to-video models are conditioned on
+  // Called after every layer with the joint sequence [B, text + video, D]; for tests and calibration.
+  std::function<void(std::int64_t layer, const at::Tensor& sequence)> on_layer;
+};
+
+class Transformer {
+ public:
+  Transformer(const Weights& weights, const TransformerConfig& config, LoadOptions options,
+              AttentionBackend attention = AttentionBackend::sdpa);
+
+  [[nodiscard]] Conditioning condition(const at::Tensor& text, LatentGrid grid) const;
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& latents, const Conditioning& conditioning,
+                                      const StepContext& context) const;
+
+ private:
+  // Two linears with SiLU between, on a sinusoid.
+  struct TimeEmbedding {
+    TimeEmbedding() = default;
+    TimeEmbedding(const Scope& scope, std::int64_t in, std::int64_t out);
+    at::Tensor operator()(const at::Tensor& x) const;
+    Linear linear_1, linear_2;
+  };
+
+  [[nodiscard]] at::Tensor embed_time(const StepContext& context, std::int64_t batch) const;
+  [[nodiscard]] at::Tensor patchify(const at::Tensor& latents) const;
+  [[nodiscard]] at::Tensor unpatchify(const at::Tensor& tokens, const at::Tensor& latents) const;
+
+  TransformerConfig config_;
+  LoadOptions options_;
+  AttentionBackend attention_;
+  Linear patch_proj_;  // weight [D, C*p*p] (1.0, a flattened convolution) or [D, C*pt*p*p] (1.5)
+  Linear text_proj_;
+  at::Tensor learned_positions_;  // [1, text + video, D] in 5b-I2V only
+  TimeEmbedding time_embedding_, ofs_embedding_;
+  std::vector<TransformerBlock> blocks_;
+  LayerNorm norm_final_, norm_out_;
+  Linear norm_out_linear_, proj_out_;
+};
+
+}  // namespace bitreel

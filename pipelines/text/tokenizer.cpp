@@ -1,0 +1,118 @@
+#include "pipelines/text/tokenizer.h"
+
+#include <fmt/format.h>
+#include <sentencepiece_processor.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "attention/error.h"
+#include "pipelines/checkpoint/json_file.h"
+#include "pipelines/text/piece_model.h"
+
+namespace bitreel {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::int64_t pad_id = 0;
+constexpr std::int64_t end_id = 1;
+constexpr std::int64_t unknown_id = 2;
+constexpr int extra_ids = 100;  // <extra_id_0> has the highest id of the vocabulary
+
+// Where the text stops being UTF-8, or npos. Overlong forms, surrogates and values past U+10FFFF are not UTF-8.
+std::size_t invalid_utf8_at(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto byte = [&](std::size_t k) { return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u; };
+    const unsigned lead = byte(0);
+    const std::size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    if (length == 0) return i;
+    for (std::size_t k = 1; k < length; ++k) {
+      if ((byte(k) & 0xc0) != 0x80) return i;
+    }
+    const bool malformed = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) >= 0xa0) ||
+                           (lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) >= 0x90);
+    if (malformed) return i;
+    i += length;
+  }
+  return std::string_view::npos;
+}
+
+std::vector<std::pair<std::string, std::int64_t>> default_special_tokens(std::int64_t pieces) {
+  std::vector<std::pair<std::string, std::int64_t>> tokens = {{"<pad>", pad_id}, {"</s>", end_id}, {"<unk>", unknown_id}};
+  for (int i = 0; i < extra_ids; ++i) tokens.emplace_back(fmt::format("<extra_id_{}>", i), pieces + extra_ids - 1 - i);
+  return tokens;
+}
+
+}  // namespace
+
+T5Tokenizer::T5Tokenizer() : pieces_(std::make_unique<sentencepiece::SentencePieceProcessor>()) {}
+T5Tokenizer::T5Tokenizer(T5Tokenizer&&) noexcept = default;
+T5Tokenizer& T5Tokenizer::operator=(T5Tokenizer&&) noexcept = default;
+T5Tokenizer::~T5Tokenizer() = default;
+
+T5Tokenizer T5Tokenizer::open(const fs::path& folder) {
+  T5Tokenizer tokenizer;
+  const fs::path model_path = folder / "spiece.model";
+  const fs::path json_path = folder / "tokenizer.json";
+  sentencepiece::util::Status status;
+  if (fs::exists(model_path)) {
+    status = tokenizer.pieces_->Load(model_path.string());
+    tokenizer.special_tokens_ = default_special_tokens(tokenizer.pieces_->GetPieceSize());
+  } else if (fs::exists(json_path)) {
+    const json parsed = read_json(json_path);
+    status = tokenizer.pieces_->LoadFromSerializedProto(piece_model_from_json(parsed, json_path.string()));
+    for (const json& added : parsed.value("added_tokens", json::array())) {
+      if (added.is_object() && added.contains("content") && added.contains("id")) {
+        tokenizer.special_tokens_.emplace_back(added["content"].get<std::string>(), added["id"].get<std::int64_t>());
+      }
+    }
+  } else {
+    throw Error(fmt::format("{}: holds neither spiece.model nor tokenizer.json", folder.string()),
+                "download the tokenizer folder");
+  }
+  if (!status.ok()) {
+    throw Error(fmt::format("{}: the tokenizer can't be loaded: {}", folder.string(), status.ToString()),
+                "download the tokenizer folder again");
+  }
+  // <extra_id_10> must win over <extra_id_1>.
+  std::stable_sort(tokenizer.special_tokens_.begin(), tokenizer.special_tokens_.end(),
+                   [](const auto& a, const auto& b) { return a.first.size() > b.first.size(); });
+  return tokenizer;
+}
+
+TokenIds T5Tokenizer::encode(std::string_view text, std::int64_t length) const {
+  if (const std::size_t at = invalid_utf8_at(text); at != std::string_view::npos) {
+    throw UsageError(fmt::format("the prompt is not valid UTF-8 at byte {}", at), "save or type it as UTF-8");
+  }
+  TokenIds result;
+  const auto add_plain = [&](std::string_view part) {
+    for (const int id : pieces_->EncodeAsIds({part.data(), part.size()})) result.ids.push_back(id);
+  };
+  std::size_t start = 0;
+  for (std::size_t i = text.find('<'); i != std::string_view::npos;) {
+    const auto special = std::find_if(special_tokens_.begin(), special_tokens_.end(),
+                                      [&](const auto& token) { return text.substr(i).starts_with(token.first); });
+    if (special == special_tokens_.end()) {
+      i = text.find('<', i + 1);
+      continue;
+    }
+    add_plain(text.substr(start, i - start));
+    result.ids.push_back(special->second);
+    start = i + special->first.size();
+    i = text.find('<', start);
+  }
+  add_plain(text.substr(start));
+
+  const auto room = static_cast<std::size_t>(length - 1);  // the last id is always </s>
+  if (result.ids.size() > room) {
+    result.dropped = static_cast<std::int64_t>(result.ids.size() - room);
+    result.ids.resize(room);
+  }
+  result.ids.push_back(end_id);
+  result.ids.resize(static_cast<std::size_t>(length), pad_id);
+  return result;
+}
+
+}  // namespace bitreel
