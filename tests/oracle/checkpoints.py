@@ -157,10 +157,10 @@ def cog5b(folder: Path) -> None:
     tokenizer_from_hub(folder / "tokenizer", "identity")
     text_encoder("cog5b/text", "gated-gelu").bfloat16().save_pretrained(folder / "text_encoder")
     transformer("cog5b/transformer", num_attention_heads=2, attention_head_dim=64, in_channels=8, out_channels=8,
-                time_embed_dim=16, num_layers=2, sample_width=10, sample_height=12, sample_frames=49,
+                time_embed_dim=16, num_layers=1, sample_width=10, sample_height=14, sample_frames=49,
                 use_rotary_positional_embeddings=True).bfloat16().save_pretrained(folder / "transformer")
     vae("cog5b/vae", [4, 8, 8], 0.15, latent_channels=8, layers_per_block=1, sample_height=48, sample_width=40,
-        scaling_factor=0.7).save_pretrained(folder / "vae")
+        scaling_factor=0.7).bfloat16().save_pretrained(folder / "vae")
     scheduler(folder / "scheduler", "CogVideoXDPMScheduler", 1.0)
     model_index(folder, "CogVideoXDPMScheduler")
     edit_json(folder / "transformer/config.json",
@@ -170,7 +170,7 @@ def cog5b(folder: Path) -> None:
 
 def cog15(folder: Path) -> None:
     """As THUDM/CogVideoX1.5-5B: pairs of latent frames to a token, RoPE by slices; tokenizer.json only."""
-    tokenizer_from_transformers_5(folder / "tokenizer", "identity")
+    tokenizer_from_transformers_5(folder / "tokenizer", "nmt_nfkc")
     text_encoder("cog15/text", "gated-gelu").save_pretrained(folder / "text_encoder")
     transformer("cog15/transformer", num_attention_heads=4, attention_head_dim=16, in_channels=8, out_channels=8,
                 time_embed_dim=16, num_layers=2, sample_width=12, sample_height=10, sample_frames=81, patch_size_t=2,

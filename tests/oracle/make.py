@@ -12,38 +12,34 @@ import torch
 import transformers
 
 import checkpoints
+import parts
 import pipelines
+import vae
 from store import Case
 
 
-def cog2b(output: Path) -> list[Case]:
-    case = Case(output, "cog2b", "CogVideoX-2b in small: sin-cos positions, DDIM, sharded F16 and F32 weights, bf16 VAE; the saved size is the clip's.")
+def cog2b(case: Case) -> None:
     checkpoints.cog2b(case.folder / "model")
     request = {"prompt": "A red circle, moving right; isn't it nice? (Yes!)", "negative_prompt": "blurry, low quality",
                "width": 48, "height": 32, "num_frames": 17, "steps": 5, "guidance_scale": 6.0, "dynamic_cfg": False,
                "seed": 42, "scheduler": "ddim"}
     pipelines.record(case, case.folder / "model", request, more_steps=[("ddim", 50), ("ddim", 28), ("dpm", 6)],
                      halves=[torch.bfloat16, torch.float16])
-    return [case]
 
 
-def cog5b(output: Path) -> list[Case]:
-    case = Case(output, "cog5b", "CogVideoX-5b in small: RoPE over a cropped grid, head_dim 64, DPM with dynamic guidance, BF16 weights, three VAE levels.")
+def cog5b(case: Case) -> None:
     checkpoints.cog5b(case.folder / "model")
-    request = {"prompt": "a panda sits in a bamboo forest, cinematic", "negative_prompt": "", "width": 48, "height": 32,
+    request = {"prompt": "a panda sits in a bamboo forest, cinematic", "negative_prompt": "", "width": 32, "height": 24,
                "num_frames": 9, "steps": 6, "guidance_scale": 6.0, "dynamic_cfg": True, "seed": 7, "scheduler": "dpm"}
     pipelines.record(case, case.folder / "model", request,
                      more_steps=[("ddim", 6), ("dpm", 50), ("dpm", 28), ("dpm", 30)], halves=[torch.bfloat16])
-    return [case]
 
 
-def cog15(output: Path) -> list[Case]:
-    case = Case(output, "cog15", "CogVideoX1.5-5B in small: patch_size_t 2, odd latent frames padded in front, RoPE slices, tokenizer.json only.")
+def cog15(case: Case) -> None:
     checkpoints.cog15(case.folder / "model")
     request = {"prompt": "Three wolves run through deep snow.", "negative_prompt": "", "width": 48, "height": 32,
                "num_frames": 9, "steps": 4, "guidance_scale": 6.0, "dynamic_cfg": True, "seed": 123456789012, "scheduler": "ddim"}
     pipelines.record(case, case.folder / "model", request, more_steps=[("dpm", 7)], halves=[torch.bfloat16])
-    return [case]
 
 
 PREFACE = """# Goldens
@@ -62,13 +58,27 @@ and allows 1.5 times that error.
 In the table, `step.{i}.latents` stands for `step.0.latents`, `step.1.latents`, ...
 """
 
-MAKERS = {f.__name__: f for f in [cog2b, cog5b, cog15]}
+MAKERS = {
+    "cog2b": ("CogVideoX-2b in small: sin-cos positions, DDIM, sharded F16 and F32 weights, bf16 VAE; the saved size is the clip's.", cog2b),
+    "cog5b": ("CogVideoX-5b in small: RoPE over a cropped grid, head_dim 64, DPM with dynamic guidance, BF16 weights, three VAE levels.", cog5b),
+    "cog15": ("CogVideoX1.5-5B in small: patch_size_t 2, odd latent frames padded in front, RoPE slices, tokenizer.json only.", cog15),
+    "vae_batches": ("Four levels: 1 to 9 latent frames, 1 to 33 frames, so caches cross batches and remainders are odd.", vae.vae_batches),
+    "vae_tiles": ("Three levels, two layers a block: tiles of 6 x 5 latents with overlaps of one; slices of a batch of two.", vae.vae_tiles),
+    "vae_layers": ("Five levels, three layers a block, four widths.", vae.vae_layers),
+    "schedulers": ("DDIM and DPM: tables in float64, timesteps, whole loops on made-up model outputs.", parts.schedulers),
+    "guidance": ("Dynamic guidance by step, in float64; the combination of the two predictions.", parts.guidance),
+    "t5": ("Text encoders with relu and gated-gelu at 226 tokens, in fp32, bf16 and fp16.", parts.t5),
+    "tokenizer": ("Prompts and their ids, from a folder with spiece.model and from one with tokenizer.json only.", parts.tokenizer),
+    "transformer_variants": ("Transformers alone: ofs with patch_size_t (1.5 I2V), a learned table (5b I2V), options off their defaults.", parts.transformer_variants),
+    "positions": ("Rotary tables of cropped grids.", parts.positions),
+    "randomness": ("torch.randn from CPU generators.", parts.randomness),
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("cases", nargs="*", choices=[[], *MAKERS], help="all when none is named")
+    parser.add_argument("cases", nargs="*", help="all when none is named")
     arguments = parser.parse_args()
 
     warnings.filterwarnings("ignore")
@@ -81,10 +91,12 @@ def main() -> None:
     torch.set_grad_enabled(False)
     tables = []
     for name in arguments.cases or MAKERS:
-        for case in MAKERS[name](arguments.output):
-            case.write()
-            tables.append(case.table())
-            print(case.name, sum(f.stat().st_size for f in case.folder.rglob("*") if f.is_file()))
+        purpose, fill = MAKERS[name]
+        case = Case(arguments.output, name, purpose)
+        fill(case)
+        case.write()
+        tables.append(case.table())
+        print(name, sum(f.stat().st_size for f in case.folder.rglob("*") if f.is_file()))
     if not arguments.cases:
         (arguments.output / "README.md").write_text("\n".join([PREFACE, *tables]))
 
