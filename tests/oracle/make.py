@@ -53,9 +53,10 @@ names) is a checkpoint as a user has it, `*.safetensors` hold stages. Layouts ar
 [batch, tokens, features] with text before video and the negative prompt before the prompt.
 In `case.json`, `peer_noise_fp32` says by how much the peer differs from itself in fp32 when only the order of arithmetic
 changes, and `peer_error_half` by how much it differs in a half type from fp32 on the same noise: `abs` is the worst
-difference, `of_max` the same over the largest value. A half-precision test compares with the `reference.` tensor (fp32)
-and allows 1.5 times that error.
-In the table, `step.{i}.latents` stands for `step.0.latents`, `step.1.latents`, ...
+difference, `of_max` the same over the largest value, `rms` the difference's root mean square over the value's.
+A half-precision test compares with the `reference.` tensor (fp32; for embeddings, the one in text.safetensors) and
+allows 1.5 times that error.
+In the tables, `step.{i}.latents` (i = 0, 1) stands for `step.0.latents` and `step.1.latents`; `draw.{i}.{i}` (i = 0.1) for `draw.0.1`.
 """
 
 MAKERS = {
@@ -64,7 +65,7 @@ MAKERS = {
     "cog15": ("CogVideoX1.5-5B in small: patch_size_t 2, odd latent frames padded in front, RoPE slices, tokenizer.json only.", cog15),
     "vae_batches": ("Four levels: 1 to 9 latent frames, 1 to 33 frames, so caches cross batches and remainders are odd.", vae.vae_batches),
     "vae_tiles": ("Three levels, two layers a block: tiles of 6 x 5 latents with overlaps of one; slices of a batch of two.", vae.vae_tiles),
-    "vae_layers": ("Five levels, three layers a block, four widths.", vae.vae_layers),
+    "vae_layers": ("Five levels, three layers a block, and a norm_eps of 1e-3: it reaches the encoder's blocks, not its last norm, not the decoder.", vae.vae_layers),
     "schedulers": ("DDIM and DPM: tables in float64, timesteps, whole loops on made-up model outputs.", parts.schedulers),
     "guidance": ("Dynamic guidance by step, in float64; the combination of the two predictions.", parts.guidance),
     "t5": ("Text encoders with relu and gated-gelu at 226 tokens, in fp32, bf16 and fp16.", parts.t5),

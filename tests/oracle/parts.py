@@ -89,12 +89,13 @@ def guidance(case: Case) -> None:
         case.put("dynamic", f"timesteps.{n}", scheduler.timesteps, "timesteps of n steps")
         for scale in [6.0, 4.5]:
             values = [1 + scale * ((1 - math.cos(math.pi * ((n - t.item()) / n) ** 5.0)) / 2) for t in scheduler.timesteps]
-            case.put("dynamic", f"scale_{scale:g}.{n}", torch.tensor(values, dtype=torch.float64), f"guidance of each of n steps, guidance_scale {scale:g}")
+            case.put("dynamic", f"scale_{scale:g}.{n}".replace("4.5", "4_5"), torch.tensor(values, dtype=torch.float64), f"guidance of each of n steps, guidance_scale {scale:g}")
     pair = noise(12, 2, 2, 4, 2, 2)
     case.put("combine", "noise_pred", pair, "[negative, prompt]")
-    for scale in [6.0, 1.0001, 7.123456789]:
+    case.facts["guided"] = [6.0, 1.0001, 7.123456789]
+    for i, scale in enumerate(case.facts["guided"]):
         uncond, text = pair.chunk(2)
-        case.put("combine", f"guided_{scale:g}", uncond + scale * (text - uncond), f"guided by {scale}")
+        case.put("combine", f"guided.{i}", uncond + scale * (text - uncond), "guided by the i-th scale of case.json's `guided`")
 
 
 def t5(case: Case) -> None:

@@ -102,9 +102,11 @@ class Recording:
 
 
 def error(got: torch.Tensor, want: torch.Tensor) -> dict[str, float]:
-    """Worst difference, alone and against the largest value wanted."""
-    worst = (got.double() - want.double()).abs().max().item()
-    return {"abs": rounded(worst), "of_max": rounded(worst / want.double().abs().max().item())}
+    """Worst difference, alone and against the largest value wanted; and the root mean squares' ratio, which is steadier."""
+    apart, want = got.double() - want.double(), want.double()
+    worst = apart.abs().max().item()
+    return {"abs": rounded(worst), "of_max": rounded(worst / want.abs().max().item()),
+            "rms": rounded((apart.square().mean() / want.square().mean()).sqrt().item())}
 
 
 def rounded(x: float) -> float:

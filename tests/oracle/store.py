@@ -16,6 +16,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+NUMBER = r"\.\d+(?=\.|$)"
+
 
 class Case:
     def __init__(self, output: Path, name: str, purpose: str):
@@ -43,22 +45,19 @@ class Case:
         (self.folder / "case.json").write_text(text + "\n")
 
     def table(self) -> str:
-        """This case's tensors as Markdown; step.0.x, step.1.x, ... share a row."""
+        """This case's tensors as Markdown; names that differ in numbers only share a row."""
         lines = [f"## `{self.name}`", "", self.purpose, ""]
         for file, tensors in self.files.items():
-            rows: dict[tuple, list[str]] = {}
-            for name, tensor in tensors.items():
-                kind = str(tensor.dtype).removeprefix("torch.")
-                key = (re.sub(r"\.\d+(?=\.)", ".{i}", name), kind, tuple(tensor.shape), self.about[file][name])
-                rows.setdefault(key, []).append(name)
+            rows: dict[tuple[str, str], list[str]] = {}
+            for name in tensors:
+                rows.setdefault((re.sub(NUMBER, ".{i}", name), self.about[file][name]), []).append(name)
             lines += [f"`{self.name}/{file}.safetensors`", "", "| tensor | dtype, shape | what it is |", "|---|---|---|"]
-            for (pattern, kind, shape, about), names in rows.items():
-                shown = names[0] if len(names) == 1 else f"{pattern} (i: {', '.join(indices(names))})"
-                lines.append(f"| `{shown}` | {kind} {list(shape)} | {about} |" if len(names) == 1
-                             else f"| `{pattern}` (i = {', '.join(indices(names))}) | {kind} {list(shape)} | {about} |")
+            for (pattern, about), names in rows.items():
+                kinds = {f"{str(tensors[n].dtype).removeprefix('torch.')} {list(tensors[n].shape)}": None for n in names}
+                numbers = [".".join(re.findall(NUMBER, n)).replace("..", ".").lstrip(".") for n in names]
+                several = f" (i = {', '.join(numbers)})" if len(names) <= 16 else f" ({len(names)} tensors: see case.json)"
+                shown = f"`{names[0]}`" if len(names) == 1 else f"`{pattern}`{several}"
+                shapes = "; ".join(kinds) if len(kinds) <= 6 else f"{next(iter(kinds))}; and {len(kinds) - 1} other shapes"
+                lines.append(f"| {shown} | {shapes} | {about} |")
             lines.append("")
         return "\n".join(lines)
-
-
-def indices(names: list[str]) -> list[str]:
-    return [re.search(r"\.(\d+)\.", name)[1] for name in names]
