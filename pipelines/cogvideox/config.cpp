@@ -102,8 +102,9 @@ VaeConfig read_vae_config(const nlohmann::json& json) {
   config.sample_width = fields.integer("sample_width", config.sample_width, {1, 1 << 16});
   config.scaling_factor = fields.real("scaling_factor", config.scaling_factor, {1e-6, 1e6});
   config.invert_scale_latents = fields.boolean("invert_scale_latents", config.invert_scale_latents);
-  config.use_quant_conv = fields.boolean("use_quant_conv", config.use_quant_conv);
-  config.use_post_quant_conv = fields.boolean("use_post_quant_conv", config.use_post_quant_conv);
+  for (const char* key : {"use_quant_conv", "use_post_quant_conv"}) {
+    require(!fields.boolean(key, false), fmt::format("{}: {} is true, expected false", file, key));
+  }
   (void)fields.choice("act_fn", "silu", {"silu", "swish"});
   for (const std::int64_t width : config.block_out_channels) {
     require(width % config.norm_num_groups == 0,

@@ -57,8 +57,6 @@ struct VaeConfig {
   std::int64_t sample_width = 720;
   double scaling_factor = 1.15258426;
   bool invert_scale_latents = false;
-  bool use_quant_conv = false;
-  bool use_post_quant_conv = false;
 
   // Pixels per latent along one side: 2^(levels - 1).
   [[nodiscard]] std::int64_t spatial_factor() const { return std::int64_t{1} << (block_out_channels.size() - 1); }

@@ -4,7 +4,7 @@
 //   CogVideoX model(checkpoint, {.dtype = at::kBFloat16});
 //   const at::Tensor text = model.encode_text(request);                  // [2, 226, text_dim]: negative, positive
 //   const at::Tensor latents = model.denoise(request, text, on_step);    // [1, F, C, H/s, W/s]
-//   model.decode(latents, [&](const Frame& frame) { video.push(frame); });
+//   model.decode(latents, request.num_frames, [&](const Frame& frame) { video.push(frame); });
 //
 // Computes what diffusers' CogVideoXPipeline computes, random numbers included (pipelines.md A to C.2).
 // Each phase loads its own weights and lets them go, so the memory peak is the largest phase, not the sum.
@@ -31,7 +31,7 @@ struct ModelOptions {
   at::Device device = at::kCPU;
   AttentionBackend attention = AttentionBackend::sdpa;
   bool vae_tiling = false;   // decode in overlapping tiles of half the sample size: less memory, other numbers
-  bool vae_slicing = false;  // decode a batch one clip at a time
+  bool vae_slicing = false;  // decode a batch one clip at a time; a single clip is one slice already
 };
 
 // Sent after each denoising step; the latents are the sample that the next step starts from.
@@ -58,7 +58,8 @@ class CogVideoX {
   // The final latents, [1, F, C, H, W] in the model's dtype, padding frames included, as the peer's output_type="latent".
   at::Tensor denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step);
   // Sends the clip's frames in order, one VAE frame batch after the other; the whole clip is never held as float.
-  void decode(const at::Tensor& latents, const FrameCallback& on_frame);
+  // num_frames: of the request; latent frames in front that it doesn't account for are padding and are dropped.
+  void decode(const at::Tensor& latents, std::int64_t num_frames, const FrameCallback& on_frame);
 
  private:
   struct Parts;

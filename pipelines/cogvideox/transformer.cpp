@@ -81,7 +81,7 @@ Conditioning Transformer::condition(const at::Tensor& text, LatentGrid grid) con
   }
   if (!config_.use_rotary_positional_embeddings || config_.use_learned_positional_embeddings) {
     conditioning.video_positions =
-        sincos_positions(config_, frames, height, width).to(at::kFloat).to(options_.device, options_.dtype).unsqueeze(0);
+        sincos_positions(config_, frames, height, width).to(options_.device, options_.dtype).unsqueeze(0);
   }
   return conditioning;
 }

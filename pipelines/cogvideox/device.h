@@ -1,0 +1,19 @@
+// Which device a run uses. The binary links LibTorch's CPU library only; its CUDA library is loaded here, at run time.
+//
+//   const at::Device device = resolve_device(DeviceChoice::automatic);   // cuda when there is one, else cpu
+//
+// Must run before anything touches CUDA. Errors: Error when CUDA is asked for and LibTorch's CUDA library, its own
+// libraries or a GPU is missing, with the reason that the loader gives.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string_view>
+
+namespace bitreel {
+
+enum class DeviceChoice { automatic, cpu, cuda };
+
+at::Device resolve_device(DeviceChoice choice);
+
+}  // namespace bitreel

@@ -1,0 +1,19 @@
+// Classifier-free guidance: how far a step is pushed from the negative prompt towards the prompt.
+//
+//   out = negative + g (prompt - negative), g = guidance_at(request, step, timestep)
+//
+// Source: Ho & Salimans, arXiv 2207.12598; the dynamic forms: pipelines.md B.4.
+#pragma once
+
+#include <cstdint>
+
+#include "pipelines/cogvideox/request.h"
+
+namespace bitreel {
+
+inline bool uses_guidance(const Request& request) { return request.guidance_scale > 1.0; }
+
+// step: 0 .. steps - 1; timestep: the training timestep of that step.
+double guidance_at(const Request& request, std::int64_t step, std::int64_t timestep);
+
+}  // namespace bitreel

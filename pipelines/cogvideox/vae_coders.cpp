@@ -1,0 +1,82 @@
+#include "pipelines/cogvideox/vae_coders.h"
+
+#include <ATen/ATen.h>
+
+#include <bit>
+
+namespace bitreel {
+namespace {
+
+constexpr int mid_resnets = 2;
+constexpr double out_norm_eps = 1e-6;
+
+// The first log2(temporal compression) levels also halve, or double, time.
+TimeScaling time_scaling(std::size_t level, const VaeConfig& config) {
+  const auto levels = static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(config.temporal_compression_ratio)) - 1);
+  return level < levels ? TimeScaling::halve_or_double : TimeScaling::keep;
+}
+
+}  // namespace
+
+VaeEncoder::VaeEncoder(const Scope& scope, const VaeConfig& config) {
+  const std::vector<std::int64_t>& widths = config.block_out_channels;
+  conv_in_ = CausalConv3d(scope / "conv_in", config.in_channels, widths.front());
+  std::int64_t in = widths.front();
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    const Scope place = scope / "down_blocks" / static_cast<std::int64_t>(i);
+    Level& level = down_blocks_.emplace_back();
+    for (std::int64_t j = 0; j < config.layers_per_block; ++j) {
+      level.resnets.emplace_back(place / "resnets" / j, j == 0 ? in : widths[i], widths[i], config, std::nullopt);
+    }
+    if (i + 1 < widths.size()) level.downsampler.emplace(place / "downsamplers" / 0, widths[i], time_scaling(i, config));
+    in = widths[i];
+  }
+  for (int j = 0; j < mid_resnets; ++j) {
+    mid_block_.emplace_back(scope / "mid_block" / "resnets" / j, in, in, config, std::nullopt);
+  }
+  norm_out_ = VaeNorm(scope / "norm_out", in, config, std::nullopt, out_norm_eps);
+  conv_out_ = CausalConv3d(scope / "conv_out", in, 2 * config.latent_channels);
+}
+
+at::Tensor VaeEncoder::operator()(const at::Tensor& pixels, ConvCaches& caches) const {
+  at::Tensor x = conv_in_(pixels, caches);
+  for (const Level& level : down_blocks_) {
+    for (const VaeResnet& resnet : level.resnets) x = resnet(x, {}, caches);
+    if (level.downsampler) x = (*level.downsampler)(x);
+  }
+  for (const VaeResnet& resnet : mid_block_) x = resnet(x, {}, caches);
+  return conv_out_(at::silu(norm_out_(x, {})), caches);
+}
+
+VaeDecoder::VaeDecoder(const Scope& scope, const VaeConfig& config) {
+  const std::vector<std::int64_t> widths(config.block_out_channels.rbegin(), config.block_out_channels.rend());
+  const std::int64_t latent = config.latent_channels;
+  conv_in_ = CausalConv3d(scope / "conv_in", latent, widths.front());
+  for (int j = 0; j < mid_resnets; ++j) {
+    mid_block_.emplace_back(scope / "mid_block" / "resnets" / j, widths.front(), widths.front(), config, latent);
+  }
+  std::int64_t in = widths.front();
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    const Scope place = scope / "up_blocks" / static_cast<std::int64_t>(i);
+    Level& level = up_blocks_.emplace_back();
+    for (std::int64_t j = 0; j < config.layers_per_block + 1; ++j) {
+      level.resnets.emplace_back(place / "resnets" / j, j == 0 ? in : widths[i], widths[i], config, latent);
+    }
+    if (i + 1 < widths.size()) level.upsampler.emplace(place / "upsamplers" / 0, widths[i], time_scaling(i, config));
+    in = widths[i];
+  }
+  norm_out_ = VaeNorm(scope / "norm_out", in, config, latent, out_norm_eps);
+  conv_out_ = CausalConv3d(scope / "conv_out", in, config.out_channels);
+}
+
+at::Tensor VaeDecoder::operator()(const at::Tensor& latent, ConvCaches& caches) const {
+  at::Tensor x = conv_in_(latent, caches);
+  for (const VaeResnet& resnet : mid_block_) x = resnet(x, latent, caches);
+  for (const Level& level : up_blocks_) {
+    for (const VaeResnet& resnet : level.resnets) x = resnet(x, latent, caches);
+    if (level.upsampler) x = (*level.upsampler)(x);
+  }
+  return conv_out_(at::silu(norm_out_(x, latent)), caches);
+}
+
+}  // namespace bitreel

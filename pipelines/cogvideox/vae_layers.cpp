@@ -1,0 +1,135 @@
+#include "pipelines/cogvideox/vae_layers.h"
+
+#include <ATen/ATen.h>
+
+namespace bitreel {
+namespace {
+
+using OptionalSizes = at::OptionalIntArrayRef;
+
+// cuDNN's limit as the peer sees it: past 2 GiB of 16-bit values the input is cut along time; the result is the same.
+at::Tensor conv3d_in_chunks(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef padding) {
+  constexpr double gib = 1024.0 * 1024.0 * 1024.0;
+  const double size = static_cast<double>(x.numel()) * 2.0 / gib;
+  if (size <= 2.0) return at::conv3d(x, weight, bias, /*stride=*/1, padding);
+  const std::int64_t overlap = weight.size(2) - 1;
+  const std::vector<at::Tensor> chunks = x.chunk(static_cast<std::int64_t>(size / 2.0) + 1, 2);
+  std::vector<at::Tensor> done;
+  for (std::size_t i = 0; i < chunks.size(); ++i) {
+    at::Tensor chunk = chunks[i];
+    if (i > 0 && overlap > 0) {
+      const at::Tensor& before = chunks[i - 1];
+      chunk = at::cat({before.narrow(2, before.size(2) - overlap, overlap), chunk}, 2);
+    }
+    done.push_back(at::conv3d(chunk, weight, bias, 1, padding));
+  }
+  return at::cat(done, 2);
+}
+
+at::Tensor resize_nearest(const at::Tensor& x, at::IntArrayRef size) {
+  return at::upsample_nearest3d(x, OptionalSizes(size), std::nullopt);
+}
+
+// Applies a 2D convolution to every frame of [B, C, T, H, W].
+at::Tensor conv2d_per_frame(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, std::int64_t stride,
+                            std::int64_t padding) {
+  const std::int64_t batch = x.size(0), frames = x.size(2);
+  const at::Tensor flat = x.permute({0, 2, 1, 3, 4}).reshape({batch * frames, x.size(1), x.size(3), x.size(4)});
+  const at::Tensor y = at::conv2d(flat, weight, bias, stride, padding);
+  return y.reshape({batch, frames, y.size(1), y.size(2), y.size(3)}).permute({0, 2, 1, 3, 4});
+}
+
+bool splits_first_frame(const at::Tensor& x) { return x.size(2) > 1 && x.size(2) % 2 == 1; }
+
+at::Tensor rest_of(const at::Tensor& x) { return x.narrow(2, 1, x.size(2) - 1); }
+
+}  // namespace
+
+CausalConv3d::CausalConv3d(const Scope& scope, std::int64_t in, std::int64_t out)
+    : weight((scope / "conv").tensor("weight", {out, in, 3, 3, 3})), bias((scope / "conv").tensor("bias", {out})) {}
+
+at::Tensor CausalConv3d::operator()(const at::Tensor& x, ConvCaches& caches) const {
+  at::Tensor& cache = caches[this];
+  const at::Tensor first = x.narrow(2, 0, 1);
+  const at::Tensor padded = cache.defined() ? at::cat({cache, x}, 2) : at::cat({first, first, x}, 2);
+  cache = padded.narrow(2, padded.size(2) - 2, 2).clone();
+  return conv3d_in_chunks(padded, weight, bias, {0, 1, 1});
+}
+
+PointwiseConv3d::PointwiseConv3d(const Scope& scope, std::int64_t in, std::int64_t out)
+    : weight(scope.tensor("weight", {out, in, 1, 1, 1})), bias(scope.tensor("bias", {out})) {}
+
+at::Tensor PointwiseConv3d::operator()(const at::Tensor& x) const { return conv3d_in_chunks(x, weight, bias, {0, 0, 0}); }
+
+VaeNorm::VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& config, std::optional<std::int64_t> latent_channels,
+                 double eps)
+    : norm_layer(latent_channels ? scope / "norm_layer" : scope, channels, config.norm_num_groups, eps) {
+  if (latent_channels) {
+    conv_y.emplace(scope / "conv_y" / "conv", *latent_channels, channels);
+    conv_b.emplace(scope / "conv_b" / "conv", *latent_channels, channels);
+  }
+}
+
+at::Tensor VaeNorm::operator()(const at::Tensor& x, const at::Tensor& latent) const {
+  const at::Tensor normed = norm_layer(x);
+  if (!conv_y) return normed;
+  const auto height = x.size(3), width = x.size(4);
+  // A 1x1x1 convolution commutes with nearest-neighbour resizing, so it runs on the small latent.
+  const auto spread = [&](const PointwiseConv3d& conv) {
+    const at::Tensor map = conv(latent);
+    if (!splits_first_frame(x)) return resize_nearest(map, {x.size(2), height, width});
+    return at::cat({resize_nearest(map.narrow(2, 0, 1), {1, height, width}),
+                    resize_nearest(rest_of(map), {x.size(2) - 1, height, width})},
+                   2);
+  };
+  return normed * spread(*conv_y) + spread(*conv_b);
+}
+
+VaeResnet::VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeConfig& config,
+                     std::optional<std::int64_t> latent_channels)
+    // The configured epsilon reaches the encoder only; the decoder's norms have their own (pipelines.md I.3).
+    : norm1(scope / "norm1", in, config, latent_channels, latent_channels ? 1e-6 : config.norm_eps),
+      norm2(scope / "norm2", out, config, latent_channels, latent_channels ? 1e-6 : config.norm_eps),
+      conv1(scope / "conv1", in, out),
+      conv2(scope / "conv2", out, out) {
+  if (in != out) conv_shortcut.emplace(scope / "conv_shortcut", in, out);
+}
+
+at::Tensor VaeResnet::operator()(const at::Tensor& x, const at::Tensor& latent, ConvCaches& caches) const {
+  const at::Tensor h = conv1(at::silu(norm1(x, latent)), caches);
+  const at::Tensor residual = conv2(at::silu(norm2(h, latent)), caches);
+  return residual + (conv_shortcut ? (*conv_shortcut)(x) : x);
+}
+
+Downsample3d::Downsample3d(const Scope& scope, std::int64_t channels, TimeScaling scaling)
+    : weight((scope / "conv").tensor("weight", {channels, channels, 3, 3})),
+      bias((scope / "conv").tensor("bias", {channels})),
+      time(scaling) {}
+
+at::Tensor Downsample3d::operator()(const at::Tensor& x) const {
+  const auto halve = [](const at::Tensor& frames) { return at::avg_pool3d(frames, {2, 1, 1}, {2, 1, 1}); };
+  at::Tensor pooled = x;
+  if (time == TimeScaling::halve_or_double) {
+    if (x.size(2) % 2 == 0) pooled = halve(x);
+    else if (x.size(2) > 1) pooled = at::cat({x.narrow(2, 0, 1), halve(rest_of(x))}, 2);
+  }
+  return conv2d_per_frame(at::constant_pad_nd(pooled, {0, 1, 0, 1}), weight, bias, /*stride=*/2, /*padding=*/0);
+}
+
+Upsample3d::Upsample3d(const Scope& scope, std::int64_t channels, TimeScaling scaling)
+    : weight((scope / "conv").tensor("weight", {channels, channels, 3, 3})),
+      bias((scope / "conv").tensor("bias", {channels})),
+      time(scaling) {}
+
+at::Tensor Upsample3d::operator()(const at::Tensor& x) const {
+  const auto grow = [](const at::Tensor& frames, std::int64_t times) {
+    return resize_nearest(frames, {frames.size(2) * times, frames.size(3) * 2, frames.size(4) * 2});
+  };
+  at::Tensor grown;
+  if (time == TimeScaling::keep || x.size(2) == 1) grown = grow(x, 1);
+  else if (splits_first_frame(x)) grown = at::cat({grow(x.narrow(2, 0, 1), 1), grow(rest_of(x), 2)}, 2);
+  else grown = grow(x, 2);
+  return conv2d_per_frame(grown, weight, bias, /*stride=*/1, /*padding=*/1);
+}
+
+}  // namespace bitreel
