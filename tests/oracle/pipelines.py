@@ -189,8 +189,10 @@ def record(case: Case, model: Path, request: dict, *, more_steps: list[tuple[str
             again = Recording(model, request)
             case.facts["peer_noise_fp32"][kind] = {
                 "final_latents": error(again.final, run.final), "decoded": error(again.decode(dropped), video)}
-    double = Recording(model, request, dtype=torch.float64, noise=torch.float32)
+    double = Recording(model, request, dtype=torch.float64, noise=torch.float32, probe=True)
+    stages = {name: error(double.inside[name], tensor) for name, tensor in run.inside.items()}
     case.facts["peer_noise_fp32"]["float64"] = {
+        "worst_transformer_stage": max(stages.values(), key=lambda e: e["of_max"]),
         "prompt_embeds": error(double.prompt_embeds, run.prompt_embeds), "final_latents": error(double.final, run.final),
         "decoded": error(double.decode(dropped), video)}
 
