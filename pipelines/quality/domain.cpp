@@ -1,0 +1,145 @@
+#include "pipelines/quality/domain.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <fstream>
+#include <functional>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <opencv2/imgproc.hpp>
+#include <utility>
+
+#include "attention/error.h"
+
+namespace bitreel::quality {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::pair<const char*, Shape>, 6> shape_names{{{"circle", Shape::circle},
+                                                                    {"square", Shape::square},
+                                                                    {"triangle", Shape::triangle},
+                                                                    {"star", Shape::star},
+                                                                    {"ring", Shape::ring},
+                                                                    {"cross", Shape::cross}}};
+constexpr std::array<std::pair<const char*, Motion>, 10> motion_names{{{"left", Motion::left},
+                                                                       {"right", Motion::right},
+                                                                       {"up", Motion::up},
+                                                                       {"down", Motion::down},
+                                                                       {"bounce", Motion::bounce},
+                                                                       {"orbit", Motion::orbit},
+                                                                       {"grow", Motion::grow},
+                                                                       {"shrink", Motion::shrink},
+                                                                       {"spin", Motion::spin},
+                                                                       {"still", Motion::still}}};
+
+template <class Names, class Value>
+std::string lookup_name(const Names& names, Value value) {
+  for (const auto& [name, known] : names)
+    if (known == value) return name;
+  throw Error("a value of the judge's vocabulary has no name");
+}
+
+// One JSON file being read; every complaint names it and the key.
+struct Reading {
+  std::string file;
+
+  [[noreturn]] void fail(const std::string& what, const std::string& hint = {}) const {
+    throw Error(fmt::format("{}: {}", file, what), hint);
+  }
+
+  double number(const json& value, const std::string& key, double low, double high) const {
+    if (!value.is_number()) fail(fmt::format("{} is {}, expected a number", key, value.dump()));
+    const double got = value.get<double>();
+    if (!(got >= low && got <= high)) fail(fmt::format("{} is {}, expected {} to {}", key, got, low, high));
+    return got;
+  }
+
+  int whole(const json& value, const std::string& key, int low, int high) const {
+    if (!value.is_number_integer()) fail(fmt::format("{} is {}, expected a whole number", key, value.dump()));
+    return static_cast<int>(number(value, key, low, high));
+  }
+
+  std::vector<NamedColour> colours(const json& value, const std::string& key) const {
+    if (!value.is_object() || value.empty()) fail(fmt::format("{} is not an object of name: [r, g, b]", key));
+    std::vector<NamedColour> result;
+    for (const auto& [name, rgb] : value.items()) {
+      const std::string entry = key + "." + name;
+      if (!rgb.is_array() || rgb.size() != 3) fail(fmt::format("{} is {}, expected [r, g, b]", entry, rgb.dump()));
+      NamedColour colour{.name = name, .rgb = {}, .lab = {}};
+      for (int c = 0; c < 3; ++c) colour.rgb[c] = static_cast<float>(number(rgb[c], entry, 0, 1));
+      colour.lab = lab_of(colour.rgb);
+      result.push_back(colour);
+    }
+    return result;
+  }
+
+  std::vector<NamedSize> sizes(const json& value) const {
+    if (!value.is_object() || value.empty()) fail("sizes is not an object of name: radius");
+    std::vector<NamedSize> result;
+    for (const auto& [name, radius] : value.items())
+      result.push_back({.name = name, .radius = number(radius, "sizes." + name, 0.02, 1)});
+    std::ranges::sort(result, {}, &NamedSize::radius);
+    return result;
+  }
+
+  template <class Value, class Names>
+  std::vector<Value> words(const json& value, const std::string& key, const Names& names) const {
+    if (!value.is_array() || value.empty()) fail(fmt::format("{} is not a list of names", key));
+    std::vector<std::string> known;
+    for (const auto& entry : names) known.emplace_back(entry.first);
+    std::vector<Value> result;
+    for (const auto& word : value) {
+      const auto* const found =
+          std::ranges::find_if(names, [&](const auto& entry) { return word.is_string() && word == entry.first; });
+      if (found == names.end())
+        fail(fmt::format("{} holds {}, which the judge cannot see", key, word.dump()),
+             fmt::format("it knows {}", fmt::join(known, ", ")));
+      result.push_back(found->second);
+    }
+    return result;
+  }
+};
+
+}  // namespace
+
+std::string name_of(Shape shape) { return lookup_name(shape_names, shape); }
+std::string name_of(Motion motion) { return lookup_name(motion_names, motion); }
+
+cv::Vec3f lab_of(const cv::Vec3f& rgb) {
+  cv::Mat pixel(1, 1, CV_32FC3, cv::Scalar(rgb[0], rgb[1], rgb[2])), lab;
+  cv::cvtColor(pixel, lab, cv::COLOR_RGB2Lab);
+  return lab.at<cv::Vec3f>(0, 0);
+}
+
+Domain Domain::read(const std::filesystem::path& file) {
+  const Reading reading{file.string()};
+  std::ifstream in(file);
+  if (!in) reading.fail("cannot be opened", "--domain names a domain.json, such as assets/pocket/domain.json");
+  const json root = json::parse(in, nullptr, false);
+  if (root.is_discarded() || !root.is_object()) reading.fail("is not a JSON object");
+
+  Domain domain;
+  const std::map<std::string, std::function<void(const json&)>> keys{
+      {"width", [&](const json& v) { domain.width = reading.whole(v, "width", 16, 4096); }},
+      {"height", [&](const json& v) { domain.height = reading.whole(v, "height", 16, 4096); }},
+      {"frames", [&](const json& v) { domain.frames = reading.whole(v, "frames", 2, 10000); }},
+      {"fps", [&](const json& v) { domain.fps = reading.number(v, "fps", 1, 1000); }},
+      {"colours", [&](const json& v) { domain.colours = reading.colours(v, "colours"); }},
+      {"backgrounds", [&](const json& v) { domain.backgrounds = reading.colours(v, "backgrounds"); }},
+      {"shapes", [&](const json& v) { domain.shapes = reading.words<Shape>(v, "shapes", shape_names); }},
+      {"sizes", [&](const json& v) { domain.sizes = reading.sizes(v); }},
+      {"motions", [&](const json& v) { domain.motions = reading.words<Motion>(v, "motions", motion_names); }}};
+  for (const auto& [key, read] : keys) {
+    if (!root.contains(key)) reading.fail(fmt::format("has no key {}", key));
+    read(root.at(key));
+  }
+  for (const auto& [key, value] : root.items())
+    if (key != "comment" && !keys.contains(key)) reading.fail(fmt::format("unknown key {}", key));
+  return domain;
+}
+
+}  // namespace bitreel::quality
