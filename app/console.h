@@ -1,0 +1,69 @@
+// What a person, a log file or a program sees while a clip is made.
+//
+//   Console console(ProgressStyle::automatic);
+//   console.begin("denoise", 50);          // ends the phase before, starts its clock
+//   console.step(12);                      // [denoise] 12/50  0.31 s/step  11.8 s left
+//   console.warn("the prompt was cut");    // said, and kept for the sidecar
+//   console.end();
+//
+// terminal: one line on stderr that is rewritten. plain: lines on stderr, at most one step line every few seconds.
+// json: one object a line on stdout, {"event": "step", "phase": "denoise", "step": 12, "of": 50, ...}; nothing else is
+// written there. Errors are main's business and go to stderr in every style.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace bitreel {
+
+// automatic: terminal when stderr is one, else plain.
+enum class ProgressStyle { automatic, terminal, plain, json };
+
+class Console {
+ public:
+  explicit Console(ProgressStyle style);
+  ~Console();  // leaves the cursor on a line of its own
+  Console(const Console&) = delete;
+  Console& operator=(const Console&) = delete;
+
+  // For people: a line of text. For programs: the event with its fields.
+  void say(const std::string& text, const std::string& event, const nlohmann::ordered_json& fields = {});
+  void warn(const std::string& message);
+
+  void begin(const std::string& phase, std::int64_t count = 0);
+  void count(std::int64_t steps);  // when it is known only after begin()
+  void step(std::int64_t done);    // steps of this phase that are complete
+  void end();
+
+  // Seconds by phase, in order, the running one included.
+  [[nodiscard]] nlohmann::ordered_json seconds() const;
+  [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  void emit(const std::string& event, nlohmann::ordered_json fields);
+  void clear_line();
+  void show_line(const std::string& text);
+
+  ProgressStyle style_;
+  std::string phase_;
+  std::int64_t count_ = 0;
+  Clock::time_point begun_;
+  Clock::time_point first_step_;  // when the first step was complete: later ones set the pace
+  Clock::time_point last_line_;
+  bool line_open_ = false;
+  std::vector<std::pair<std::string, double>> finished_;
+  std::vector<std::string> warnings_;
+};
+
+// 75.2 -> "1 min 15 s", 11.84 -> "11.8 s".
+std::string duration_text(double seconds);
+// 1610612736 -> "1.5 GiB".
+std::string bytes_text(double bytes);
+
+}  // namespace bitreel

@@ -1,0 +1,82 @@
+#include "app/decode.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <memory>
+#include <set>
+
+#include "app/console.h"
+#include "app/flags.h"
+#include "app/generate.h"
+#include "app/latents_file.h"
+#include "app/render.h"
+#include "app/video_output.h"
+#include "attention/error.h"
+
+namespace bitreel {
+namespace {
+
+// What decoding still depends on; everything else was settled when the latents were made.
+const std::set<std::string> flags_of_decode = {"model",       "dtype",  "device", "fps", "vae-tiling",
+                                               "vae-slicing", "output", "codec",  "crf", "no-metadata"};
+
+struct DecodeCommand {
+  std::unique_ptr<Flags> flags;
+  std::filesystem::path file;
+  ProgressStyle progress = ProgressStyle::automatic;
+};
+
+// Size and length follow from the latents when their file doesn't say them.
+void fill_from_latents(GenerateOptions& options, const at::Tensor& latents, const Checkpoint& checkpoint) {
+  const CogVideoXConfig config = read_config(checkpoint);
+  if (!options.height) options.height = latents.size(3) * config.vae.spatial_factor();
+  if (!options.width) options.width = latents.size(4) * config.vae.spatial_factor();
+  // Clips are 8n+1 frames, an odd number of latent ones; one that makes them even is padding.
+  if (!options.num_frames) {
+    options.num_frames = (latents.size(1) - 1) / 2 * 2 * config.vae.temporal_compression_ratio + 1;
+  }
+}
+
+void expect_shape(const at::Tensor& latents, const Render& render, const std::filesystem::path& file) {
+  const Geometry geometry = geometry_of(render.request, render.config);
+  const std::vector<std::int64_t> expected = {1, geometry.latent_frames, render.config.vae.latent_channels,
+                                              geometry.latent_height, geometry.latent_width};
+  if (latents.sizes() == at::IntArrayRef(expected)) return;
+  throw Error(fmt::format("{}: latents is [{}], {} decodes [{}]", file.string(), fmt::join(latents.sizes(), ", "),
+                          render.options.model.string(), fmt::join(expected, ", ")),
+              "give --model the checkpoint that made these latents");
+}
+
+void decode(const DecodeCommand& command) {
+  const LatentsFile file = read_latents(command.file);
+  GenerateOptions options;
+  if (!file.config.is_null()) apply_json(options, file.config, command.file.string());
+  options.save_latents.clear();
+  command.flags->apply(options);
+  const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
+  fill_from_latents(options, file.latents, checkpoint);
+  const Render render = resolve(options, checkpoint);
+  expect_shape(file.latents, render, command.file);
+
+  Console console(command.progress);
+  for (const std::string& warning : render.warnings) console.warn(warning);
+  CogVideoX model(checkpoint, render.model);
+  deliver(model, file.latents, render, checkpoint, console);
+}
+
+}  // namespace
+
+void add_decode(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("decode", "Saved latents, one video");
+  auto state = std::make_shared<DecodeCommand>();
+  command->add_option("file", state->file, "A .safetensors file that --save-latents or an interrupted run left")
+      ->required()
+      ->type_name("FILE");
+  state->flags =
+      std::make_unique<Flags>(*command, [](const Setting& setting) { return flags_of_decode.contains(setting.name); });
+  add_progress_flag(*command, state->progress);
+  command->callback([state] { decode(*state); });
+}
+
+}  // namespace bitreel

@@ -1,0 +1,14 @@
+// bitreel decode: latents that a run saved, as a video.
+//
+//   bitreel decode out/demo.latents.safetensors --output out/demo.webm
+//
+// Settings come from the file's metadata; flags win. Latents of another program need --output and often --model.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace bitreel {
+
+void add_decode(CLI::App& app);
+
+}  // namespace bitreel

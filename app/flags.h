@@ -1,0 +1,35 @@
+// The settings of options.h as command-line flags of one subcommand.
+//
+//   auto flags = std::make_shared<Flags>(*command, all_settings);
+//   command->callback([flags] { GenerateOptions o; apply_yaml(o, file); flags->apply(o); ... });
+//
+// Typed values are kept and applied later, so that flags win over a configuration file.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "app/options.h"
+
+namespace bitreel {
+
+class Flags {
+ public:
+  // Adds the settings that `wanted` is true for. The object must outlive the parse.
+  Flags(CLI::App& command, const std::function<bool(const Setting&)>& wanted);
+  Flags(const Flags&) = delete;
+  Flags& operator=(const Flags&) = delete;
+
+  void apply(GenerateOptions& options) const;
+
+ private:
+  std::vector<std::pair<const Setting*, std::string>> typed_;
+};
+
+// Throws UsageError for arguments that no command took, naming the nearest flag or command.
+void refuse_unknown(const CLI::App& app);
+
+}  // namespace bitreel

@@ -1,0 +1,33 @@
+// What a clip will take, said before the work starts. Time is not in it: the first steps tell it better than a guess.
+//
+//   const Forecast forecast = forecast_of(render, checkpoint);
+//   console.say(forecast.text, "plan", forecast.fields);
+//
+// Memory is the largest of the three phases, which follow each other: weights in the run's dtype plus the largest
+// tensors that live at once (counts beside the constants in forecast.cpp, checked against the measured peak).
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "app/render.h"
+
+namespace bitreel {
+
+struct Forecast {
+  std::string text;
+  nlohmann::ordered_json fields;
+};
+
+Forecast forecast_of(const Render& render, const Checkpoint& checkpoint);
+
+// Bytes at the peak of each phase, without the program itself.
+struct PhaseBytes {
+  double text = 0;
+  double denoise = 0;
+  double decode = 0;
+};
+
+PhaseBytes phase_bytes(const Render& render, const Checkpoint& checkpoint);
+
+}  // namespace bitreel

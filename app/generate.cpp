@@ -1,0 +1,123 @@
+#include "app/generate.h"
+
+#include <fmt/format.h>
+
+#include <exception>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+
+#include "app/flags.h"
+#include "app/forecast.h"
+#include "app/interrupt.h"
+#include "app/latents_file.h"
+#include "app/render.h"
+#include "app/video_output.h"
+#include "attention/error.h"
+
+namespace bitreel {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The denoised latents on the disk while their video is not. Without --save-latents the file is only a safety copy.
+class LatentsOnDisk {
+ public:
+  LatentsOnDisk(const at::Tensor& latents, const Render& render, Console& console)
+      : path_(render.options.save_latents), output_(render.options.output), console_(console) {
+    is_copy_ = path_.empty();
+    if (is_copy_) {
+      path_ = output_.has_filename() ? output_ : output_.parent_path();
+      path_.replace_extension(".latents.safetensors");
+    }
+    write_latents(path_, latents, render.options);
+  }
+  ~LatentsOnDisk() {
+    if (std::uncaught_exceptions() > 0) {
+      console_.say(fmt::format("the denoised latents are kept; to go on from there:\n  bitreel decode {} --output {}",
+                               path_.string(), output_.string()),
+                   "latents_kept", {{"path", path_.string()}});
+    } else if (is_copy_) {
+      std::error_code ignored;  // a copy that stays behind does no harm
+      fs::remove(path_, ignored);
+    }
+  }
+  LatentsOnDisk(const LatentsOnDisk&) = delete;
+  LatentsOnDisk& operator=(const LatentsOnDisk&) = delete;
+
+ private:
+  fs::path path_;
+  fs::path output_;
+  Console& console_;
+  bool is_copy_ = false;
+};
+
+struct GenerateCommand {
+  std::unique_ptr<Flags> flags;
+  std::string config;
+  bool print_config = false;
+  ProgressStyle progress = ProgressStyle::automatic;
+
+  [[nodiscard]] GenerateOptions options() const {
+    GenerateOptions options;
+    if (!config.empty()) apply_yaml(options, config);
+    flags->apply(options);
+    if (!options.prompt) throw UsageError("generate needs a prompt", "--prompt \"a red circle moves right\"");
+    return options;
+  }
+};
+
+}  // namespace
+
+void generate(const GenerateOptions& options, Console& console) {
+  const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
+  const Render render = resolve(options, checkpoint);
+  const Forecast forecast = forecast_of(render, checkpoint);
+  console.say(forecast.text, "plan", forecast.fields);
+  for (const std::string& warning : render.warnings) console.warn(warning);
+
+  CogVideoX model(checkpoint, render.model);
+  console.begin("text");
+  const at::Tensor text = model.encode_text(render.request);
+  check_interrupt("nothing is kept, the denoising was not complete");
+
+  console.begin("denoise", render.request.steps);
+  const at::Tensor latents = model.denoise(render.request, text, [&](const StepEvent& event) {
+    console.count(event.count);
+    console.step(event.index + 1);
+    check_interrupt("nothing is kept, the denoising was not complete");
+  });
+  const LatentsOnDisk saved(latents, render, console);  // nothing after this line can lose the denoising
+  deliver(model, latents, render, checkpoint, console);
+}
+
+void add_progress_flag(CLI::App& command, ProgressStyle& style) {
+  const std::map<std::string, ProgressStyle> styles = {{"auto", ProgressStyle::automatic},
+                                                       {"terminal", ProgressStyle::terminal},
+                                                       {"plain", ProgressStyle::plain},
+                                                       {"json", ProgressStyle::json}};
+  command.add_option("--progress", style, "auto, terminal, plain, or json: one event a line on stdout")
+      ->transform(CLI::Transformer(styles))
+      ->type_name("STYLE");
+}
+
+void add_generate(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("generate", "One prompt, one video");
+  auto state = std::make_shared<GenerateCommand>();
+  state->flags = std::make_unique<Flags>(*command, [](const Setting&) { return true; });
+  command->add_option("--config", state->config, "YAML file of the flags above, with _ for - in their names; flags win")
+      ->type_name("FILE");
+  command->add_flag("--print-config", state->print_config, "Print the resolved configuration as YAML and stop");
+  add_progress_flag(*command, state->progress);
+  command->callback([state] {
+    const GenerateOptions options = state->options();
+    if (state->print_config) {
+      std::cout << to_yaml(resolve(options, Checkpoint::open(model_folder(options))).options);
+      return;
+    }
+    Console console(state->progress);
+    generate(options, console);
+  });
+}
+
+}  // namespace bitreel

@@ -1,0 +1,22 @@
+// Ctrl-C and SIGTERM: work stops at the next step or frame, destructors run, half-written files are removed.
+//
+//   watch_interrupts();                           // once, in main
+//   check_interrupt("no video was written");      // between steps: throws Interrupted after a signal
+//
+// A second signal ends the process at once.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace bitreel {
+
+struct Interrupted {
+  int signal = 0;       // main exits with 128 + signal, as shells expect
+  std::string outcome;  // what is lost or kept, for the person
+};
+
+void watch_interrupts();
+void check_interrupt(std::string_view outcome);
+
+}  // namespace bitreel

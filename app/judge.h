@@ -1,0 +1,33 @@
+// bitreel judge: what clips of the default model show, and how well that fits the prompts they were made from.
+//
+//   bitreel judge out/demo.mp4
+//   bitreel judge out/*.mp4 --prompts assets/prompts/unseen-100.json --output scores.json --sheet sheet.png
+//
+// With a prompts file (format: pipelines/quality/score.h) each clip is scored against its entry: the one whose "file"
+// is the clip's name; where entries name no files, the one whose place, counted from 0, is the number at the end of the
+// clip's name (clip-012.mp4 is entry 12); where the names do not all end in numbers, the one in the same place as the
+// clip on the command line. A clip whose provenance states another prompt than its entry is refused.
+// Errors: clips that cannot be read, or whose size or frame count is not the domain's, are named; nothing is written.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <vector>
+
+namespace bitreel {
+
+struct JudgeCommand {
+  std::vector<std::filesystem::path> clips;
+  std::filesystem::path prompts;  // empty: say what is seen, score nothing
+  std::filesystem::path domain;   // empty: the default model's
+  std::filesystem::path output;   // JSON; empty: none
+  std::filesystem::path sheet;    // PNG; empty: none
+  int objects = 1;                // in each clip, where no prompts file says
+};
+
+// Prints to stdout; returns the exit code.
+int run_judge(const JudgeCommand& command);
+
+void add_judge(CLI::App& app);
+
+}  // namespace bitreel

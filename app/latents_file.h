@@ -1,0 +1,28 @@
+// The final latents of a clip on the disk: what a failed decode, an interrupt or `bitreel decode` starts from.
+//
+//   write_latents("clip.latents.safetensors", latents, render.options);
+//   const LatentsFile file = read_latents("clip.latents.safetensors");
+//
+// A safetensors file with one tensor `latents` [batch, frames, channels, height, width], as the peer returns for
+// output_type="latent", and the resolved configuration as JSON in the metadata (key "config"; "bitreel": version).
+// Errors: Error when the file is no such file.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "app/options.h"
+
+namespace bitreel {
+
+struct LatentsFile {
+  at::Tensor latents;
+  nlohmann::ordered_json config;  // null for latents that another program wrote
+};
+
+void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options);
+LatentsFile read_latents(const std::filesystem::path& path);
+
+}  // namespace bitreel

@@ -1,0 +1,263 @@
+#include "app/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+#include "attention/error.h"
+
+namespace bitreel {
+namespace {
+
+using nlohmann::ordered_json;
+using Options = GenerateOptions;
+
+[[noreturn]] void refuse(const std::string& where, const std::string& text, const std::string& expected) {
+  throw UsageError(fmt::format("{} is \"{}\", expected {}", where, text, expected));
+}
+
+// One enumeration's names: the same list parses, prints and documents.
+template <class T>
+using Names = std::vector<std::pair<std::string_view, T>>;
+
+const Names<DynamicGuidance> dynamic_guidances = {
+    {"off", DynamicGuidance::off}, {"peer", DynamicGuidance::peer}, {"ramp", DynamicGuidance::ramp}};
+const Names<SchedulerKind> schedulers = {{"ddim", SchedulerKind::ddim}, {"dpm", SchedulerKind::dpm}};
+const Names<at::ScalarType> dtypes = {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}, {"fp16", at::kHalf}};
+const Names<DeviceChoice> devices = {
+    {"cpu", DeviceChoice::cpu}, {"cuda", DeviceChoice::cuda}, {"auto", DeviceChoice::automatic}};
+const Names<AttentionBackend> attentions = {{name_of(AttentionBackend::sdpa), AttentionBackend::sdpa},
+                                            {name_of(AttentionBackend::reference), AttentionBackend::reference}};
+const Names<bool> truths = {{"true", true}, {"false", false}};
+
+template <class T>
+std::string joined(const Names<T>& names, std::string_view separator) {
+  std::string text;
+  for (const auto& [name, value] : names) text += fmt::format("{}{}", text.empty() ? "" : separator, name);
+  return text;
+}
+
+template <class T>
+T parse(const Names<T>& names, const std::string& text, const std::string& where) {
+  for (const auto& [name, value] : names) {
+    if (name == text) return value;
+  }
+  refuse(where, text, joined(names, ", "));
+}
+
+template <class T>
+std::string_view name_in(const Names<T>& names, T value) {
+  const auto found = std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.second == value; });
+  return found == names.end() ? std::string_view("unknown") : found->first;
+}
+
+template <class T>
+std::optional<T> number_from(const std::string& text) {
+  T value{};
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (error != std::errc() || stop != end) return std::nullopt;
+  return value;
+}
+
+// Prompts and paths end in JSON, YAML and video tags, which are UTF-8: anything else is refused at the door.
+std::string utf8(const std::string& text, const std::string& where) {
+  const std::string kept =
+      ordered_json::parse(ordered_json(text).dump(-1, ' ', false, ordered_json::error_handler_t::ignore));
+  if (kept == text) return text;
+  const auto at = std::mismatch(kept.begin(), kept.end(), text.begin(), text.end()).second - text.begin();
+  throw UsageError(
+      fmt::format("{} is not valid UTF-8: byte {} is 0x{:02x}", where, at, static_cast<unsigned char>(text[at])),
+      "save or paste the text as UTF-8");
+}
+
+Setting text(std::string name, std::string Options::*member) {
+  return {.name = std::move(name),
+          .shape = "TEXT",
+          .set = [member](Options& o, const std::string& t, const std::string& where) { o.*member = utf8(t, where); },
+          .get = [member](const Options& o) { return ordered_json(o.*member); }};
+}
+
+Setting path(std::string name, std::filesystem::path Options::*member) {
+  return {.name = std::move(name),
+          .shape = "PATH",
+          .set =
+              [member](Options& o, const std::string& t, const std::string& where) {
+                if (t.empty()) refuse(where, t, "a path");
+                o.*member = utf8(t, where);
+              },
+          .get =
+              [member](const Options& o) {
+                return (o.*member).empty() ? ordered_json() : ordered_json((o.*member).string());
+              }};
+}
+
+Setting whole(std::string name, std::optional<std::int64_t> Options::*member, std::int64_t least, std::int64_t most) {
+  return {.name = std::move(name),
+          .shape = "INT",
+          .set =
+              [=](Options& o, const std::string& t, const std::string& where) {
+                const auto value = number_from<std::int64_t>(t);
+                if (!value || *value < least || *value > most) {
+                  refuse(where, t, fmt::format("a whole number from {} to {}", least, most));
+                }
+                o.*member = value;
+              },
+          .get = [member](const Options& o) { return o.*member ? ordered_json(*(o.*member)) : ordered_json(); }};
+}
+
+Setting toggle(std::string name, bool Options::*member) {
+  return {.name = std::move(name),
+          .form = SettingForm::toggle,
+          .set = [member](Options& o, const std::string& t,
+                          const std::string& where) { o.*member = parse(truths, t, where); },
+          .get = [member](const Options& o) { return ordered_json(o.*member); }};
+}
+
+template <class Member, class T>
+Setting choice(std::string name, Member Options::*member, const Names<T>& names) {
+  return {
+      .name = std::move(name),
+      .shape = joined(names, "|"),
+      .set = [=](Options& o, const std::string& t, const std::string& where) { o.*member = parse(names, t, where); },
+      .get =
+          [=](const Options& o) {
+            if constexpr (std::is_same_v<Member, std::optional<T>>) {
+              return o.*member ? ordered_json(name_in(names, *(o.*member))) : ordered_json();
+            } else {
+              return ordered_json(name_in(names, o.*member));
+            }
+          }};
+}
+
+Setting prompt_setting() {
+  return {.name = "prompt",
+          .shape = "TEXT",
+          .set = [](Options& o, const std::string& t, const std::string& where) { o.prompt = utf8(t, where); },
+          .get = [](const Options& o) { return o.prompt ? ordered_json(*o.prompt) : ordered_json(); }};
+}
+
+Setting seed_setting() {
+  return {.name = "seed",
+          .shape = "INT",
+          .set =
+              [](Options& o, const std::string& t, const std::string& where) {
+                o.seed = number_from<std::uint64_t>(t);
+                if (!o.seed && t != "-1") {
+                  refuse(where, t,
+                         fmt::format("a whole number from 0 to {}, or -1 for a random one",
+                                     std::numeric_limits<std::uint64_t>::max()));
+                }
+              },
+          .get = [](const Options& o) { return o.seed ? ordered_json(*o.seed) : ordered_json(); }};
+}
+
+Setting real(std::string name, std::optional<double> Options::*member, double least, double most) {
+  return {.name = std::move(name),
+          .shape = "NUMBER",
+          .set =
+              [=](Options& o, const std::string& t, const std::string& where) {
+                const auto value = number_from<double>(t);
+                if (!value || !(*value >= least && *value <= most)) {  // so that nan is refused too
+                  refuse(where, t, fmt::format("a number from {} to {}", least, most));
+                }
+                o.*member = value;
+              },
+          .get = [member](const Options& o) { return o.*member ? ordered_json(*(o.*member)) : ordered_json(); }};
+}
+
+// Peer's flag without a value, our choice of formula with one; true and false as in the peer's argument.
+Setting dynamic_cfg_setting() {
+  Setting setting = choice("dynamic-cfg", &Options::dynamic_cfg, dynamic_guidances);
+  setting.form = SettingForm::optional_value;
+  setting.implied = "peer";
+  setting.set = [names_only = setting.set](Options& o, const std::string& t, const std::string& where) {
+    names_only(o, t == "true" ? "peer" : t == "false" ? "off" : t, where);
+  };
+  return setting;
+}
+
+Setting with_help(Setting setting, std::string group, std::string help, std::string letter = {}) {
+  setting.letter = std::move(letter);
+  setting.group = std::move(group);
+  setting.help = std::move(help);
+  return setting;
+}
+
+std::vector<Setting> make_settings() {
+  constexpr std::int64_t many = 1'000'000;
+  const std::string clip = "The clip";
+  const std::string model = "Model and device";
+  const std::string file = "Files";
+  return {
+      with_help(prompt_setting(), clip, "What the clip shows", "p"),
+      with_help(text("negative-prompt", &Options::negative_prompt), clip, "What it should not show"),
+      with_help(whole("width", &Options::width, 1, many), clip, "Pixels; the model's own width when absent"),
+      with_help(whole("height", &Options::height, 1, many), clip, "Pixels; the model's own height when absent"),
+      with_help(whole("num-frames", &Options::num_frames, 1, many), clip,
+                "Frames; as the model was trained when absent"),
+      with_help(real("fps", &Options::fps, 0.1, 240), clip, "Frames a second: 8, or 16 for CogVideoX 1.5, when absent"),
+      with_help(whole("steps", &Options::steps, 1, many), clip, "Denoising steps; 50 when absent"),
+      with_help(real("guidance-scale", &Options::guidance_scale, 0, 1000), clip,
+                "How hard the prompt pulls; 6 when absent, 1 or less runs without guidance"),
+      with_help(dynamic_cfg_setting(), clip,
+                "Guidance that varies over the steps: peer (diffusers' formula, also without a value) or ramp (a "
+                "cosine ramp)"),
+      with_help(choice("scheduler", &Options::scheduler, schedulers), clip,
+                "Noise scheduler; the checkpoint's when absent"),
+      with_help(seed_setting(), clip, "Same seed, same clip; -1 or absent: a random one, which is said and recorded"),
+      with_help(path("model", &Options::model), model,
+                "Checkpoint folder in CogVideoX format; the default model when absent"),
+      with_help(choice("dtype", &Options::dtype, dtypes), model,
+                "Number format; the transformer's stored one when absent (bf16 for fp16 on a CPU)"),
+      with_help(choice("device", &Options::device, devices), model, "auto: CUDA when there is a usable GPU"),
+      with_help(choice("attention", &Options::attention, attentions), model,
+                "reference is the fp64 formula: slow, exact"),
+      with_help(toggle("vae-tiling", &Options::vae_tiling), model,
+                "Decode in tiles: less memory, slightly other pixels"),
+      with_help(toggle("vae-slicing", &Options::vae_slicing), model, "Decode a batch one clip at a time"),
+      with_help(path("output", &Options::output), file,
+                "The video; its extension picks the container (bitreel-SEED.mp4)", "o"),
+      with_help(text("codec", &Options::codec), file, "Video codec; the extension's usual one when absent"),
+      with_help(whole("crf", &Options::crf, 0, 63), file, "Quality of lossy codecs, smaller is better"),
+      with_help(path("save-latents", &Options::save_latents), file, "Keep the final latents in this .safetensors file"),
+      with_help(toggle("no-metadata", &Options::no_metadata), file,
+                "Leave provenance out of the video, write no sidecar"),
+  };
+}
+
+}  // namespace
+
+std::string Setting::key() const {
+  std::string key = name;
+  std::replace(key.begin(), key.end(), '-', '_');
+  return key;
+}
+
+const std::vector<Setting>& settings() {
+  static const std::vector<Setting> table = make_settings();
+  return table;
+}
+
+const Setting& setting(const std::string& name) {
+  const auto found =
+      std::find_if(settings().begin(), settings().end(), [&](const Setting& s) { return s.name == name; });
+  if (found == settings().end()) throw Error(fmt::format("no setting is called {}", name));
+  return *found;
+}
+
+std::string_view name_of(at::ScalarType dtype) {
+  return name_in(dtypes, dtype);
+}
+std::string_view name_of(DeviceChoice device) {
+  return name_in(devices, device);
+}
+std::string_view name_of(SchedulerKind scheduler) {
+  return name_in(schedulers, scheduler);
+}
+
+}  // namespace bitreel
