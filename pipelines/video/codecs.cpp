@@ -48,7 +48,8 @@ std::string nearest_and_all(std::string_view got, const std::vector<std::string_
     return edits(got, a) < edits(got, b);
   });
   const std::string all = fmt::format("known: {}", fmt::join(known, ", "));
-  return edits(got, *nearest) <= 2 ? fmt::format("did you mean {}? {}", *nearest, all) : all;
+  const std::size_t typo = got.size() > 3 ? 2 : 1;
+  return edits(got, *nearest) <= typo ? fmt::format("did you mean {}? {}", *nearest, all) : all;
 }
 
 std::vector<std::string_view> all_names() {
@@ -81,32 +82,34 @@ std::vector<std::string_view> names_that_fit(std::string_view extension) {
 
 const std::vector<Codec>& codecs() {
   // crf standards: where the drawn test clips lie between 42 and 46 dB, which no eye tells from the frames.
+  // Smallest sizes: a macroblock, below which ffv1's slices and others lose pixels; libx265 3.5 writes beyond its
+  // lookahead buffers at 40x24; SVT-AV1 refuses less than 64.
   // Speeds (cpu-used, preset): the slowest that still encode faster than a CPU denoises by two orders.
   static const std::vector<Codec> table = {
       {"h264",
        {"mp4", "mov", "mkv"},
-       {{"libx264", Sizes::even, "preset=medium"}},
+       {{"libx264", Sizes::even, 16, "preset=medium"}},
        "yuv420p",
        CrfRange{17, 51},
        Fidelity::lossy,
        "plays everywhere"},
       {"h265",
        {"mp4", "mov", "mkv"},
-       {{"libx265", Sizes::even, "preset=medium:x265-params=log-level=none"}},
+       {{"libx265", Sizes::even, 64, "preset=medium:x265-params=log-level=none"}},
        "yuv420p",
        CrfRange{18, 51},
        Fidelity::lossy,
        "smaller; tagged hvc1 for Apple's players"},
       {"vp9",
        {"webm", "mp4", "mkv"},
-       {{"libvpx-vp9", Sizes::any, "deadline=good:cpu-used=2:row-mt=1:b=0"}},
+       {{"libvpx-vp9", Sizes::any, 16, "deadline=good:cpu-used=2:row-mt=1:b=0"}},
        "yuv420p",
        CrfRange{20, 63},
        Fidelity::lossy,
        "for the web"},
       {"av1",
        {"mp4", "webm", "mkv"},
-       {{"libsvtav1", Sizes::even, "preset=6"}, {"libaom-av1", Sizes::any, "cpu-used=4:row-mt=1:b=0"}},
+       {{"libsvtav1", Sizes::even, 64, "preset=6"}, {"libaom-av1", Sizes::any, 16, "cpu-used=4:row-mt=1:b=0"}},
        "yuv420p",
        CrfRange{20, 63},
        Fidelity::lossy,
@@ -114,21 +117,21 @@ const std::vector<Codec>& codecs() {
       // FFV1 codes 8-bit RGB as bgr0 (libav's gbrp variants of it start at 9 bits).
       {"ffv1",
        {"mkv"},
-       {{"ffv1", Sizes::any, "level=3:slicecrc=1:g=1"}},
+       {{"ffv1", Sizes::any, 16, "level=3:slicecrc=1:g=1"}},
        "bgr0",
        std::nullopt,
        Fidelity::lossless,
        "the frames' bytes, with checksums"},
       {"prores",
        {"mov"},
-       {{"prores_ks", Sizes::even, "profile=hq:vendor=apl0"}},
+       {{"prores_ks", Sizes::even, 16, "profile=hq:vendor=apl0"}},
        "yuv422p10le",
        std::nullopt,
        Fidelity::lossy,
        "for editing: 422 HQ, 10 bits"},
       {"gif",
        {"gif"},
-       {{"gif", Sizes::any, ""}},
+       {{"gif", Sizes::any, 16, ""}},
        "pal8",
        std::nullopt,
        Fidelity::lossy,
@@ -175,6 +178,18 @@ std::vector<Encoder> available_encoders(const Codec& codec) {
     if (avcodec_find_encoder_by_name(std::string(encoder.name).c_str()) != nullptr) available.push_back(encoder);
   }
   return available;
+}
+
+void check_encoder(const Codec& codec) {
+  if (codec.encoders.empty() || !available_encoders(codec).empty()) return;
+  std::vector<std::string_view> missing;
+  for (const Encoder& encoder : codec.encoders) missing.push_back(encoder.name);
+  std::vector<std::string_view> there;
+  for (const Codec& other : codecs()) {
+    if (other.encoders.empty() || !available_encoders(other).empty()) there.push_back(other.name);
+  }
+  throw Error(fmt::format("--codec {}: this machine's libav lacks {}", codec.name, fmt::join(missing, " and ")),
+              fmt::format("it has what is needed for {}", fmt::join(there, ", ")));
 }
 
 std::string describe_codecs() {

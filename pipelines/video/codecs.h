@@ -22,6 +22,7 @@ enum class Fidelity { lossy, lossless };
 struct Encoder {
   std::string_view name;  // libav's
   Sizes sizes;
+  int smallest;              // width and height that it encodes reliably
   std::string_view options;  // libav's "key=value:key=value", crf apart
 };
 
@@ -47,6 +48,9 @@ const Codec& choose_codec(const std::filesystem::path& path, std::string_view na
 
 // Encoders of a codec that this machine's libav was built with.
 std::vector<Encoder> available_encoders(const Codec& codec);
+
+// Throws Error naming the encoders when there is none of them.
+void check_encoder(const Codec& codec);
 
 // For --help: a line per codec.
 std::string describe_codecs();

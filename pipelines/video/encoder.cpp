@@ -80,11 +80,24 @@ CodecContextPtr open_encoder(const Codec& codec, const VideoOptions& options, in
                              GlobalHeader header, std::vector<std::string>& events) {
   const Size frame{width, height};
   const AVPixelFormat format = av_get_pix_fmt(std::string(codec.pixel_format).c_str());
-  // Encoders that store this size as it is go first, in the table's order.
-  std::vector<Encoder> encoders = available_encoders(codec);
-  std::stable_partition(encoders.begin(), encoders.end(),
-                        [&](const Encoder& encoder) { return stored_size(encoder, format, frame) == frame; });
   std::vector<std::string> refusals;
+  std::vector<Encoder> encoders;
+  for (const Encoder& encoder : available_encoders(codec)) {
+    if (width >= encoder.smallest && height >= encoder.smallest) {
+      encoders.push_back(encoder);
+    } else {
+      refusals.push_back(fmt::format("{0} needs at least {1}x{1}", encoder.name, encoder.smallest));
+    }
+  }
+  // Encoders that store this size as it is go first, in the table's order.
+  const auto padded = std::stable_partition(encoders.begin(), encoders.end(), [&](const Encoder& encoder) {
+    return stored_size(encoder, format, frame) == frame;
+  });
+  if (padded != encoders.begin()) {
+    for (auto encoder = padded; encoder != encoders.end(); ++encoder) {
+      refusals.push_back(fmt::format("{} stores even sizes only", encoder->name));
+    }
+  }
   for (const Encoder& encoder : encoders) {
     const Size stored = stored_size(encoder, format, frame);
     std::string refusal;
@@ -107,9 +120,9 @@ CodecContextPtr open_encoder(const Codec& codec, const VideoOptions& options, in
     }
     return context;
   }
-  throw Error(fmt::format("{} cannot encode {}x{} at {} fps: {}", codec.name, width, height, options.fps,
+  throw Error(fmt::format("--codec {}: cannot encode {}x{} at {} fps: {}", codec.name, width, height, options.fps,
                           fmt::join(refusals, "; ")),
-              "try another --codec, or --codec ffv1 in .mkv, which takes any size");
+              "try another codec, or png, which takes any size");
 }
 
 }  // namespace bitreel

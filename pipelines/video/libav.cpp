@@ -38,18 +38,21 @@ void keep_libav_log() {
   static std::once_flag once;
   std::call_once(once, [] {
     av_log_set_callback(keep);
-    // SVT-AV1 prints a banner by itself; it asks this variable only, and a user's own setting wins.
-    setenv("SVT_LOG", "1", /*overwrite=*/0);
+    // SVT-AV1 prints to stderr by itself and asks this variable only (0: fatal errors); a user's own setting wins.
+    setenv("SVT_LOG", "0", /*overwrite=*/0);
   });
+  take_libav_error();
+}
+
+std::string take_libav_error() {
   const std::lock_guard lock(log_mutex);
-  last_error_line.clear();
+  return std::exchange(last_error_line, {});
 }
 
 std::string libav_reason(int code) {
   std::array<char, AV_ERROR_MAX_STRING_SIZE> text{};
   av_strerror(code, text.data(), text.size());
-  const std::lock_guard lock(log_mutex);
-  const std::string line = std::exchange(last_error_line, {});
+  const std::string line = take_libav_error();
   return line.empty() ? text.data() : fmt::format("{} ({})", text.data(), line);
 }
 

@@ -50,6 +50,10 @@ using ScalerPtr = std::unique_ptr<SwsContext, FreeScaler>;
 // From the first call on, libav's log goes nowhere but into the messages of check_libav.
 void keep_libav_log();
 
+// The last error line that libav logged, once; empty when there was none. Some decoders say that a picture is damaged
+// in no other way.
+std::string take_libav_error();
+
 // "No space left on device (libx264: ...)": the code's meaning and the last error line logged since the last call.
 std::string libav_reason(int code);
 

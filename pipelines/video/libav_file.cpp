@@ -106,7 +106,9 @@ class LibavFile : public FrameSink {
     AVDictionary* settings = nullptr;
     const std::string container = muxer_->oformat->name;
     // The index in front, so that a browser starts before the last byte is there.
-    if (container == "mp4" || container == "mov") av_dict_set(&settings, "movflags", "+faststart", 0);
+    if (container == "mp4") av_dict_set(&settings, "movflags", "+faststart", 0);
+    // QuickTime's old tags hold 64 KiB at most and are cut without a word; the newer ones have room for any prompt.
+    if (container == "mov") av_dict_set(&settings, "movflags", "+faststart+use_metadata_tags", 0);
     if (!comment.empty()) av_dict_set(&muxer_->metadata, "comment", comment.c_str(), 0);
     const std::string url = url_of(partial_.path());
     int code = avio_open(&muxer_->pb, url.c_str(), AVIO_FLAG_WRITE);

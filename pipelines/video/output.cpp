@@ -6,12 +6,11 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cmath>
-#include <cstring>
 #include <system_error>
 
 #include "attention/error.h"
 #include "pipelines/video/codecs.h"
+#include "pipelines/video/encoder.h"
 #include "pipelines/video/sequence.h"
 
 namespace bitreel {
@@ -43,18 +42,6 @@ void check_options(const Codec& codec, const VideoOptions& options) {
     throw UsageError(fmt::format("--crf {}: {} takes 0 to {}", *options.crf, codec.name, codec.crf->worst),
                      fmt::format("{} is the standard", codec.crf->standard));
   }
-}
-
-void check_encoder(const Codec& codec) {
-  if (codec.encoders.empty() || !available_encoders(codec).empty()) return;
-  std::vector<std::string_view> missing;
-  for (const Encoder& encoder : codec.encoders) missing.push_back(encoder.name);
-  std::vector<std::string_view> there;
-  for (const Codec& other : codecs()) {
-    if (other.encoders.empty() || !available_encoders(other).empty()) there.push_back(other.name);
-  }
-  throw Error(fmt::format("--codec {}: this machine's libav lacks {}", codec.name, fmt::join(missing, " and ")),
-              fmt::format("it has what is needed for {}", fmt::join(there, ", ")));
 }
 
 // Asking for the permission bits is not enough: root may write anywhere but not on a read-only file system.
@@ -124,6 +111,16 @@ void check_output(const fs::path& path, const VideoOptions& options) {
     check_folder(folder_of(path), path);
   }
   check_file(sidecar_path(path));
+}
+
+std::vector<std::string> check_output(const fs::path& path, const VideoOptions& options, int width, int height) {
+  check_output(path, options);
+  std::vector<std::string> events;
+  if (!is_sequence(path)) {
+    keep_libav_log();
+    open_encoder(choose_codec(path, options.codec), options, width, height, GlobalHeader::yes, events);
+  }
+  return events;
 }
 
 fs::path sidecar_path(const fs::path& video) {

@@ -10,12 +10,19 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "pipelines/video/writer.h"
 
 namespace bitreel {
 
 void check_output(const std::filesystem::path& path, const VideoOptions& options);
+
+// The same, and whether the encoder takes frames of this size. Returns what VideoWriter::events() will be, but for the
+// provenance: what a plan can show before the work.
+std::vector<std::string> check_output(const std::filesystem::path& path, const VideoOptions& options, int width,
+                                      int height);
 
 // The provenance file of a clip: clip.mp4 -> clip.json, frames/ -> frames/frame.json, a_%04d.png -> a.json.
 std::filesystem::path sidecar_path(const std::filesystem::path& video);

@@ -34,9 +34,9 @@ void rename_file(const fs::path& from, const fs::path& to) {
   if (failed) throw Error(fmt::format("{}: cannot be given its name: {}", to.string(), failed.message()));
 }
 
-void write_file(const fs::path& path, std::string_view bytes) {
+void write_file(const fs::path& path, std::string_view bytes, const std::string& name) {
   const auto fail = [&] {
-    throw Error(fmt::format("{}: cannot write: {}", path.string(), std::generic_category().message(errno)));
+    throw Error(fmt::format("{}: cannot write: {}", name, std::generic_category().message(errno)));
   };
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wb"), std::fclose);
   if (!file) fail();

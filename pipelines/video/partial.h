@@ -1,13 +1,14 @@
 // Files that are written beside and renamed when complete.
 //
 //   Partial partial("out/clip.mp4");              // out/.clip.partial-4711.mp4, removed unless published
-//   write_file(partial.path(), bytes);
+//   write_file(partial.path(), bytes, "out/clip.mp4");
 //   partial.publish();                            // now out/clip.mp4, in one rename
 //
 // Errors: Error with the system's reason (a full disk, a folder that went away).
 #pragma once
 
 #include <filesystem>
+#include <string>
 #include <string_view>
 
 namespace bitreel {
@@ -30,7 +31,7 @@ class Partial {
 // rename(2): in one step, replacing what has the name.
 void rename_file(const std::filesystem::path& from, const std::filesystem::path& to);
 
-// All of it, or an Error.
-void write_file(const std::filesystem::path& path, std::string_view bytes);
+// All of it, or an Error that calls it by its name-to-be.
+void write_file(const std::filesystem::path& path, std::string_view bytes, const std::string& name);
 
 }  // namespace bitreel

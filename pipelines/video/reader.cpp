@@ -165,7 +165,9 @@ std::optional<Frame> VideoReader::next() {
   while (true) {
     const int got = avcodec_receive_frame(state.decoder.get(), state.picture.get());
     if (got == 0) {
-      if (state.picture->decode_error_flags != 0) throw Error(fmt::format("{}: the file is damaged", state.what()));
+      if (const std::string damage = take_libav_error(); !damage.empty()) {
+        throw Error(fmt::format("{}: the file is damaged ({})", state.what(), damage));
+      }
       ++state.frames;
       return state.rgb(*state.picture);
     }

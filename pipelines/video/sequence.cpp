@@ -43,9 +43,9 @@ class Sequence : public FrameSink {
     cv::cvtColor(rgb, bgr, cv::COLOR_RGB2BGR);
     std::vector<std::uint8_t> png;
     cv::imencode(".png", bgr, png);
-    ++count_;
-    write_file(partial_.path() / name_.file(count_).filename(),
-               {reinterpret_cast<const char*>(png.data()), png.size()});
+    const fs::path target = name_.file(++count_);
+    write_file(partial_.path() / target.filename(), {reinterpret_cast<const char*>(png.data()), png.size()},
+               target.string());
   }
 
   void complete() override {

@@ -61,7 +61,7 @@ void VideoWriter::finish(const nlohmann::json& outcome) {
     const auto sidecar = sidecar_path(path_);
     // The clip takes its name last: where there is a clip, everything about it is there too.
     Partial partial(sidecar);
-    write_file(partial.path(), text_of(provenance_, 2) + "\n");
+    write_file(partial.path(), text_of(provenance_, 2) + "\n", sidecar.string());
     partial.publish();
     sink_->publish();
   }
