@@ -22,6 +22,11 @@ foreach(lib torch_cpu c10)
   endif()
 endforeach()
 add_library(libtorch INTERFACE)
+# The wheel carries headers of another fmt than the distribution's library; ours must be found first.
+find_path(FMT_INCLUDE_DIR fmt/format.h PATHS /usr/include REQUIRED)
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/include-first")
+file(CREATE_LINK "${FMT_INCLUDE_DIR}/fmt" "${CMAKE_BINARY_DIR}/include-first/fmt" SYMBOLIC)
+target_include_directories(libtorch SYSTEM INTERFACE "${CMAKE_BINARY_DIR}/include-first")
 target_include_directories(libtorch SYSTEM INTERFACE
   "${BITREEL_LIBTORCH}/include" "${BITREEL_LIBTORCH}/include/torch/csrc/api/include")
 target_link_libraries(libtorch INTERFACE "${BITREEL_LIBTORCH}/lib/libtorch_cpu.so" "${BITREEL_LIBTORCH}/lib/libc10.so")

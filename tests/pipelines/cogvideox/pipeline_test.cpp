@@ -1,0 +1,99 @@
+// Whole clips against diffusers: prompt to latents to frames, in every dtype and with every scheduler of the goldens.
+#include "pipelines/cogvideox/pipeline.h"
+
+#include <ATen/ATen.h>
+
+#include <cstring>
+#include <vector>
+
+#include "tests/golden.h"
+
+namespace bitreel {
+namespace {
+
+Request request_of(const nlohmann::json& golden) {
+  Request request;
+  request.prompt = golden["prompt"];
+  request.negative_prompt = golden["negative_prompt"];
+  request.width = golden["width"];
+  request.height = golden["height"];
+  request.num_frames = golden["num_frames"];
+  request.steps = golden["steps"];
+  request.guidance_scale = golden["guidance_scale"];
+  request.dynamic_cfg = golden["dynamic_cfg"].get<bool>() ? DynamicGuidance::peer : DynamicGuidance::off;
+  request.scheduler = golden["scheduler"] == "dpm" ? SchedulerKind::dpm : SchedulerKind::ddim;
+  request.seed = golden["seed"];
+  return request;
+}
+
+class WholeClip : public testing::TestWithParam<std::string> {
+ protected:
+  Golden golden{GetParam()};
+  Request request = request_of(golden.json());
+  Checkpoint checkpoint = Checkpoint::open(golden.model());
+
+  CogVideoX model(at::ScalarType dtype) { return {checkpoint, {.dtype = dtype, .device = at::kCPU}}; }
+};
+
+TEST_P(WholeClip, TextEmbeddingsEqualThePeers) {
+  const at::Tensor text = model(at::kFloat).encode_text(request);
+  golden.expect(text.narrow(0, 0, 1), "text", "negative_prompt_embeds", tolerance::module);
+  golden.expect(text.narrow(0, 1, 1), "text", "prompt_embeds", tolerance::module);
+}
+
+TEST_P(WholeClip, LatentsEqualThePeersAtEveryStep) {
+  CogVideoX clip = model(at::kFloat);
+  std::vector<std::int64_t> timesteps;
+  const at::Tensor latents = clip.denoise(request, clip.encode_text(request), [&](const StepEvent& event) {
+    golden.expect(event.latents, "denoise", "step." + std::to_string(event.index) + ".latents", tolerance::latents);
+    timesteps.push_back(event.timestep);
+  });
+  EXPECT_EQ(timesteps, golden.json()["timesteps"].get<std::vector<std::int64_t>>());
+  golden.expect(latents, "denoise", "final_latents", tolerance::latents);
+}
+
+TEST_P(WholeClip, FramesEqualThePeers) {
+  CogVideoX clip = model(at::kFloat);
+  const at::Tensor frames = golden.tensor("frames", "frames");
+  std::int64_t count = 0;
+  std::int64_t worst = 0;
+  clip.decode(golden.tensor("denoise", "final_latents"), request.num_frames, [&](const Frame& frame) {
+    ASSERT_LT(count, frames.size(0));
+    ASSERT_EQ(frame.height, frames.size(1));
+    ASSERT_EQ(frame.width, frames.size(2));
+    const at::Tensor ours = at::from_blob(const_cast<std::uint8_t*>(frame.rgb), {frame.height, frame.width, 3}, at::TensorOptions(at::kByte));
+    worst = std::max(worst, (ours.to(at::kInt) - frames[count].to(at::kInt)).abs().max().item<std::int64_t>());
+    ++count;
+  });
+  EXPECT_EQ(count, frames.size(0));
+  EXPECT_LE(worst, tolerance::pixel);
+}
+
+TEST_P(WholeClip, OtherSchedulersAndStepCountsEqualThePeers) {
+  CogVideoX clip = model(at::kFloat);
+  const SafetensorsFile file = SafetensorsFile::open(golden.folder() / "more_steps.safetensors");
+  ASSERT_FALSE(file.tensors().empty());
+  for (const auto& entry : file.tensors()) {
+    const std::string& name = entry.first;  // "dpm.28.final_latents"
+    Request other = request;
+    other.scheduler = name.starts_with("dpm.") ? SchedulerKind::dpm : SchedulerKind::ddim;
+    other.steps = std::stoll(name.substr(name.find('.') + 1));
+    golden.expect(clip.denoise(other, clip.encode_text(other), {}), "more_steps", name, tolerance::latents);
+  }
+}
+
+TEST_P(WholeClip, HalfPrecisionIsAsAccurateAsThePeers) {
+  for (const auto& [name, dtype] : {std::pair{"bf16", at::kBFloat16}, std::pair{"fp16", at::kHalf}}) {
+    if (!std::filesystem::exists(golden.folder() / (std::string(name) + ".safetensors"))) continue;
+    CogVideoX clip = model(dtype);
+    const at::Tensor latents = clip.denoise(request, clip.encode_text(request), {});
+    EXPECT_EQ(latents.scalar_type(), dtype);
+    const double peer = golden.json()["peer_error_half"][name]["final_latents"]["of_max"];
+    golden.expect(latents, name, "reference.final_latents", tolerance::half_factor * peer);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, WholeClip, testing::Values("cog2b", "cog5b", "cog15"), [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace bitreel
