@@ -24,6 +24,8 @@ def cog2b(case: Case) -> None:
                "width": 48, "height": 32, "num_frames": 17, "steps": 5, "guidance_scale": 6.0, "dynamic_cfg": False,
                "seed": 42, "scheduler": "ddim"}
     pipelines.record(case, case.folder / "model", request, more_steps=[("ddim", 50), ("ddim", 28), ("dpm", 6)],
+                     more_runs={"unguided": {"guidance_scale": 1.0}, "portrait": {"width": 32, "height": 48, "num_frames": 9},
+                                "still": {"num_frames": 1}, "wordless": {"prompt": "", "negative_prompt": ""}},
                      halves=[torch.bfloat16, torch.float16])
 
 
@@ -32,14 +34,20 @@ def cog5b(case: Case) -> None:
     request = {"prompt": "a panda sits in a bamboo forest, cinematic", "negative_prompt": "", "width": 32, "height": 24,
                "num_frames": 9, "steps": 6, "guidance_scale": 6.0, "dynamic_cfg": True, "seed": 7, "scheduler": "dpm"}
     pipelines.record(case, case.folder / "model", request,
-                     more_steps=[("ddim", 6), ("dpm", 50), ("dpm", 28), ("dpm", 30)], halves=[torch.bfloat16])
+                     more_steps=[("ddim", 6), ("dpm", 50), ("dpm", 28), ("dpm", 30)],
+                     more_runs={"unguided": {"guidance_scale": 0.5, "dynamic_cfg": False}, "wide": {"width": 80, "height": 16},
+                                "tall": {"width": 24, "height": 48, "num_frames": 17}, "still": {"num_frames": 1}},
+                     halves=[torch.bfloat16])
 
 
 def cog15(case: Case) -> None:
     checkpoints.cog15(case.folder / "model")
     request = {"prompt": "Three wolves run through deep snow.", "negative_prompt": "", "width": 48, "height": 32,
                "num_frames": 9, "steps": 4, "guidance_scale": 6.0, "dynamic_cfg": True, "seed": 123456789012, "scheduler": "ddim"}
-    pipelines.record(case, case.folder / "model", request, more_steps=[("dpm", 7)], halves=[torch.bfloat16])
+    pipelines.record(case, case.folder / "model", request, more_steps=[("dpm", 7)],
+                     more_runs={"longer": {"num_frames": 17, "width": 32}, "taller": {"height": 64},
+                                "still": {"num_frames": 1}},
+                     halves=[torch.bfloat16])
 
 
 PREFACE = """# Goldens

@@ -137,8 +137,10 @@ def arithmetic(kind: str):
         yield
 
 
-def record(case: Case, model: Path, request: dict, *, more_steps: list[tuple[str, int]], halves: list[torch.dtype]) -> None:
-    """Fills `case` from the checkpoint in `model`; more_steps are (scheduler, n) whose final latents alone are stored."""
+def record(case: Case, model: Path, request: dict, *, more_steps: list[tuple[str, int]], more_runs: dict[str, dict],
+           halves: list[torch.dtype]) -> None:
+    """Fills `case` from the checkpoint in `model`. Of more_steps, (scheduler, n), and of more_runs, changes to the
+    request by name, the final latents alone are stored."""
     case.facts |= {"model": "model", **request}
     run = Recording(model, request, probe=True)
     latent_frames = (request["num_frames"] - 1) // 4 + 1
@@ -202,6 +204,11 @@ def record(case: Case, model: Path, request: dict, *, more_steps: list[tuple[str
         case.put("more_steps", f"{scheduler}.{n}.final_latents", final, f"final latents of the same request with {scheduler} and {n} steps")
         exact = Recording(model, longer, dtype=torch.float64, noise=torch.float32).final
         case.facts["peer_noise_fp32"][f"float64, {scheduler} {n}"] = {"final_latents": error(exact, final)}
+
+    case.facts["more_runs"] = more_runs
+    for name, changes in more_runs.items():
+        case.put("more_runs", f"{name}.final_latents", Recording(model, request | changes).final,
+                 f"final latents of the request with case.json's more_runs.{name}")
 
     for dtype in halves:
         record_half(case, model, request, dtype, dropped)
