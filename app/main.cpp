@@ -13,6 +13,7 @@
 #include "app/generate.h"
 #include "app/info.h"
 #include "app/interrupt.h"
+#include "app/judge.h"
 #include "attention/error.h"
 #include "bitreel/version.h"
 
@@ -32,6 +33,7 @@ int run(int argc, char** argv) {
   bitreel::add_generate(app);
   bitreel::add_decode(app);
   bitreel::add_info(app);
+  bitreel::add_judge(app);
   app.footer("bitreel COMMAND --help lists a command's flags.");
   // Arguments that nothing took are refused by refuse_unknown, which knows what was meant.
   app.allow_extras();

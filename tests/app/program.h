@@ -1,0 +1,35 @@
+// Runs the real bitreel program as a person would, on the tiny random models of tests/golden/.
+//
+//   const Outcome outcome = run_bitreel({"info", "tests/golden/cog2b/model"});
+//   EXPECT_EQ(outcome.code, 0) << outcome.err;
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace bitreel::test {
+
+struct Outcome {
+  int code = 0;  // the exit status, or 1000 + the signal that ended it
+  std::string out;
+  std::string err;
+};
+
+struct ProgramOptions {
+  std::optional<std::size_t> file_size_limit;  // bytes; a file that would grow beyond is a full disk
+  std::string signal_after;                    // once this text is on stderr or stdout ...
+  int signal = 0;                              // ... the program gets this signal
+};
+
+Outcome run_bitreel(const std::vector<std::string>& arguments, const ProgramOptions& options = {});
+
+// The golden models that the tests run on: CogVideoX-2b in small, 48x32, 17 frames.
+inline const std::string tiny_model = "tests/golden/cog2b/model";
+
+// Arguments of a quick clip of the tiny model: 2 steps into `output`.
+std::vector<std::string> quick_clip(const std::filesystem::path& output);
+std::vector<std::string> operator+(std::vector<std::string> arguments, const std::vector<std::string>& more);
+
+}  // namespace bitreel::test
