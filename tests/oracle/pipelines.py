@@ -17,14 +17,14 @@ SCHEDULERS = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}
 
 
 @contextlib.contextmanager
-def noise_drawn_as(dtype: torch.dtype | None):
-    """Random numbers made in `dtype` and then cast, so that a run in another type starts from the same noise."""
-    if dtype is None:
+def noise_drawn_as(drawn: torch.dtype | None):
+    """Random numbers made in type `drawn` and then cast, so that a run in another type starts from the same noise."""
+    if drawn is None:
         yield
         return
 
-    def draw(shape, generator=None, device=None, dtype_wanted=None, **names):
-        return randn_tensor(shape, generator=generator, device=device, dtype=dtype).to(names.get("dtype", dtype_wanted))
+    def draw(shape, generator=None, device=None, dtype=None):
+        return randn_tensor(shape, generator=generator, device=device, dtype=drawn).to(dtype)
 
     modules = pipeline_cogvideox, scheduling_dpm_cogvideox
     for module in modules:

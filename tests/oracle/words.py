@@ -22,8 +22,6 @@ SENTENCES = [
 ]
 
 
-
-
 def train(pieces: int, normaliser: str) -> bytes:
     """A unigram model with T5's layout: <pad> 0, </s> 1, <unk> 2, no <s>."""
     corpus = [f"a {c} {s} {m} on a {b} background" for (c, s, m), b in
