@@ -71,7 +71,7 @@ void ContactSheet::save(const std::filesystem::path& path) const {
   std::vector<uchar> bytes;
   if (!cv::imencode(".png", sheet, bytes)) throw Error(fmt::format("{}: the picture cannot be encoded", path.string()));
   Partial partial(path);
-  write_file(partial.path(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  write_file(partial.path(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
   partial.publish();
 }
 

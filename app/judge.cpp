@@ -197,7 +197,7 @@ int run_judge(const JudgeCommand& command) {
     if (scored) result = {{"one_object", json_of(table, 1)}, {"two_objects", json_of(table, 2)}};
     result["clips"] = rows;
     Partial partial(command.output);
-    write_file(partial.path(), result.dump(1) + "\n");
+    write_file(partial.path(), result.dump(1) + "\n", command.output.string());
     partial.publish();
   }
   if (!command.sheet.empty()) sheet.save(command.sheet);
