@@ -1,0 +1,53 @@
+// Drawn clips, folders that clean up after themselves, and the distance between frames: what the video tests share.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "pipelines/video/frame.h"
+#include "pipelines/video/writer.h"
+
+namespace bitreel::test {
+
+struct Image {
+  int width = 0;
+  int height = 0;
+  std::vector<std::uint8_t> rgb;
+
+  [[nodiscard]] Frame frame() const { return {.rgb = rgb.data(), .width = width, .height = height}; }
+};
+
+// Saturated colour bars that drift, over a gradient that a disc crosses. Edges are soft, as those of sampled pictures
+// are, so that 4:2:0 itself costs little and what a codec or a wrong matrix costs shows.
+Image draw(int width, int height, int time);
+Image noise(int width, int height, int time);
+std::vector<Image> draw_clip(int width, int height, int frames);
+
+// dB between what was drawn and what was read, over the drawn size; infinite when equal.
+double psnr(const Image& drawn, const Image& read);
+
+std::vector<Image> read_all(const std::filesystem::path& video);
+void write_clip(const std::filesystem::path& video, const VideoOptions& options, const std::vector<Image>& clip,
+                const nlohmann::json& provenance = nullptr);
+
+std::string bytes_of(const std::filesystem::path& file);
+
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
+  // Every name in it, hidden ones too, sorted.
+  [[nodiscard]] std::vector<std::string> names() const;
+
+ private:
+  std::filesystem::path path_;
+};
+
+}  // namespace bitreel::test

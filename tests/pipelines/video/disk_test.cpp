@@ -1,0 +1,91 @@
+// A disk that refuses: one clear error and nothing left behind, whatever the codec.
+#include <gmock/gmock.h>
+#include <sys/resource.h>
+
+#include <csignal>
+#include <fstream>
+
+#include "attention/error.h"
+#include "pipelines/video/codecs.h"
+#include "pipelines/video/partial.h"
+#include "tests/pipelines/video/clips.h"
+
+namespace bitreel::test {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// A full disk as far as a process can make one for itself: no file of its own grows beyond `bytes`.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
+    getrlimit(RLIMIT_FSIZE, &before_);
+    const rlimit limited{.rlim_cur = bytes, .rlim_max = before_.rlim_max};
+    setrlimit(RLIMIT_FSIZE, &limited);
+  }
+  ~FileSizeLimit() {
+    setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, handler_);
+  }
+  FileSizeLimit(const FileSizeLimit&) = delete;
+  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
+
+ private:
+  rlimit before_{};
+  void (*handler_)(int);
+};
+
+std::string error_of_writing(const std::filesystem::path& path, const std::string& codec, rlim_t limit,
+                             const nlohmann::json& provenance) {
+  const FileSizeLimit full(limit);
+  try {
+    VideoWriter writer(path, {.fps = 8, .codec = codec, .crf = std::nullopt}, 128, 96, provenance);
+    for (int time = 0; time < 12; ++time) writer.push(noise(128, 96, time).frame());
+    writer.finish();
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(FullDisk, LeavesNothingWhateverTheCodec) {
+  for (const Codec& codec : codecs()) {
+    if (!codec.encoders.empty() && available_encoders(codec).empty()) continue;
+    SCOPED_TRACE(codec.name);
+    const TemporaryFolder folder;
+    const auto path = codec.name == "png" ? folder / "frames/" : folder / ("clip." + std::string(codec.extensions[0]));
+    EXPECT_THAT(error_of_writing(path, std::string(codec.name), 20'000, {{"prompt", "x"}}),
+                ::testing::AllOf(HasSubstr("File too large"), ::testing::Not(HasSubstr("partial"))));
+    EXPECT_THAT(folder.names(), IsEmpty());
+  }
+}
+
+TEST(FullDisk, SparesTheClipThatWasThere) {
+  const TemporaryFolder folder;
+  std::ofstream(folder / "clip.mp4") << "an older clip";
+  EXPECT_THAT(error_of_writing(folder / "clip.mp4", "", 20'000, nullptr), HasSubstr("clip.mp4"));
+  EXPECT_THAT(folder.names(), ElementsAre("clip.mp4"));
+  EXPECT_EQ(bytes_of(folder / "clip.mp4"), "an older clip");
+}
+
+TEST(FullDisk, TooFullForTheSidecarIsTooFullForTheClip) {
+  const TemporaryFolder folder;
+  const nlohmann::json provenance = {{"prompt", std::string(300'000, 'x')}};
+  EXPECT_THAT(error_of_writing(folder / "clip.gif", "", 250'000, provenance),
+              HasSubstr("clip.json: cannot write: File too large"));
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+TEST(WriteFile, SaysWhatTheDeviceSays) {
+  try {
+    write_file("/dev/full", "bytes", "clip.json");
+    FAIL() << "no error";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(), "clip.json: cannot write: No space left on device");
+  }
+}
+
+}  // namespace
+}  // namespace bitreel::test
