@@ -53,7 +53,13 @@ void decode(const DecodeCommand& command) {
   GenerateOptions options;
   if (!file.config.is_null()) apply_json(options, file.config, command.file.string());
   options.save_latents.clear();
+  const std::filesystem::path recorded_output = options.output;
   command.flags->apply(options);
+  if (options.output.extension() != recorded_output.extension()) {  // another kind of file: its own codec again
+    options.codec.clear();
+    options.crf.reset();
+    command.flags->apply(options);
+  }
   const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
   fill_from_latents(options, file.latents, checkpoint);
   const Render render = resolve(options, checkpoint);

@@ -170,6 +170,12 @@ Setting real(std::string name, std::optional<double> Options::*member, double le
           .get = [member](const Options& o) { return o.*member ? ordered_json(*(o.*member)) : ordered_json(); }};
 }
 
+Setting codec_setting() {
+  Setting setting = text("codec", &Options::codec);
+  setting.get = [](const Options& o) { return o.codec.empty() ? ordered_json() : ordered_json(o.codec); };
+  return setting;
+}
+
 // Peer's flag without a value, our choice of formula with one; true and false as in the peer's argument.
 Setting dynamic_cfg_setting() {
   Setting setting = choice("dynamic-cfg", &Options::dynamic_cfg, dynamic_guidances);
@@ -222,7 +228,7 @@ std::vector<Setting> make_settings() {
       with_help(toggle("vae-slicing", &Options::vae_slicing), model, "Decode a batch one clip at a time"),
       with_help(path("output", &Options::output), file,
                 "The video; its extension picks the container (bitreel-SEED.mp4)", "o"),
-      with_help(text("codec", &Options::codec), file, "Video codec; the extension's usual one when absent"),
+      with_help(codec_setting(), file, "Video codec; the extension's usual one when absent"),
       with_help(whole("crf", &Options::crf, 0, 63), file, "Quality of lossy codecs, smaller is better"),
       with_help(path("save-latents", &Options::save_latents), file, "Keep the final latents in this .safetensors file"),
       with_help(toggle("no-metadata", &Options::no_metadata), file,
