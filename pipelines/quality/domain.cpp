@@ -106,8 +106,12 @@ struct Reading {
 
 }  // namespace
 
-std::string name_of(Shape shape) { return lookup_name(shape_names, shape); }
-std::string name_of(Motion motion) { return lookup_name(motion_names, motion); }
+std::string name_of(Shape shape) {
+  return lookup_name(shape_names, shape);
+}
+std::string name_of(Motion motion) {
+  return lookup_name(motion_names, motion);
+}
 
 cv::Vec3f lab_of(const cv::Vec3f& rgb) {
   cv::Mat pixel(1, 1, CV_32FC3, cv::Scalar(rgb[0], rgb[1], rgb[2])), lab;

@@ -3,9 +3,9 @@
 //   const Domain domain = Domain::read("assets/pocket/domain.json");
 //   domain.colours[0].name;   // "red"
 //
-// Colours are RGB from 0 to 1; a size is a shape's radius in half picture widths, so 1 reaches from the middle to the edge.
-// The file is read strictly: a missing or unknown key, a colour outside 0..1, a shape or a motion the judge has no eye
-// for are errors that name the file and the key.
+// Colours are RGB from 0 to 1; a size is a shape's radius in half picture widths, so 1 reaches from the middle to the
+// edge. The file is read strictly: a missing or unknown key, a colour outside 0..1, a shape or a motion the judge has
+// no eye for are errors that name the file and the key.
 #pragma once
 
 #include <filesystem>

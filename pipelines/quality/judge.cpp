@@ -15,9 +15,9 @@ namespace bitreel::quality {
 namespace {
 
 constexpr double farthest_colour = 40;  // Lab distance at which a colour stops being the palette's
-constexpr double least_overlap = 0.65;  // below, the object is none of the shapes
+constexpr double least_overlap = 0.7;   // below, the object is none of the shapes
 constexpr double least_visible = 0.35;  // of the object, in a frame that counts
-constexpr size_t shape_frames = 9;     // that the shape is read from, evenly over the clip
+constexpr size_t shape_frames = 9;      // that the shape is read from, evenly over the clip
 
 struct Named {
   std::string name;

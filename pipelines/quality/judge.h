@@ -4,8 +4,8 @@
 //   const Judgement seen = judge(frames, domain, {.objects = 1});
 //   seen.objects[0].colour;   // "red"; empty when nothing the domain knows was recognised
 //
-// Frames are CV_8UC3 in RGB order, at least four, all of one size; anything else throws Error. The number of objects is the
-// only thing the judge is told; it reports at most that many, and fewer when it does not find them.
+// Frames are CV_8UC3 in RGB order, at least four, all of one size; anything else throws Error. The number of objects is
+// the only thing the judge is told; it reports at most that many, and fewer when it does not find them.
 #pragma once
 
 #include <opencv2/core.hpp>

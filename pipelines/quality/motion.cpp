@@ -9,17 +9,17 @@ namespace bitreel::quality {
 namespace {
 
 // The recipe's slides are 0.9 long, bounces 0.55 high, orbits 0.7 wide; radii change 2.6-fold; spins turn 144 degrees.
-constexpr double least_share_seen = 0.6;    // of the frames
-constexpr double least_travel = 0.22;       // half picture widths
-constexpr double straightness = 0.35;       // sideways extent of a straight path, as a share of its length
-constexpr double onwards = 0.75;            // of the way goes one direction, on a slide
-constexpr double least_growth = 0.27;       // of the radius' logarithm, start to end: 1.3-fold
+constexpr double least_share_seen = 0.6;  // of the frames
+constexpr double least_travel = 0.22;     // half picture widths
+constexpr double straightness = 0.35;     // sideways extent of a straight path, as a share of its length
+constexpr double onwards = 0.75;          // of the way goes one direction, on a slide
+constexpr double least_growth = 0.27;     // of the radius' logarithm, start to end: 1.3-fold
 constexpr double full_growth = 0.97;
 constexpr double full_travel = 0.7;
-constexpr double least_turn = 0.7;          // radians, start to end: 40 degrees
-constexpr double steadiness = 0.85;         // correlation with time of what grows, shrinks or turns steadily
-constexpr double least_orbit = 2.0;         // radians around the middle
-constexpr double orbit_roundness = 0.25;    // standard deviation of the distance from the middle, as a share of it
+constexpr double least_turn = 0.7;        // radians, start to end: 40 degrees
+constexpr double steadiness = 0.85;       // correlation with time of what grows, shrinks or turns steadily
+constexpr double least_orbit = 2.0;       // radians around the middle
+constexpr double orbit_roundness = 0.25;  // standard deviation of the distance from the middle, as a share of it
 
 using Series = std::vector<double>;
 
@@ -27,8 +27,8 @@ using Series = std::vector<double>;
 Series smooth(const Series& values) {
   Series result = values;
   for (size_t i = 1; i + 1 < values.size(); ++i)
-    result[i] = std::max(std::min(values[i - 1], values[i]),
-                         std::min(std::max(values[i - 1], values[i]), values[i + 1]));
+    result[i] =
+        std::max(std::min(values[i - 1], values[i]), std::min(std::max(values[i - 1], values[i]), values[i + 1]));
   return result;
 }
 

@@ -3,8 +3,8 @@
 //   const std::optional<Motion> motion = find_motion(track, Shape::square);
 //
 // Nothing when the track is too short or fits none of the motions: a jump, a zigzag, a diagonal.
-// What is asked, in this order: does it travel (along one axis and onwards, there and back along the vertical, or round),
-// else does its radius change, else does it turn, else it is still.
+// What is asked, in this order: does it travel (along one axis and onwards, there and back along the vertical, or
+// round), else does its radius change, else does it turn, else it is still.
 #pragma once
 
 #include <optional>

@@ -72,11 +72,9 @@ Expectation read_entry(const Entry& entry, const Vocabulary& known) {
       .file = entry.value.contains("file") ? entry.text("file") : "",
       .objects = {},
       .background = entry.value.contains("background") ? entry.word("background", known.backgrounds) : ""};
-  if (!entry.value.contains("objects") || !entry.value.at("objects").is_array())
-    entry.fail("has no list of objects");
+  if (!entry.value.contains("objects") || !entry.value.at("objects").is_array()) entry.fail("has no list of objects");
   const json& objects = entry.value.at("objects");
-  if (objects.empty() || objects.size() > 2)
-    entry.fail(fmt::format("has {} objects, expected 1 or 2", objects.size()));
+  if (objects.empty() || objects.size() > 2) entry.fail(fmt::format("has {} objects, expected 1 or 2", objects.size()));
   for (size_t i = 0; i < objects.size(); ++i)
     result.objects.push_back(read_object({objects[i], fmt::format("{}, object {}", entry.where, i)}, known));
   return result;
@@ -146,7 +144,9 @@ ClipScore compare(const Expectation& asked, const Judgement& seen) {
   return score;
 }
 
-void ScoreTable::add(const ClipScore& score) { add_to(counts_.at(score.matched.size() - 1), score.counts); }
+void ScoreTable::add(const ClipScore& score) {
+  add_to(counts_.at(score.matched.size() - 1), score.counts);
+}
 
 const Count& ScoreTable::of(int objects, Attribute attribute) const {
   return counts_.at(static_cast<size_t>(objects - 1))[static_cast<size_t>(attribute)];

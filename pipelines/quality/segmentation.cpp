@@ -9,13 +9,16 @@
 namespace bitreel::quality {
 namespace {
 
-constexpr double background_reach = 20;   // Lab distance that still counts as the background's colour
-constexpr double background_share = 0.35; // of the clip; two grown objects leave about half
-constexpr float foreground_least = 10;    // Lab distance from the background, without noise
-constexpr double colour_pixels = 4;       // flat pixels per frame, on average, that make a colour an object's
-constexpr double smallest_object = 12;    // pixels in a frame
+constexpr double background_reach = 20;    // Lab distance that still counts as the background's colour
+constexpr double background_share = 0.35;  // of the clip; two grown objects leave about half
+constexpr float foreground_least = 10;     // Lab distance from the background, without noise
+constexpr float least_purity = 0.4F;       // of a pixel whose colour is taken for an object's
+constexpr double colour_pixels = 4;        // pure pixels per frame, on average, that make a colour an object's
+constexpr double smallest_object = 12;     // pixels in a frame
 
-double distance_between(const cv::Vec3f& a, const cv::Vec3f& b) { return cv::norm(a - b); }
+double distance_between(const cv::Vec3f& a, const cv::Vec3f& b) {
+  return cv::norm(a - b);
+}
 
 // Per channel, so that a few odd pixels do not move it.
 cv::Vec3f median_of(std::vector<cv::Vec3f>& values) {
@@ -62,6 +65,16 @@ cv::Mat distance_map(const cv::Mat& lab, const cv::Vec3f& colour) {
   return sum;
 }
 
+// Of a map of distances from the background: edges lie lower than the insides beside them.
+cv::Mat purity_of(const cv::Mat& distance) {
+  constexpr double shortfall = 0.08;  // of the highest around, at which little of the purity is left
+  cv::Mat highest, lack, pure;
+  cv::dilate(distance, highest, cv::Mat::ones(5, 5, CV_8U));
+  cv::divide(highest - distance, highest + 1e-3, lack);
+  cv::exp(lack.mul(lack) * (-1 / (shortfall * shortfall)), pure);
+  return pure;
+}
+
 // How much background pixels waver over time, away from objects, in 8-bit levels.
 double flicker_of(const Clip& clip, const std::vector<cv::Mat>& foreground) {
   const cv::Size size = clip.rgb[0].size();
@@ -89,45 +102,88 @@ double flicker_of(const Clip& clip, const std::vector<cv::Mat>& foreground) {
 }
 
 size_t nearest(const std::vector<NamedColour>& palette, const cv::Vec3f& lab) {
-  const auto found = std::ranges::min_element(
-      palette, {}, [&](const NamedColour& colour) { return distance_between(colour.lab, lab); });
-  return static_cast<size_t>(found - palette.begin());
+  const auto distance = [&](const NamedColour& colour) { return distance_between(colour.lab, lab); };
+  return static_cast<size_t>(std::ranges::min_element(palette, {}, distance) - palette.begin());
 }
 
-// For every pixel the colour it belongs to, -1 for background: flat pixels by their own colour, edges (which mix two
-// colours and may look like a third) by the nearest flat pixel.
-cv::Mat owners_of(const cv::Mat& lab, const cv::Mat& flat, const cv::Mat& foreground,
-                  const std::vector<NamedColour>& colours) {
-  const cv::Size size = lab.size();
-  cv::Mat owners(size, CV_32S, cv::Scalar(-1));
+// Pixels that show one colour unmixed, in pieces of some size: specks at edges look like a third colour.
+cv::Mat seeds_of(size_t colour, const cv::Mat& lab, const cv::Mat& pure, const cv::Mat& where,
+                 const std::vector<NamedColour>& colours) {
+  cv::Mat seeds(lab.size(), CV_8U, cv::Scalar(0)), pieces, stats, centroids;
+  for (int y = 0; y < lab.rows; ++y)
+    for (int x = 0; x < lab.cols; ++x)
+      if (where.at<uchar>(y, x) != 0 && pure.at<float>(y, x) > least_purity &&
+          nearest(colours, lab.at<cv::Vec3f>(y, x)) == colour)
+        seeds.at<uchar>(y, x) = 255;
+  const int count = cv::connectedComponentsWithStats(seeds, pieces, stats, centroids);
+  int largest = 0;
+  for (int i = 1; i < count; ++i) largest = std::max(largest, stats.at<int>(i, cv::CC_STAT_AREA));
+  for (int i = 1; i < count; ++i)
+    if (stats.at<int>(i, cv::CC_STAT_AREA) * 4 < largest) seeds.setTo(0, pieces == i);
+  return seeds;
+}
+
+// How far a pixel is from every mixture of background and object, in RGB.
+float unexplained(const cv::Vec3f& pixel, const cv::Vec3f& background, const cv::Vec3f& object) {
+  const cv::Vec3f direction = object - background, offset = pixel - background;
+  const float share = std::clamp(offset.dot(direction) / std::max(1e-4F, direction.dot(direction)), 0.F, 1.F);
+  return static_cast<float>(cv::norm(offset - share * direction));
+}
+
+// The colour that explains a whole piece of the foreground, -1 when none does: objects that touch.
+int only_owner(const cv::Mat& piece, const cv::Mat& smooth, const cv::Vec3f& background,
+               const std::vector<NamedColour>& colours) {
+  constexpr float odd = 0.12F;             // distance from the mixtures that is not noise
+  constexpr double most_odd_share = 0.08;  // of the pixels
+  int owner = -1;
+  double least = std::numeric_limits<double>::max();
+  const double area = cv::countNonZero(piece);
+  for (size_t k = 0; k < colours.size(); ++k) {
+    double error = 0, odd_pixels = 0;
+    for (int y = 0; y < piece.rows; ++y)
+      for (int x = 0; x < piece.cols; ++x) {
+        if (piece.at<uchar>(y, x) == 0) continue;
+        const float distance = unexplained(smooth.at<cv::Vec3f>(y, x), background, colours[k].rgb);
+        error += distance * distance;
+        odd_pixels += distance > odd ? 1 : 0;
+      }
+    if (error >= least) continue;
+    least = error;
+    owner = odd_pixels < most_odd_share * area ? static_cast<int>(k) : -1;
+  }
+  return owner;
+}
+
+// Each pixel to the colour whose seeds are nearest: edges mix two colours and may look like a third.
+void share_out(const cv::Mat& piece, const cv::Mat& lab, const cv::Mat& pure, const std::vector<NamedColour>& colours,
+               cv::Mat& owners) {
+  std::vector<cv::Mat> to_seed;
+  for (size_t k = 0; k < colours.size(); ++k)
+    cv::distanceTransform(~seeds_of(k, lab, pure, piece, colours), to_seed.emplace_back(), cv::DIST_L2, 3);
+  for (int y = 0; y < piece.rows; ++y)
+    for (int x = 0; x < piece.cols; ++x) {
+      if (piece.at<uchar>(y, x) == 0) continue;
+      const auto closest = std::ranges::min_element(to_seed, {}, [&](const cv::Mat& m) { return m.at<float>(y, x); });
+      owners.at<int>(y, x) = static_cast<int>(closest - to_seed.begin());
+    }
+}
+
+// For every pixel the colour it belongs to, -1 for background.
+cv::Mat owners_of(const Clip& clip, const Background& background, size_t t, const std::vector<NamedColour>& colours) {
+  cv::Mat owners(clip.lab[t].size(), CV_32S, cv::Scalar(-1)), pieces;
   if (colours.size() == 1) {
-    owners.setTo(0, foreground);
+    owners.setTo(0, background.foreground[t]);
     return owners;
   }
-  std::vector<cv::Mat> to_seed;
-  for (size_t k = 0; k < colours.size(); ++k) {
-    cv::Mat seeds(size, CV_8U, cv::Scalar(255));
-    for (int y = 0; y < size.height; ++y)
-      for (int x = 0; x < size.width; ++x)
-        if (foreground.at<uchar>(y, x) != 0 && flat.at<float>(y, x) > 0.4F &&
-            nearest(colours, lab.at<cv::Vec3f>(y, x)) == k)
-          seeds.at<uchar>(y, x) = 0;
-    cv::Mat reach;
-    cv::distanceTransform(seeds, reach, cv::DIST_L2, 3);
-    to_seed.push_back(reach);
+  const int count = cv::connectedComponents(background.foreground[t], pieces);
+  for (int i = 1; i < count; ++i) {
+    const cv::Mat piece = pieces == i;
+    const int owner = only_owner(piece, clip.smooth[t], background.per_frame[t], colours);
+    if (owner >= 0)
+      owners.setTo(owner, piece);
+    else
+      share_out(piece, clip.lab[t], background.pure[t], colours, owners);
   }
-  for (int y = 0; y < size.height; ++y)
-    for (int x = 0; x < size.width; ++x) {
-      if (foreground.at<uchar>(y, x) == 0) continue;
-      float least = std::numeric_limits<float>::max();
-      for (size_t k = 0; k < colours.size(); ++k)
-        if (to_seed[k].at<float>(y, x) < least) {
-          least = to_seed[k].at<float>(y, x);
-          owners.at<int>(y, x) = static_cast<int>(k);
-        }
-      // Too far from any flat pixel to be its edge: a small object without flat pixels of its own.
-      if (least > 4) owners.at<int>(y, x) = static_cast<int>(nearest(colours, lab.at<cv::Vec3f>(y, x)));
-    }
   return owners;
 }
 
@@ -163,19 +219,13 @@ cv::Mat mixture(const cv::Mat& rgb, const cv::Vec3f& background, const cv::Vec3f
 Clip prepare(const std::vector<cv::Mat>& frames) {
   Clip clip;
   for (const cv::Mat& frame : frames) {
-    cv::Mat rgb, lab, smooth, high, low, channels[3];
+    cv::Mat rgb, smooth, lab;
     frame.convertTo(rgb, CV_32FC3, 1 / 255.0);
-    cv::cvtColor(rgb, lab, cv::COLOR_RGB2Lab);
     cv::GaussianBlur(rgb, smooth, {3, 3}, 0);
-    cv::dilate(smooth, high, cv::Mat::ones(3, 3, CV_8U));
-    cv::erode(smooth, low, cv::Mat::ones(3, 3, CV_8U));
-    cv::split(high - low, channels);
-    cv::Mat range = cv::max(channels[0], cv::max(channels[1], channels[2])), flat;
-    constexpr double flat_range = 0.15;
-    cv::exp(range.mul(range) * (-1 / (flat_range * flat_range)), flat);
+    cv::cvtColor(smooth, lab, cv::COLOR_RGB2Lab);
     clip.rgb.push_back(rgb);
+    clip.smooth.push_back(smooth);
     clip.lab.push_back(lab);
-    clip.flat.push_back(flat);
   }
   return clip;
 }
@@ -204,7 +254,9 @@ std::optional<Background> find_background(const Clip& clip) {
       if (distance_between(pixel, background.lab) < background_reach) here.push_back(pixel);
     const cv::Vec3f lab = here.size() > clip.lab[t].total() / 5 ? median_of(here) : background.lab;
     background.per_frame.push_back(rgb_of(lab));
-    background.foreground.emplace_back(distance_map(clip.lab[t], lab) > threshold);
+    const cv::Mat distance = distance_map(clip.lab[t], lab);
+    background.foreground.emplace_back(distance > threshold);
+    background.pure.push_back(purity_of(distance));
   }
   background.flicker = flicker_of(clip, background.foreground);
   return background;
@@ -220,9 +272,10 @@ std::vector<NamedColour> find_object_colours(const Clip& clip, const Background&
         if (background.foreground[t].at<uchar>(y, x) == 0) continue;
         const cv::Vec3f lab = clip.lab[t].at<cv::Vec3f>(y, x);
         const size_t colour = nearest(domain.colours, lab);
-        const float flat = clip.flat[t].at<float>(y, x);
-        votes[colour] += flat * std::min(1.0, distance_between(lab, background.lab) / 40);
-        if (flat > 0.4F) voters[colour].push_back(lab);
+        if (distance_between(lab, background.lab) < distance_between(lab, domain.colours[colour].lab)) continue;
+        const float pure = background.pure[t].at<float>(y, x);
+        votes[colour] += pure;
+        if (pure > least_purity) voters[colour].push_back(lab);
       }
   std::vector<size_t> order(votes.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -243,7 +296,7 @@ std::vector<Layer> separate(const Clip& clip, const Background& background, cons
   std::vector<Layer> layers(colours.size());
   std::vector<double> kept(colours.size()), lost(colours.size());
   for (size_t t = 0; t < clip.rgb.size(); ++t) {
-    const cv::Mat owners = owners_of(clip.lab[t], clip.flat[t], background.foreground[t], colours);
+    const cv::Mat owners = owners_of(clip, background, t, colours);
     for (size_t k = 0; k < colours.size(); ++k) {
       cv::Mat mine = owners == static_cast<int>(k), foreign = background.foreground[t] & ~mine, near;
       cv::dilate(mine, near, cv::Mat::ones(3, 3, CV_8U));

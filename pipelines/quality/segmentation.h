@@ -6,9 +6,9 @@
 //   const std::vector<Layer> layers = separate(clip, *background, colours);
 //   layers[0].patches[12];    // how the first object covers frame 12
 //
-// The background is the colour most of the clip is in. What differs from it and is flat around votes for the palette's
-// colours; the object's colour is then measured, and every pixel of the object is explained as a mixture of background
-// and object, so that soft and anti-aliased edges count in part.
+// The background is the colour most of the clip is in. What differs from it most around, so is no edge, votes for the
+// palette's colours; the object's colour is then measured, and every pixel of the object is explained as a mixture of
+// background and object, so that soft and anti-aliased edges count in part.
 #pragma once
 
 #include <opencv2/core.hpp>
@@ -21,15 +21,16 @@
 namespace bitreel::quality {
 
 struct Clip {
-  std::vector<cv::Mat> rgb;   // CV_32FC3, 0 to 1
-  std::vector<cv::Mat> lab;   // CV_32FC3
-  std::vector<cv::Mat> flat;  // CV_32F, 1 in flat areas, towards 0 at edges
+  std::vector<cv::Mat> rgb;     // CV_32FC3, 0 to 1
+  std::vector<cv::Mat> smooth;  // the same, slightly blurred
+  std::vector<cv::Mat> lab;     // of smooth: noise in dark places looks like colour
 };
 
 struct Background {
   cv::Vec3f rgb, lab;                // over the whole clip
   std::vector<cv::Vec3f> per_frame;  // RGB
   std::vector<cv::Mat> foreground;   // CV_8U, 255 where a frame differs from the background
+  std::vector<cv::Mat> pure;         // CV_32F, 1 where it differs as much as anywhere near, towards 0 at edges
   double flicker = 0;                // standard deviation over time of background pixels, in 8-bit levels
 };
 

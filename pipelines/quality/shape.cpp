@@ -126,7 +126,9 @@ std::vector<double> draw_ramps(Shape shape, const Pose& pose, const Window& wind
   return result;
 }
 
-double covered(double ramp) { return std::clamp(ramp, 0.0, 1.0); }
+double covered(double ramp) {
+  return std::clamp(ramp, 0.0, 1.0);
+}
 
 double squared_error(const Window& window, const std::vector<double>& ramps) {
   double sum = 0;
@@ -173,7 +175,8 @@ Pose pose_from_moments(Shape shape, const Window& window) {
 }
 
 // One damped Gauss-Newton step; the caller keeps it only if it helps. Only pixels near the outline tell where to go.
-Vector step_from(Shape shape, const Vector& at, const Window& window, const std::vector<double>& ramps, double damping) {
+Vector step_from(Shape shape, const Vector& at, const Window& window, const std::vector<double>& ramps,
+                 double damping) {
   constexpr std::array<double, parameters> nudge{0.004, 0.004, 0.01, 0.01, 0.05};
   std::vector<Outline> nudged;
   for (int p = 0; p < parameters; ++p) {
@@ -256,7 +259,8 @@ ShapeFit fit_shape(Shape shape, const Patch& patch, std::span<const Pose> also) 
       seen += weight * drawn;
     }
   fit.overlap = either > 0 ? both / either : 0;
-  fit.visible = seen / (symmetry_of(shape).area * fit.pose.radius * fit.pose.radius * window->half_width() * window->half_width());
+  fit.visible = seen / (symmetry_of(shape).area * fit.pose.radius * fit.pose.radius * window->half_width() *
+                        window->half_width());
   return fit;
 }
 

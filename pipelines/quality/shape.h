@@ -4,9 +4,10 @@
 //   fit.pose.x;    // -1 at the left edge of the picture, 1 at the right
 //   fit.error;     // 0: explains every pixel
 //
-// A patch holds how much of each pixel the object covers (0 to 1) and how much that pixel counts: 0 where something else
-// is in front. Because the whole shape is fitted, an object half outside the picture or half behind another keeps its
-// true middle and radius. Least squares by Gauss-Newton with numerical derivatives; the start comes from the moments.
+// A patch holds how much of each pixel the object covers (0 to 1) and how much that pixel counts: 0 where something
+// else is in front. Because the whole shape is fitted, an object half outside the picture or half behind another keeps
+// its true middle and radius. Least squares by Gauss-Newton with numerical derivatives; the start comes from the
+// moments.
 #pragma once
 
 #include <opencv2/core.hpp>

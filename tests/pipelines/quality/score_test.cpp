@@ -1,0 +1,103 @@
+// What was asked beside what was seen: matching, counting, and the prompts file read strictly.
+#include "pipelines/quality/score.h"
+
+#include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <string>
+#include <utility>
+
+#include "attention/error.h"
+#include "tests/pipelines/quality/clips.h"
+
+namespace bitreel::quality {
+namespace {
+
+SeenObject seen(const std::string& colour, const std::string& shape, const std::string& size,
+                const std::string& motion) {
+  SeenObject object;
+  object.colour = colour, object.shape = shape, object.size = size, object.motion = motion;
+  return object;
+}
+
+Judgement judgement(std::vector<SeenObject> objects, const std::string& background) {
+  return {.background = background, .objects = std::move(objects), .flicker = 0};
+}
+
+Expectation two_objects() {
+  return {.prompt = "a small red circle moves left and a blue star spins on white",
+          .file = "",
+          .objects = {{.colour = "red", .shape = "circle", .size = "small", .motion = "left"},
+                      {.colour = "blue", .shape = "star", .size = "", .motion = "spin"}},
+          .background = "white"};
+}
+
+TEST(Score, MatchesTwoObjectsInEitherOrder) {
+  const ClipScore score =
+      compare(two_objects(),
+              judgement({seen("blue", "star", "medium", "spin"), seen("red", "circle", "small", "left")}, "white"));
+  EXPECT_EQ(score.of(Attribute::everything).right, 1);
+  EXPECT_EQ(score.of(Attribute::size).asked, 1);  // the star's size was left open
+  EXPECT_EQ(score.matched[0].colour, "red");
+}
+
+TEST(Score, AnExchangeOfColoursIsWrong) {
+  const ClipScore score =
+      compare(two_objects(),
+              judgement({seen("blue", "circle", "small", "left"), seen("red", "star", "small", "spin")}, "white"));
+  EXPECT_EQ(score.of(Attribute::everything).right, 0);
+  EXPECT_EQ(score.of(Attribute::colour).right, 0);
+  EXPECT_EQ(score.of(Attribute::shape).right, 2);
+}
+
+TEST(Score, WhatWasNotSeenIsWrong) {
+  const ClipScore score = compare(two_objects(), judgement({seen("blue", "star", "small", "")}, ""));
+  EXPECT_EQ(score.of(Attribute::colour).right, 1);
+  EXPECT_EQ(score.of(Attribute::colour).asked, 2);
+  EXPECT_EQ(score.of(Attribute::motion).right, 0);
+  EXPECT_EQ(score.of(Attribute::background).right, 0);
+}
+
+TEST(Score, TableKeepsOneAndTwoObjectsApart) {
+  ScoreTable table;
+  Expectation one = two_objects();
+  one.objects.pop_back();
+  table.add(compare(one, judgement({seen("red", "circle", "small", "up")}, "white")));
+  table.add(compare(one, judgement({seen("red", "circle", "small", "left")}, "white")));
+  EXPECT_EQ(table.of(1, Attribute::motion).percent(), 50);
+  EXPECT_EQ(table.of(2, Attribute::motion).asked, 0);
+  EXPECT_THAT(table.text(), testing::HasSubstr("50.0% (1/2)"));
+  EXPECT_THAT(table.text(), testing::Not(testing::HasSubstr("two-object")));
+}
+
+TEST(Score, ReadsTheUnseenPrompts) {
+  const std::vector<Expectation> asked = read_expectations("assets/prompts/unseen-100.json", domain());
+  EXPECT_GE(asked.size(), 100U);
+}
+
+TEST(Score, NamesMistakesInThePromptsFile) {
+  const std::pair<std::string, std::string> mistakes[] = {
+      {"{}", "is not a JSON list of prompts"},
+      {"[", "is not a JSON list of prompts"},
+      {R"([{"prompt": "x"}])", "entry 0: has no list of objects"},
+      {R"([{"prompt": "x", "objects": []}])", "entry 0: has 0 objects, expected 1 or 2"},
+      {R"([{"prompt": "x", "objects": [{"colour": "mauve", "shape": "ring", "motion": "up"}]}])",
+       "entry 0, object 0: colour is \"mauve\""},
+      {R"([{"prompt": "x", "objects": [{"colour": "red", "shape": "ring"}]}])", "object 0: has no key motion"},
+      {R"([{"prompt": "x", "objects": [{"colour": "red", "shape": "ring", "motion": 3}]}])", "motion is 3"},
+      {R"([{"prompt": "x", "colour": "red", "objects": []}])", "unknown key colour"}};
+  const std::filesystem::path file =
+      std::filesystem::temp_directory_path() / ("bitreel-prompts-" + std::to_string(getpid()) + ".json");
+  for (const auto& [text, message] : mistakes) {
+    std::ofstream(file) << text;
+    EXPECT_THAT([&] { (void)read_expectations(file, domain()); },
+                testing::ThrowsMessage<Error>(testing::HasSubstr(message)));
+  }
+  std::filesystem::remove(file);
+  EXPECT_THROW((void)read_expectations(file, domain()), Error);
+}
+
+}  // namespace
+}  // namespace bitreel::quality
