@@ -12,41 +12,14 @@ Linear stacked(const Linear& q, const Linear& k, const Linear& v) {
   return all;
 }
 
-// LN(x) * (1 + scale) + shift, with the text's modulation on the first rows and the video's on the rest.
-at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulation& text, const Modulation& video,
-                          std::int64_t text_tokens) {
-  const at::Tensor normed = norm(x);
-  const std::int64_t video_tokens = x.size(1) - text_tokens;
-  return at::cat({normed.narrow(1, 0, text_tokens) * (1 + text.scale) + text.shift,
-                  normed.narrow(1, text_tokens, video_tokens) * (1 + video.scale) + video.shift},
-                 1);
-}
-
-// x + gate * update, gates as above.
-at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulation& text, const Modulation& video,
-                     std::int64_t text_tokens) {
-  const std::int64_t video_tokens = x.size(1) - text_tokens;
-  return at::cat({x.narrow(1, 0, text_tokens) + text.gate * update.narrow(1, 0, text_tokens),
-                  x.narrow(1, text_tokens, video_tokens) + video.gate * update.narrow(1, text_tokens, video_tokens)},
-                 1);
-}
-
-// Rotates adjacent pairs of features of the video rows of x [B, H, N, D], in fp32.
-void rotate(at::Tensor& x, std::int64_t text_tokens, const Rotary& rotary) {
-  at::Tensor video = x.narrow(2, text_tokens, x.size(2) - text_tokens);
-  const at::Tensor pairs = video.to(at::kFloat).unflatten(3, {-1, 2});
-  const at::Tensor turned = at::stack({-pairs.select(-1, 1), pairs.select(-1, 0)}, -1).flatten(3);
-  video.copy_(video.to(at::kFloat) * rotary.cos + turned * rotary.sin);
-}
-
 }  // namespace
 
 TransformerBlock::NormZero::NormZero(const Scope& scope, const TransformerConfig& config)
     : linear(scope / "linear", config.time_embed_dim, 6 * config.inner_dim()),
       norm(scope / "norm", config.inner_dim(), config.norm_eps) {}
 
-TransformerBlock::TransformerBlock(const Scope& scope, const TransformerConfig& config)
-    : heads_(config.num_attention_heads), head_dim_(config.attention_head_dim) {
+TransformerBlock::TransformerBlock(const Scope& scope, const TransformerConfig& config, Elementwise elementwise)
+    : heads_(config.num_attention_heads), head_dim_(config.attention_head_dim), elementwise_(elementwise) {
   const std::int64_t dim = config.inner_dim();
   const Bias qkv_bias = config.attention_bias ? Bias::present : Bias::none;
   constexpr double qk_norm_eps = 1e-6;
@@ -63,36 +36,29 @@ TransformerBlock::TransformerBlock(const Scope& scope, const TransformerConfig& 
   ff_out_ = Linear(feed_forward / 2, 4 * dim, dim);
 }
 
-TransformerBlock::Modulations TransformerBlock::modulations(const NormZero& zero, const at::Tensor& time) {
+Modulations TransformerBlock::modulations(const NormZero& zero, const at::Tensor& time, std::int64_t text_tokens) {
   const std::vector<at::Tensor> six = zero.linear(time).unsqueeze(1).chunk(6, -1);
-  return {.video = {six[0], six[1], six[2]}, .text = {six[3], six[4], six[5]}};
+  return {.text = {six[3], six[4], six[5]}, .video = {six[0], six[1], six[2]}, .text_tokens = text_tokens};
 }
 
 at::Tensor TransformerBlock::attend_jointly(const at::Tensor& x, std::int64_t text_tokens, const Rotary& rotary,
                                             const AttendOptions& attention) const {
   const std::int64_t batch = x.size(0), tokens = x.size(1);
-  // [B, N, 3, H, D] -> three of [B, H, N, D]
-  const at::Tensor qkv = to_qkv_(x).view({batch, tokens, 3, heads_, head_dim_}).permute({2, 0, 3, 1, 4});
-  at::Tensor q = norm_q_(qkv[0]);
-  at::Tensor k = norm_k_(qkv[1]);
-  if (rotary.cos.defined()) {
-    rotate(q, text_tokens, rotary);
-    rotate(k, text_tokens, rotary);
-  }
-  const at::Tensor attended = attend(q, k, qkv[2], attention);
+  const at::Tensor qkv = to_qkv_(x).view({batch, tokens, 3, heads_, head_dim_});
+  const QueryKeyValue heads = split_heads(qkv, norm_q_, norm_k_, rotary, text_tokens, elementwise_);
+  const at::Tensor attended = attend(heads.q, heads.k, heads.v, attention);
   return to_out_(attended.transpose(1, 2).reshape({batch, tokens, heads_ * head_dim_}));
 }
 
 at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,
                                         const Rotary& rotary, const AttendOptions& attention) const {
-  const Modulations m1 = modulations(norm1_, time);
-  const at::Tensor attended =
-      attend_jointly(modulated_norm(norm1_.norm, x, m1.text, m1.video, text_tokens), text_tokens, rotary, attention);
-  const at::Tensor h = gated_add(x, attended, m1.text, m1.video, text_tokens);
+  const Modulations m1 = modulations(norm1_, time, text_tokens);
+  const at::Tensor attended = attend_jointly(modulated_norm(norm1_.norm, x, m1, elementwise_), text_tokens, rotary, attention);
+  const at::Tensor h = gated_add(x, attended, m1, elementwise_);
 
-  const Modulations m2 = modulations(norm2_, time);
-  const at::Tensor hidden = ff_in_(modulated_norm(norm2_.norm, h, m2.text, m2.video, text_tokens));
-  return gated_add(h, ff_out_(at::gelu(hidden, "tanh")), m2.text, m2.video, text_tokens);
+  const Modulations m2 = modulations(norm2_, time, text_tokens);
+  const at::Tensor hidden = gelu_tanh(ff_in_(modulated_norm(norm2_.norm, h, m2, elementwise_)), elementwise_);
+  return gated_add(h, ff_out_(hidden), m2, elementwise_);
 }
 
 }  // namespace bitreel

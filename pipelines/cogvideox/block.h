@@ -12,18 +12,14 @@
 #include "attention/attention.h"
 #include "pipelines/checkpoint/modules.h"
 #include "pipelines/cogvideox/config.h"
+#include "pipelines/cogvideox/elementwise.h"
 #include "pipelines/cogvideox/positions.h"
 
 namespace bitreel {
 
-// What adaLN-zero makes of the timestep for one half of a block: shift and scale before, gate after; [B, 1, D] each.
-struct Modulation {
-  at::Tensor shift, scale, gate;
-};
-
 class TransformerBlock {
  public:
-  TransformerBlock(const Scope& scope, const TransformerConfig& config);
+  TransformerBlock(const Scope& scope, const TransformerConfig& config, Elementwise elementwise);
 
   // time: [B, time_embed_dim] after SiLU; text_tokens: how many rows of x are text.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,
@@ -37,15 +33,13 @@ class TransformerBlock {
     Linear linear;
     LayerNorm norm;
   };
-  struct Modulations {
-    Modulation video, text;
-  };
 
-  [[nodiscard]] static Modulations modulations(const NormZero& zero, const at::Tensor& time);
+  [[nodiscard]] static Modulations modulations(const NormZero& zero, const at::Tensor& time, std::int64_t text_tokens);
   [[nodiscard]] at::Tensor attend_jointly(const at::Tensor& x, std::int64_t text_tokens, const Rotary& rotary,
                                           const AttendOptions& attention) const;
 
   std::int64_t heads_, head_dim_;
+  Elementwise elementwise_;
   NormZero norm1_, norm2_;
   Linear to_qkv_;  // to_q, to_k and to_v stacked: one product instead of three
   LayerNorm norm_q_, norm_k_;

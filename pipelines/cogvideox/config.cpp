@@ -52,6 +52,8 @@ TransformerConfig read_transformer_config(const nlohmann::json& json) {
   config.patch_size = fields.integer("patch_size", config.patch_size, {1, 64});
   config.patch_size_t = fields.optional_integer("patch_size_t", {1, 64});
   config.time_embed_dim = fields.integer("time_embed_dim", config.time_embed_dim, dimension);
+  config.timestep_activation =
+      static_cast<TimestepActivation>(fields.choice("timestep_activation_fn", "silu", {"silu", "gelu"}));
   config.ofs_embed_dim = fields.optional_integer("ofs_embed_dim", dimension);
   config.text_embed_dim = fields.integer("text_embed_dim", config.text_embed_dim, dimension);
   config.max_text_seq_length = fields.integer("max_text_seq_length", config.max_text_seq_length, {2, 4096});
@@ -75,12 +77,14 @@ TransformerConfig read_transformer_config(const nlohmann::json& json) {
       fields.boolean("use_learned_positional_embeddings", config.use_learned_positional_embeddings);
   // Fields with one value in every published checkpoint: another one would change the result, so it is refused.
   (void)fields.choice("activation_fn", "gelu-approximate", {"gelu-approximate"});
-  (void)fields.choice("timestep_activation_fn", "silu", {"silu"});
   require(fields.boolean("norm_elementwise_affine", true), file + ": norm_elementwise_affine is false, expected true");
   require(!config.use_rotary_positional_embeddings || config.attention_head_dim % 16 == 0,
           fmt::format("{}: attention_head_dim is {}, expected a multiple of 16 with rotary embeddings", file,
                       config.attention_head_dim));
-  require(config.inner_dim() % 4 == 0, fmt::format("{}: heads x head_dim is {}, expected a multiple of 4", file, config.inner_dim()));
+  // The computed table gives time, width and height an even share each.
+  const bool computed_table = !config.use_rotary_positional_embeddings || config.use_learned_positional_embeddings;
+  require(!computed_table || config.inner_dim() % 16 == 0,
+          fmt::format("{}: num_attention_heads x attention_head_dim is {}, expected a multiple of 16", file, config.inner_dim()));
   require(config.use_rotary_positional_embeddings || !config.use_learned_positional_embeddings,
           file + ": learned positions without rotary embeddings");
   return config;

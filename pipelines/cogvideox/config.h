@@ -15,6 +15,8 @@
 
 namespace bitreel {
 
+enum class TimestepActivation { silu, gelu };
+
 struct TransformerConfig {
   std::int64_t num_attention_heads = 30;
   std::int64_t attention_head_dim = 64;
@@ -24,6 +26,7 @@ struct TransformerConfig {
   std::int64_t patch_size = 2;
   std::optional<std::int64_t> patch_size_t;  // 1.5: patches span two latent frames
   std::int64_t time_embed_dim = 512;
+  TimestepActivation timestep_activation = TimestepActivation::silu;
   std::optional<std::int64_t> ofs_embed_dim;
   std::int64_t text_embed_dim = 4096;
   std::int64_t max_text_seq_length = 226;

@@ -1,5 +1,7 @@
 #include "pipelines/cogvideox/guidance.h"
 
+#include <ATen/ATen.h>
+
 #include <cmath>
 #include <numbers>
 
@@ -12,6 +14,11 @@ double guidance_at(const Request& request, std::int64_t step, std::int64_t times
   const auto steps = static_cast<double>(request.steps);
   const double left = (steps - static_cast<double>(position)) / steps;
   return 1.0 + request.guidance_scale * ((1.0 - std::cos(std::numbers::pi * std::pow(left, 5.0))) / 2.0);
+}
+
+at::Tensor guided(const at::Tensor& predictions, double guidance) {
+  const std::vector<at::Tensor> halves = predictions.chunk(2);
+  return halves[0] + guidance * (halves[1] - halves[0]);
 }
 
 }  // namespace bitreel

@@ -5,6 +5,8 @@
 // Source: Ho & Salimans, arXiv 2207.12598; the dynamic forms: pipelines.md B.4.
 #pragma once
 
+#include <ATen/core/Tensor.h>
+
 #include <cstdint>
 
 #include "pipelines/cogvideox/request.h"
@@ -15,5 +17,8 @@ inline bool uses_guidance(const Request& request) { return request.guidance_scal
 
 // step: 0 .. steps - 1; timestep: the training timestep of that step.
 double guidance_at(const Request& request, std::int64_t step, std::int64_t timestep);
+
+// [negative; prompt] of a batch of two -> the guided prediction, a batch of one.
+at::Tensor guided(const at::Tensor& predictions, double guidance);
 
 }  // namespace bitreel

@@ -78,7 +78,7 @@ at::Tensor CogVideoX::denoise(const Request& request, const at::Tensor& text, co
   const Geometry geometry = geometry_of(request, config);
   const LatentGrid grid{geometry.latent_frames, geometry.latent_height, geometry.latent_width};
   const Transformer transformer(parts_->checkpoint.weights("transformer"), config.transformer, parts_->load_options(),
-                                parts_->options.attention);
+                                {.attention = parts_->options.attention, .elementwise = parts_->options.elementwise});
   const Conditioning conditioning = transformer.condition(text, grid);
   const std::unique_ptr<NoiseScheduler> scheduler = scheduler_for(request, config);
 
@@ -93,14 +93,11 @@ at::Tensor CogVideoX::denoise(const Request& request, const at::Tensor& text, co
   for (std::int64_t i = 0; i < count; ++i) {
     const std::int64_t timestep = timesteps[static_cast<std::size_t>(i)];
     const double guidance = guidance_at(request, i, timestep);
-    const bool guided = uses_guidance(request);
-    const at::Tensor input = guided ? at::cat({latents, latents}) : latents;
+    const bool guides = uses_guidance(request);
+    const at::Tensor input = guides ? at::cat({latents, latents}) : latents;
     at::Tensor prediction =
         transformer(input, conditioning, {.timestep = timestep, .step = i, .ofs = {}, .on_layer = {}}).to(at::kFloat);
-    if (guided) {
-      const std::vector<at::Tensor> halves = prediction.chunk(2);
-      prediction = halves[0] + guidance * (halves[1] - halves[0]);
-    }
+    if (guides) prediction = guided(prediction, guidance);
     latents = scheduler->step(prediction, static_cast<std::size_t>(i), latents, generator).to(parts_->options.dtype);
     check_finite(latents, i, count, parts_->options.dtype);
     if (on_step) {

@@ -21,6 +21,7 @@
 #include "attention/attention.h"
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/cogvideox/config.h"
+#include "pipelines/cogvideox/elementwise.h"
 #include "pipelines/cogvideox/request.h"
 #include "pipelines/video/frame.h"
 
@@ -30,6 +31,7 @@ struct ModelOptions {
   at::ScalarType dtype = at::kBFloat16;
   at::Device device = at::kCPU;
   AttentionBackend attention = AttentionBackend::sdpa;
+  Elementwise elementwise = Elementwise::fused;
   bool vae_tiling = false;   // decode in overlapping tiles of half the sample size: less memory, other numbers
   bool vae_slicing = false;  // decode a batch one clip at a time; a single clip is one slice already
 };

@@ -22,14 +22,17 @@ Linear load_patch_projection(const Scope& scope, const TransformerConfig& config
 
 }  // namespace
 
-Transformer::TimeEmbedding::TimeEmbedding(const Scope& scope, std::int64_t in, std::int64_t out)
-    : linear_1(scope / "linear_1", in, out), linear_2(scope / "linear_2", out, out) {}
+Transformer::TimeEmbedding::TimeEmbedding(const Scope& scope, std::int64_t in, std::int64_t out, TimestepActivation between)
+    : linear_1(scope / "linear_1", in, out), linear_2(scope / "linear_2", out, out), activation(between) {}
 
-at::Tensor Transformer::TimeEmbedding::operator()(const at::Tensor& x) const { return linear_2(at::silu(linear_1(x))); }
+at::Tensor Transformer::TimeEmbedding::operator()(const at::Tensor& x) const {
+  const at::Tensor h = linear_1(x);
+  return linear_2(activation == TimestepActivation::silu ? at::silu(h) : at::gelu(h));
+}
 
 Transformer::Transformer(const Weights& weights, const TransformerConfig& config, LoadOptions options,
-                         AttentionBackend attention)
-    : config_(config), options_(options), attention_(attention) {
+                         TransformerKernels kernels)
+    : config_(config), options_(options), kernels_(kernels) {
   Loader loader(weights, options);
   const Scope root = loader.root();
   const std::int64_t dim = config.inner_dim();
@@ -42,12 +45,14 @@ Transformer::Transformer(const Weights& weights, const TransformerConfig& config
     const std::int64_t video = frames * (config.sample_height / p) * (config.sample_width / p);
     learned_positions_ = patch_embed.tensor("pos_embedding", {1, config.max_text_seq_length + video, dim});
   }
-  time_embedding_ = TimeEmbedding(root / "time_embedding", dim, config.time_embed_dim);
+  time_embedding_ = TimeEmbedding(root / "time_embedding", dim, config.time_embed_dim, config.timestep_activation);
   if (config.ofs_embed_dim) {
-    ofs_embedding_ = TimeEmbedding(root / "ofs_embedding", *config.ofs_embed_dim, *config.ofs_embed_dim);
+    ofs_embedding_ = TimeEmbedding(root / "ofs_embedding", *config.ofs_embed_dim, *config.ofs_embed_dim, config.timestep_activation);
   }
   blocks_.reserve(static_cast<std::size_t>(config.num_layers));
-  for (std::int64_t i = 0; i < config.num_layers; ++i) blocks_.emplace_back(root / "transformer_blocks" / i, config);
+  for (std::int64_t i = 0; i < config.num_layers; ++i) {
+    blocks_.emplace_back(root / "transformer_blocks" / i, config, kernels.elementwise);
+  }
   norm_final_ = LayerNorm(root / "norm_final", dim, config.norm_eps);
   norm_out_ = LayerNorm(root / "norm_out" / "norm", dim, config.norm_eps);
   norm_out_linear_ = Linear(root / "norm_out" / "linear", config.time_embed_dim, 2 * dim);
@@ -127,7 +132,7 @@ at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning
   if (conditioning.video_positions.defined()) video = video + conditioning.video_positions;
   at::Tensor x = at::cat({conditioning.text, video}, 1);
   AttendOptions attention;
-  attention.backend = attention_;
+  attention.backend = kernels_.attention;
   attention.site.step = context.step;
   for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
     attention.site.layer = static_cast<std::int64_t>(layer);

@@ -42,22 +42,29 @@ struct StepContext {
   std::function<void(std::int64_t layer, const at::Tensor& sequence)> on_layer;
 };
 
+// Which implementations a transformer runs on; every fast one has its slow twin.
+struct TransformerKernels {
+  AttentionBackend attention = AttentionBackend::sdpa;
+  Elementwise elementwise = Elementwise::fused;
+};
+
 class Transformer {
  public:
   Transformer(const Weights& weights, const TransformerConfig& config, LoadOptions options,
-              AttentionBackend attention = AttentionBackend::sdpa);
+              TransformerKernels kernels = {});
 
   [[nodiscard]] Conditioning condition(const at::Tensor& text, LatentGrid grid) const;
   [[nodiscard]] at::Tensor operator()(const at::Tensor& latents, const Conditioning& conditioning,
                                       const StepContext& context) const;
 
  private:
-  // Two linears with SiLU between, on a sinusoid.
+  // Two linears with an activation between, on a sinusoid.
   struct TimeEmbedding {
     TimeEmbedding() = default;
-    TimeEmbedding(const Scope& scope, std::int64_t in, std::int64_t out);
+    TimeEmbedding(const Scope& scope, std::int64_t in, std::int64_t out, TimestepActivation between);
     at::Tensor operator()(const at::Tensor& x) const;
     Linear linear_1, linear_2;
+    TimestepActivation activation = TimestepActivation::silu;
   };
 
   [[nodiscard]] at::Tensor embed_time(const StepContext& context, std::int64_t batch) const;
@@ -66,7 +73,7 @@ class Transformer {
 
   TransformerConfig config_;
   LoadOptions options_;
-  AttentionBackend attention_;
+  TransformerKernels kernels_;
   Linear patch_proj_;  // weight [D, C*p*p] (1.0, a flattened convolution) or [D, C*pt*p*p] (1.5)
   Linear text_proj_;
   at::Tensor learned_positions_;  // [1, text + video, D] in 5b-I2V only

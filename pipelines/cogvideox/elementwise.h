@@ -1,0 +1,51 @@
+// What a transformer layer does between its matrix products, in two forms with one result: fused kernels that read and
+// write every value once, and the same operations composed of LibTorch's, which read as the formulas.
+//
+//   at::Tensor h = modulated_norm(norm, x, {.text = ..., .video = ..., .text_tokens = 226}, Elementwise::fused);
+//
+// Fused kernels exist for fp32 and bf16 on the CPU; elsewhere `fused` means `composed`.
+// x: [B, N, D], the first text_tokens rows of each clip are text.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string_view>
+
+#include "pipelines/checkpoint/modules.h"
+#include "pipelines/cogvideox/positions.h"
+
+namespace bitreel {
+
+enum class Elementwise { fused, composed };
+
+std::string_view name_of(Elementwise path);
+
+// What adaLN-zero makes of the timestep for one half of a block: shift and scale before, gate after; [B, 1, D] each.
+struct Modulation {
+  at::Tensor shift, scale, gate;
+};
+
+struct Modulations {
+  Modulation text, video;
+  std::int64_t text_tokens = 0;
+};
+
+struct QueryKeyValue {
+  at::Tensor q, k, v;  // [B, H, N, head_dim]
+};
+
+// norm(x) * (1 + scale) + shift, text and video rows with their own modulation.
+at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations, Elementwise path);
+
+// x + gate * update, likewise.
+at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& modulations, Elementwise path);
+
+// qkv [B, N, 3, H, D] -> heads; q and k normed per head, their video rows rotated in fp32.
+QueryKeyValue split_heads(const at::Tensor& qkv, const LayerNorm& norm_q, const LayerNorm& norm_k, const Rotary& rotary,
+                          std::int64_t text_tokens, Elementwise path);
+
+// The tanh form of GELU. May overwrite x.
+at::Tensor gelu_tanh(const at::Tensor& x, Elementwise path);
+
+}  // namespace bitreel

@@ -1,0 +1,51 @@
+// The transformer's memory-bound operations on rows of features, one pass each, one build per instruction set.
+//
+//   const RowKernels<Bf16>& rows = row_kernels<Bf16>();     // the widest set that this CPU has
+//   rows.gelu_tanh(hidden, count);
+//
+// Framework-free: pointers and lengths in elements. Arithmetic is fp32, results are rounded once to T, so bf16 results are
+// nearer to exact ones than the same operations composed one by one.
+#pragma once
+
+#include <cstdint>
+
+namespace bitreel {
+
+struct Bf16 {
+  std::uint16_t bits;
+};
+
+// y = norm(x) * (1 + scale) + shift, norm with weight and bias over `dim` features.
+template <class T>
+struct NormModulate {
+  const T *weight, *bias, *shift, *scale;  // [dim]
+  float eps;
+  std::int64_t dim;
+};
+
+// y = rotate(norm(x)) for one head; cos and sin [rows, dim] fp32, or null for rows that are not rotated.
+template <class T>
+struct NormRotate {
+  const T *weight, *bias;  // [dim]
+  const float *cos, *sin;
+  float eps;
+  std::int64_t dim;
+  std::int64_t x_stride;  // elements from one row of x to the next; y is packed
+};
+
+template <class T>
+struct RowKernels {
+  const char* name;
+  void (*norm_modulate)(const T* x, const NormModulate<T>& p, std::int64_t rows, T* y);
+  void (*norm_rotate)(const T* x, const NormRotate<T>& p, std::int64_t rows, T* y);
+  // y = x + gate * update, gate [dim] for every row.
+  void (*gated_add)(const T* x, const T* update, const T* gate, std::int64_t dim, std::int64_t rows, T* y);
+  // In place: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) (Hendrycks & Gimpel, arXiv 1606.08415).
+  void (*gelu_tanh)(T* x, std::int64_t count);
+};
+
+// Instantiated for float and Bf16.
+template <class T>
+const RowKernels<T>& row_kernels();
+
+}  // namespace bitreel
