@@ -30,6 +30,12 @@ at::Tensor Golden::tensor(const std::string& file, const std::string& name) cons
   return SafetensorsFile::open(folder_ / (file + ".safetensors")).tensor(name);
 }
 
+at::ScalarType dtype_from(const std::string& name) {
+  if (name == "bf16") return at::kBFloat16;
+  if (name == "fp16") return at::kHalf;
+  return at::kFloat;
+}
+
 double worst_share(const at::Tensor& a, const at::Tensor& b) {
   constexpr double infinite = std::numeric_limits<double>::infinity();
   const at::Tensor ours = a.to(at::kCPU, at::kDouble);
@@ -45,9 +51,10 @@ void Golden::expect(const at::Tensor& ours, const std::string& file, const std::
   if (worst <= share) return;
   const at::Tensor a = ours.to(at::kCPU, at::kDouble).contiguous(), b = golden.to(at::kDouble).contiguous();
   const std::int64_t flat = (a - b).abs().argmax().item<std::int64_t>();
-  ADD_FAILURE() << fmt::format("{}/{}.safetensors: {}: off by {:.3g} of the maximum, allowed {:.3g}; worst at [{}]: {} instead of {}",
-                               folder_.string(), file, name, worst, share, fmt::join(unravel(flat, golden.sizes()), ", "),
-                               a.flatten()[flat].item<double>(), b.flatten()[flat].item<double>());
+  ADD_FAILURE() << fmt::format(
+      "{}/{}.safetensors: {}: off by {:.3g} of the maximum, allowed {:.3g}; worst at [{}]: {} instead of {}",
+      folder_.string(), file, name, worst, share, fmt::join(unravel(flat, golden.sizes()), ", "),
+      a.flatten()[flat].item<double>(), b.flatten()[flat].item<double>());
 }
 
 }  // namespace bitreel
