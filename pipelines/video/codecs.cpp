@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cctype>
-#include <numeric>
 
 #include "attention/error.h"
+#include "attention/nearest.h"
 #include "pipelines/video/libav.h"
 
 namespace bitreel {
@@ -27,29 +27,11 @@ bool holds(const Codec& codec, std::string_view extension) {
   return std::find(codec.extensions.begin(), codec.extensions.end(), extension) != codec.extensions.end();
 }
 
-// Levenshtein's distance, one row at a time.
-std::size_t edits(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  std::iota(row.begin(), row.end(), std::size_t{0});
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    std::size_t diagonal = std::exchange(row[0], i + 1);
-    for (std::size_t j = 0; j < b.size(); ++j) {
-      const std::size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
-      diagonal = row[j + 1];
-      row[j + 1] = std::min({replaced, diagonal + 1, row[j] + 1});
-    }
-  }
-  return row.back();
-}
-
 // "did you mean h264? " or nothing, then everything there is.
 std::string nearest_and_all(std::string_view got, const std::vector<std::string_view>& known) {
-  const auto nearest = std::min_element(known.begin(), known.end(), [&](std::string_view a, std::string_view b) {
-    return edits(got, a) < edits(got, b);
-  });
-  const std::string all = fmt::format("known: {}", fmt::join(known, ", "));
-  const std::size_t typo = got.size() > 3 ? 2 : 1;
-  return edits(got, *nearest) <= typo ? fmt::format("did you mean {}? {}", *nearest, all) : all;
+  const std::string meant = nearest(got, {known.begin(), known.end()});
+  return fmt::format("{}known: {}", meant.empty() ? "" : fmt::format("did you mean {}? ", meant),
+                     fmt::join(known, ", "));
 }
 
 std::vector<std::string_view> all_names() {

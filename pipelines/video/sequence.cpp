@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <opencv2/core/mat.hpp>
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
-#include <regex>
 #include <system_error>
 #include <vector>
 
@@ -77,16 +77,22 @@ bool is_sequence(const fs::path& path) {
 
 SequenceName parse_sequence(const fs::path& path) {
   const std::string name = path.has_filename() ? path.filename().string() : "frame_%04d.png";
-  static const std::regex numbered("([^%]*)%(?:0([1-9]))?d([^%]*)");
-  std::smatch parts;
-  if (!std::regex_match(name, parts, numbered)) {
-    throw UsageError(fmt::format("--output {}: expected a place for the frame's number", path.string()),
-                     fmt::format("try {}_%04d.png", path.stem().string()));
+  // One % and behind it d or 0Nd.
+  const std::size_t percent = name.find('%');
+  const std::size_t digits = percent + 1;
+  const bool counted = percent != std::string::npos && digits + 1 < name.size() && name[digits] == '0' &&
+                       name[digits + 1] >= '1' && name[digits + 1] <= '9';
+  const std::size_t letter = counted ? digits + 2 : digits;
+  if (percent == std::string::npos || name.find('%', digits) != std::string::npos || letter >= name.size() ||
+      name[letter] != 'd') {
+    throw UsageError(
+        fmt::format("--output {}: expected one %d or %04d, the place of the frame's number", path.string()),
+        fmt::format("try {}_%04d.png", name.substr(0, std::min(percent, name.size() - 4))));
   }
   return {.folder = path.has_parent_path() ? path.parent_path() : fs::path("."),
-          .before = parts[1],
-          .after = parts[3],
-          .digits = parts[2].matched ? std::stoi(parts[2]) : 0};
+          .before = name.substr(0, percent),
+          .after = name.substr(letter + 1),
+          .digits = counted ? name[digits + 1] - '0' : 0};
 }
 
 fs::path SequenceName::file(int number) const {
@@ -100,7 +106,8 @@ fs::path SequenceName::sidecar() const {
 }
 
 std::string SequenceName::pattern() const {
-  const std::string escaped = std::regex_replace(folder.string(), std::regex("%"), "%%");
+  std::string escaped;
+  for (const char letter : folder.string()) escaped += letter == '%' ? std::string("%%") : std::string(1, letter);
   return fmt::format("{}/{}%0{}d{}", escaped, before, digits, after);
 }
 

@@ -104,9 +104,9 @@ TEST(Output, UnknownExtension) {
 }
 
 TEST(Output, UnknownCodec) {
-  const Refused error = refused("clip.mp4", with_codec("h246"));
+  const Refused error = refused("clip.mp4", with_codec("x264"));
   EXPECT_TRUE(error.usage);
-  EXPECT_THAT(error.message, HasSubstr("--codec h246: unknown codec"));
+  EXPECT_THAT(error.message, HasSubstr("--codec x264: unknown codec"));
   EXPECT_THAT(error.hint, HasSubstr("did you mean h264?"));
 }
 
@@ -119,7 +119,7 @@ TEST(Output, CodecThatDoesNotFit) {
 
 TEST(Output, PngWithoutAPlaceForTheNumber) {
   for (const char* name : {"a.png", "a_%s.png", "a_%d_%d.png", "a_%12d.png"}) {
-    EXPECT_THAT(refused(name).message, HasSubstr("expected a place for the frame's number")) << name;
+    EXPECT_THAT(refused(name).message, HasSubstr("the place of the frame's number")) << name;
   }
 }
 
