@@ -8,6 +8,7 @@
 
 #include "attention/error.h"
 #include "attention/reference.h"
+#include "attention/sdpa.h"
 
 namespace bitreel {
 namespace {
@@ -38,10 +39,8 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   check_shapes(q, k, v);
   const double scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(q.size(3))));
   switch (options.backend) {
-    case AttentionBackend::sdpa: {
-      const auto mask = options.bias.defined() ? std::optional<at::Tensor>(options.bias) : std::nullopt;
-      return at::scaled_dot_product_attention(q, k, v, mask, /*dropout_p=*/0.0, /*is_causal=*/false, scale);
-    }
+    case AttentionBackend::sdpa:
+      return attend_sdpa(q, k, v, scale, options.bias);
     case AttentionBackend::reference:
       return attend_reference(q, k, v, scale, options.bias);
   }
