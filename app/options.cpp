@@ -32,6 +32,8 @@ const Names<DeviceChoice> devices = {
     {"cpu", DeviceChoice::cpu}, {"cuda", DeviceChoice::cuda}, {"auto", DeviceChoice::automatic}};
 const Names<AttentionBackend> attentions = {{name_of(AttentionBackend::sdpa), AttentionBackend::sdpa},
                                             {name_of(AttentionBackend::reference), AttentionBackend::reference}};
+const Names<Elementwise> elementwise_paths = {{name_of(Elementwise::fused), Elementwise::fused},
+                                              {name_of(Elementwise::composed), Elementwise::composed}};
 const Names<bool> truths = {{"true", true}, {"false", false}};
 
 template <class T>
@@ -223,6 +225,8 @@ std::vector<Setting> make_settings() {
       with_help(choice("device", &Options::device, devices), model, "auto: CUDA when there is a usable GPU"),
       with_help(choice("attention", &Options::attention, attentions), model,
                 "reference is the fp64 formula: slow, exact"),
+      with_help(choice("elementwise", &Options::elementwise, elementwise_paths), model,
+                "Between matrix products: our fused CPU kernels, or LibTorch's operations one by one"),
       with_help(toggle("vae-tiling", &Options::vae_tiling), model,
                 "Decode in tiles: less memory, slightly other pixels"),
       with_help(toggle("vae-slicing", &Options::vae_slicing), model, "Decode a batch one clip at a time"),

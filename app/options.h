@@ -21,6 +21,7 @@
 
 #include "attention/attention.h"
 #include "pipelines/cogvideox/device.h"
+#include "pipelines/cogvideox/elementwise.h"
 #include "pipelines/cogvideox/request.h"
 
 namespace bitreel {
@@ -41,6 +42,7 @@ struct GenerateOptions {
   std::optional<at::ScalarType> dtype;
   DeviceChoice device = DeviceChoice::automatic;
   AttentionBackend attention = AttentionBackend::sdpa;
+  Elementwise elementwise = Elementwise::fused;
   bool vae_tiling = false;
   bool vae_slicing = false;
   std::filesystem::path output;

@@ -89,6 +89,7 @@ Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
   render.model.device = resolve_device(options.device);
   render.model.dtype = options.dtype.value_or(default_dtype(stored, render.model.device));
   render.model.attention = options.attention;
+  render.model.elementwise = options.elementwise;
   render.model.vae_tiling = options.vae_tiling;
   render.model.vae_slicing = options.vae_slicing;
   if (render.model.dtype == at::kHalf && stored == at::kBFloat16) {

@@ -49,6 +49,7 @@ const std::map<std::string, std::string> other_values = {
     {"dtype", "fp16"},
     {"device", "cpu"},
     {"attention", "reference"},
+    {"elementwise", "composed"},
     {"vae-tiling", "true"},
     {"vae-slicing", "true"},
     {"output", "clip.webm"},

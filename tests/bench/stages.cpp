@@ -1,0 +1,139 @@
+// Seconds of each stage of a clip, through Google Benchmark:
+//
+//   build/bench/tests/bench_stages assets/pocket --benchmark_repetitions=3
+//
+// The clip is the checkpoint's default one in its own dtype, guidance on: what `bitreel generate` makes. Stages load
+// their weights as they do there, but for the step, which is timed from one step's end to the next one's.
+#include <ATen/ATen.h>
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <chrono>
+#include <filesystem>
+
+#include "app/render.h"
+#include "attention/error.h"
+#include "pipelines/cogvideox/pipeline.h"
+#include "pipelines/video/writer.h"
+
+namespace bitreel {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// What every stage starts from, made once: the stages before it are run once to get there.
+struct Clip {
+  Checkpoint checkpoint;
+  Render render;
+  CogVideoX model;
+  at::Tensor text;
+  at::Tensor latents;
+
+  Clip(Checkpoint opened, Render resolved)
+      : checkpoint(std::move(opened)), render(std::move(resolved)), model(checkpoint, render.model) {
+    text = model.encode_text(render.request);
+    Request short_request = render.request;
+    short_request.steps = 1;
+    latents = model.denoise(short_request, text, [](const StepEvent&) {});
+  }
+};
+
+Clip open_clip(const std::filesystem::path& folder) {
+  GenerateOptions options;
+  options.prompt = "a red circle moves right on a navy background";
+  options.model = folder;
+  options.device = DeviceChoice::cpu;
+  options.seed = 42;
+  options.output = std::filesystem::temp_directory_path() / "bitreel-bench.mkv";
+  Checkpoint checkpoint = Checkpoint::open(model_folder(options));
+  Render render = resolve(options, checkpoint);
+  return {std::move(checkpoint), std::move(render)};
+}
+
+void open_checkpoint(benchmark::State& state, const Clip& clip) {
+  for (auto _ : state)
+    benchmark::DoNotOptimize(CogVideoX(Checkpoint::open(clip.checkpoint.folder()), clip.render.model));
+}
+
+void encode_text(benchmark::State& state, Clip& clip) {
+  for (auto _ : state) benchmark::DoNotOptimize(clip.model.encode_text(clip.render.request));
+}
+
+void denoise_step(benchmark::State& state, Clip& clip) {
+  Request request = clip.render.request;
+  request.steps = 2;
+  for (auto _ : state) {
+    Clock::time_point first;
+    clip.model.denoise(request, clip.text, [&](const StepEvent& event) {
+      if (event.index == 0) first = Clock::now();
+      if (event.index == 1) state.SetIterationTime(seconds_since(first));
+    });
+  }
+}
+
+void decode_frames(benchmark::State& state, Clip& clip) {
+  for (auto _ : state) {
+    clip.model.decode(clip.latents, clip.render.request.num_frames,
+                      [](const Frame& frame) { benchmark::DoNotOptimize(frame.rgb); });
+  }
+}
+
+// Decoding into a file: what the encoder adds to decode_frames is the difference.
+void decode_to_file(benchmark::State& state, Clip& clip) {
+  const Request& request = clip.render.request;
+  for (auto _ : state) {
+    VideoWriter video(std::filesystem::temp_directory_path() / "bitreel-bench.mp4", clip.render.video,
+                      static_cast<int>(request.width), static_cast<int>(request.height));
+    clip.model.decode(clip.latents, request.num_frames, [&](const Frame& frame) { video.push(frame); });
+    video.finish();
+  }
+  std::filesystem::remove(std::filesystem::temp_directory_path() / "bitreel-bench.mp4");
+}
+
+// One layer's attention at the clip's own shape, guidance's two passes together.
+void attention(benchmark::State& state, const Clip& clip) {
+  const TransformerConfig& config = clip.render.config.transformer;
+  const Geometry geometry = geometry_of(clip.render.request, clip.render.config);
+  const auto qkv = at::randn({3, 2, config.num_attention_heads, geometry.text_tokens + geometry.video_tokens,
+                              config.attention_head_dim})
+                       .to(clip.render.model.dtype);
+  for (auto _ : state) benchmark::DoNotOptimize(attend(qkv[0], qkv[1], qkv[2]));
+}
+
+int run(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (argc != 2)
+    throw UsageError("bench_stages needs one checkpoint folder", "build/bench/tests/bench_stages assets/pocket");
+  const at::NoGradGuard no_grad;
+  Clip clip = open_clip(argv[1]);
+  benchmark::AddCustomContext("model", clip.checkpoint.folder().filename().string());
+  benchmark::AddCustomContext("threads", std::to_string(at::get_num_threads()));
+  benchmark::AddCustomContext("cpu_capability", at::get_cpu_capability());
+  const auto wall = [](benchmark::internal::Benchmark* stage) { stage->Unit(benchmark::kMillisecond)->UseRealTime(); };
+  wall(benchmark::RegisterBenchmark("open_checkpoint", open_checkpoint, std::cref(clip)));
+  wall(benchmark::RegisterBenchmark("encode_text", encode_text, std::ref(clip)));
+  wall(benchmark::RegisterBenchmark("attention_layer", attention, std::cref(clip)));
+  benchmark::RegisterBenchmark("denoise_step", denoise_step, std::ref(clip))
+      ->Unit(benchmark::kMillisecond)
+      ->UseManualTime();
+  wall(benchmark::RegisterBenchmark("decode_frames", decode_frames, std::ref(clip)));
+  wall(benchmark::RegisterBenchmark("decode_to_file", decode_to_file, std::ref(clip)));
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
+
+}  // namespace
+}  // namespace bitreel
+
+int main(int argc, char** argv) {
+  try {
+    return bitreel::run(argc, argv);
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "bench_stages: {}\n", e.what());
+    return 1;
+  }
+}

@@ -1,0 +1,97 @@
+"""The default clip by bitreel and by diffusers, in turn, each in a process of its own, on the same checkpoint folder:
+
+    python3 tests/oracle/side_by_side.py assets/pocket --bitreel build/cpu/bitreel --peer .deps/peer/bin/python
+
+Writes one JSON object: every run, and the ratios of the medians. Needs only Python's standard library; --peer is a
+Python that has tests/oracle/requirements.txt. Seconds by this process's clock: bitreel's events are dated as they come.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+PROMPT = "a red circle moves right on a navy background"
+
+
+def run_bitreel(arguments: argparse.Namespace) -> dict:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [arguments.bitreel, "generate", "--model", arguments.model, "--prompt", PROMPT, "--seed", "42",
+                   "--dtype", arguments.dtype, "--steps", str(arguments.steps), "--device", "cpu", "--progress", "json",
+                   "--output", f"{folder}/clip.mp4"]
+        started = time.perf_counter()
+        ends, done = [], None
+        with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                event = json.loads(line)
+                if event["event"] == "step" and event["phase"] == "denoise":
+                    ends.append(time.perf_counter())
+                if event["event"] == "done":
+                    done = event
+        ended = time.perf_counter()
+        if process.returncode != 0:
+            sys.exit(f"bitreel failed with exit code {process.returncode}")
+    steps = [b - a for a, b in zip(ends, ends[1:])]
+    median = statistics.median(steps)
+    return {
+        "process_s": ended - started, "clip_s": sum(done["seconds"].values()), "phases_s": done["seconds"],
+        # The first step's own time is not seen from outside: a median one is taken off.
+        "start_to_first_step_s": ends[0] - median - started, "step_median_s": median, "step_min_s": min(steps),
+        "steps": len(ends), "peak_rss_mib": done["peak_memory_bytes"] / 2**20}
+
+
+def run_peer(arguments: argparse.Namespace) -> dict:
+    command = [arguments.peer, Path(__file__).with_name("bench.py"), arguments.model, "--dtype", arguments.dtype,
+               "--steps", str(arguments.steps), "--prompt", PROMPT]
+    started = time.perf_counter()
+    output = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, check=True).stdout
+    ended = time.perf_counter()
+    report = json.loads(output)
+    clip = report["clips"][0]
+    return {
+        "process_s": ended - started, "clip_s": clip["whole_clip_s"],
+        "phases_s": {"text": clip["text_s"], "denoise": clip["denoise_s"], "decode": clip["decode_s"], "export": clip["export_s"]},
+        "start_to_first_step_s": report["start_to_first_step_s"], "step_median_s": clip["step_median_s"],
+        "step_min_s": clip["step_min_s"], "steps": clip["steps"], "peak_rss_mib": report["peak_rss_mib"],
+        "versions": {name: report[name] for name in ("diffusers", "transformers", "torch")}}
+
+
+def machine() -> dict:
+    cpuinfo = Path("/proc/cpuinfo").read_text()
+    field = lambda name: next(line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if line.startswith(name))
+    flags = set(field("flags").split())
+    return {"processor": field("model name"), "cores": os.cpu_count(), "system": platform.platform(),
+            "bf16_instructions": sorted(flags & {"avx512_bf16", "amx_bf16"}), "load_before": os.getloadavg()[0]}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--bitreel", type=Path, required=True)
+    parser.add_argument("--peer", type=Path, required=True)
+    parser.add_argument("--dtype", default="bf16")
+    parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    report = {"date": datetime.date.today().isoformat(), "command": "./dev bench", "machine": machine(),
+              "model": arguments.model.name, "dtype": arguments.dtype, "bitreel": [], "diffusers": []}
+    for _ in range(arguments.repeats):
+        report["bitreel"].append(run_bitreel(arguments))
+        report["diffusers"].append(run_peer(arguments))
+    median = lambda who, what: statistics.median(run[what] for run in report[who])
+    report["times_faster"] = {what: median("diffusers", f"{what}_s") / median("bitreel", f"{what}_s")
+                              for what in ("step_median", "clip", "process", "start_to_first_step")}
+    arguments.output.write_text(json.dumps(report, indent=1) + "\n")
+    print(json.dumps(report["times_faster"], indent=1))
+
+
+if __name__ == "__main__":
+    main()
