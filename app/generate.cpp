@@ -14,6 +14,7 @@
 #include "app/render.h"
 #include "app/video_output.h"
 #include "attention/error.h"
+#include "pipelines/video/codecs.h"
 
 namespace bitreel {
 namespace {
@@ -109,6 +110,7 @@ void add_generate(CLI::App& app) {
       ->type_name("FILE");
   command->add_flag("--print-config", state->print_config, "Print the resolved configuration as YAML and stop");
   add_progress_flag(*command, state->progress);
+  command->footer("Codecs:\n" + describe_codecs());
   command->callback([state] {
     const GenerateOptions options = state->options();
     if (state->print_config) {
