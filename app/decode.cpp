@@ -9,6 +9,7 @@
 #include "app/console.h"
 #include "app/flags.h"
 #include "app/generate.h"
+#include "app/interrupt.h"
 #include "app/latents_file.h"
 #include "app/render.h"
 #include "app/video_output.h"
@@ -65,6 +66,7 @@ void decode(const DecodeCommand& command) {
   const Render render = resolve(options, checkpoint);
   expect_shape(file.latents, render, command.file);
 
+  watch_interrupts();
   Console console(command.progress);
   for (const std::string& warning : render.warnings) console.warn(warning);
   CogVideoX model(checkpoint, render.model);

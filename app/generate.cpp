@@ -117,6 +117,7 @@ void add_generate(CLI::App& app) {
       std::cout << to_yaml(resolve(options, Checkpoint::open(model_folder(options))).options);
       return;
     }
+    watch_interrupts();
     Console console(state->progress);
     generate(options, console);
   });

@@ -22,7 +22,6 @@ extern "C" void on_signal(int signal) {
 void watch_interrupts() {
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
-  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then a failed write, like a full disk
 }
 
 void check_interrupt(std::string_view outcome) {

@@ -1,6 +1,6 @@
 // Ctrl-C and SIGTERM: work stops at the next step or frame, destructors run, half-written files are removed.
 //
-//   watch_interrupts();                           // once, in main
+//   watch_interrupts();                           // by the commands that check
 //   check_interrupt("no video was written");      // between steps: throws Interrupted after a signal
 //
 // A second signal ends the process at once.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <exception>
 #include <new>
 
@@ -58,7 +59,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  bitreel::watch_interrupts();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then a failed write, like a full disk
   try {
     return run(argc, argv);
   } catch (const bitreel::UsageError& e) {
