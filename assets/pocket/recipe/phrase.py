@@ -66,6 +66,15 @@ def caption(truth, rng, background=0.96, size=0.65):
     return text
 
 
+def without_unsaid_sizes(prompt):
+    """The prompt's truth holds a size only where the words do: what was not asked for cannot be wrong."""
+    def said(o):
+        return any(f"{size} {colour} " in prompt["prompt"].lower()
+                   for size in SIZES[o["size"]] for colour in COLOURS.get(o["colour"], [o["colour"]]))
+    objects = [o if said(o) else {k: v for k, v in o.items() if k != "size"} for o in prompt["objects"]]
+    return dict(prompt, objects=objects)
+
+
 def unseen_prompts(singles=100, pairs=30, seed=2026):
     """Prompts with their truth. Every object on its background is a held-out combination (see domain.py)."""
     rng = random.Random(seed)
@@ -94,7 +103,7 @@ def unseen_prompts(singles=100, pairs=30, seed=2026):
             continue
         truth = dict(objects=[describe(c, DOMAIN.sizes[:2]) for c in (first, second)], background=first[3])
         prompts.append(dict(prompt=caption(truth, rng, background=1, size=0.8), **truth))
-    return prompts
+    return [without_unsaid_sizes(prompt) for prompt in prompts]
 
 
 if __name__ == "__main__":
