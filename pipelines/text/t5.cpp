@@ -47,8 +47,10 @@ T5Config read_t5_config(const nlohmann::json& json) {
   config.num_heads = fields.integer("num_heads", config.num_heads, {1, 1024});
   config.relative_attention_num_buckets =
       fields.integer("relative_attention_num_buckets", config.relative_attention_num_buckets, {4, 4096});
+  // Beyond the buckets of exact distances, a quarter of them all.
   config.relative_attention_max_distance =
-      fields.integer("relative_attention_max_distance", config.relative_attention_max_distance, {2, 1 << 20});
+      fields.integer("relative_attention_max_distance", config.relative_attention_max_distance,
+                     {config.relative_attention_num_buckets / 4 + 1, 1 << 20});
   config.layer_norm_epsilon = fields.real("layer_norm_epsilon", config.layer_norm_epsilon, {0, 1});
   const std::vector<std::string> projections = {"relu",       "gelu",       "gelu_new",       "silu",
                                                 "gated-relu", "gated-gelu", "gated-gelu_new", "gated-silu"};

@@ -59,14 +59,16 @@ T5Tokenizer T5Tokenizer::open(const fs::path& folder) {
   sentencepiece::util::Status status;
   if (fs::exists(model_path)) {
     status = tokenizer.pieces_->Load(model_path.string());
-    tokenizer.special_tokens_ = default_special_tokens(tokenizer.pieces_->GetPieceSize());
+    if (status.ok()) tokenizer.special_tokens_ = default_special_tokens(tokenizer.pieces_->GetPieceSize());
   } else if (fs::exists(json_path)) {
     const json parsed = read_json(json_path);
-    status = tokenizer.pieces_->LoadFromSerializedProto(piece_model_from_json(parsed, json_path.string()));
-    for (const json& added : parsed.value("added_tokens", json::array())) {
-      if (added.is_object() && added.contains("content") && added.contains("id")) {
-        tokenizer.special_tokens_.emplace_back(added["content"].get<std::string>(), added["id"].get<std::int64_t>());
+    try {
+      status = tokenizer.pieces_->LoadFromSerializedProto(piece_model_from_json(parsed, json_path.string()));
+      for (const json& added : parsed.value("added_tokens", json::array())) {
+        tokenizer.special_tokens_.emplace_back(added.at("content").get<std::string>(), added.at("id").get<std::int64_t>());
       }
+    } catch (const json::exception& error) {
+      throw Error(fmt::format("{}: malformed: {}", json_path.string(), error.what()), "download the tokenizer folder again");
     }
   } else {
     throw Error(fmt::format("{}: holds neither spiece.model nor tokenizer.json", folder.string()),
