@@ -106,7 +106,7 @@ void VideoReader::State::describe() {
   if (is_sequence(path)) return;  // image2 makes up 25 fps
   info.fps = stream->avg_frame_rate.den == 0 ? 0 : av_q2d(stream->avg_frame_rate);
   info.duration = seconds(stream->duration, stream->time_base);
-  if (info.duration == 0) info.duration = seconds(demuxer->duration, AV_TIME_BASE_Q);
+  if (info.duration == 0) info.duration = seconds(demuxer->duration, {1, AV_TIME_BASE});
   // Half a frame of slack: containers round times to their ticks.
   promised = stream->nb_frames > 0 ? stream->nb_frames : static_cast<std::int64_t>(info.duration * info.fps - 0.5);
 }

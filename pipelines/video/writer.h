@@ -12,6 +12,7 @@
 // Sizes: every size is stored as it is where the encoder can. 4:2:0 in h264 and h265, and 4:2:2 in prores, store whole
 // chroma samples only: an odd width or height gets its last column or row repeated once (no pixel is changed or lost),
 // and events() says so. 4:4:4 would keep the size, but few players open it.
+// Frames have at least 16x16 pixels, 64x64 for h265 (codecs.cpp says why); png takes any.
 // Provenance: JSON, in the container's comment tag and in a sidecar (clip.json, see sidecar_path); null for neither.
 // gif and png hold no comment: the sidecar alone, and events() says so.
 // The same frames and options make the same bytes on the same machine.
