@@ -79,12 +79,16 @@ TensorInfo info_from(const std::string& name, const json& entry, std::size_t dat
     complain(fmt::format("tensor {}: shape {} is not a list", name, shape.dump()));
   if (!offsets.is_array() || offsets.size() != 2) complain(fmt::format("tensor {}: data_offsets is not a pair", name));
   std::size_t bytes = c10::elementSize(info.dtype);
+  bool empty = false;
   for (const json& side : shape) {
     const std::size_t length = offset_from(side, name, complain);
-    if (__builtin_mul_overflow(bytes, length, &bytes))
+    empty = empty || length == 0;
+    // The sides beside a zero count too: strides are made of them.
+    if (__builtin_mul_overflow(bytes, std::max<std::size_t>(length, 1), &bytes) || bytes > std::size_t{1} << 62)
       complain(fmt::format("tensor {}: shape {} overflows", name, shape.dump()));
     info.shape.push_back(static_cast<std::int64_t>(length));
   }
+  if (empty) bytes = 0;
   info.begin = offset_from(offsets[0], name, complain);
   info.end = offset_from(offsets[1], name, complain);
   if (info.begin > info.end || info.end - info.begin != bytes) {

@@ -1,0 +1,221 @@
+// One file or many shards, seen as one table of names; and what is said when the table and the model differ.
+#include "pipelines/checkpoint/weights.h"
+
+#include <ATen/ATen.h>
+
+#include "pipelines/checkpoint/loader.h"
+#include "pipelines/checkpoint/modules.h"
+#include "tests/error_text.h"
+#include "tests/pipelines/checkpoint/files.h"
+#include "tests/temporary_folder.h"
+
+namespace bitreel {
+namespace {
+
+using test::TemporaryFolder;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// A component's folder: transformer/ with the files that a test puts there.
+class ComponentFolder {
+ public:
+  ComponentFolder() { std::filesystem::create_directories(path()); }
+  [[nodiscard]] std::filesystem::path path() const { return folder_ / "transformer"; }
+  void add(const std::string& file, const std::map<std::string, at::Tensor>& tensors) const {
+    write_safetensors(path() / file, tensors, {});
+  }
+  void add_text(const std::string& file, const std::string& text) const { write_text(path() / file, text); }
+  void add_index(const std::string& weight_map) const {
+    add_text("model.safetensors.index.json", R"({"metadata":{"total_size":1},"weight_map":)" + weight_map + "}");
+  }
+  [[nodiscard]] Weights open() const { return Weights::open(path()); }
+
+ private:
+  TemporaryFolder folder_;
+};
+
+at::Tensor ones(at::IntArrayRef shape, at::ScalarType dtype = at::kFloat) {
+  return at::ones(shape, dtype);
+}
+
+TEST(Weights, OfOneFileNeedNoIndexAndNoParticularName) {
+  const ComponentFolder folder;
+  folder.add("any.name.safetensors", {{"b", ones({2})}, {"a", ones({1, 3})}});
+  folder.add_text("config.json", "{}");
+  const Weights weights = folder.open();
+  EXPECT_THAT(weights.names(), ElementsAre("a", "b"));
+  EXPECT_TRUE(weights.has("a"));
+  EXPECT_FALSE(weights.has("c"));
+  EXPECT_EQ(weights.info("a").shape, (std::vector<std::int64_t>{1, 3}));
+  EXPECT_EQ(weights.component(), "transformer");
+  EXPECT_THAT(weights.files(), ElementsAre(folder.path() / "any.name.safetensors"));
+}
+
+TEST(Weights, OfAnIndexAreItsShardsAndNothingElse) {
+  const ComponentFolder folder;
+  folder.add("model-00001-of-00002.safetensors", {{"a", ones({2})}});
+  folder.add("model-00002-of-00002.safetensors", {{"b", ones({3}, at::kBFloat16)}, {"c", ones({1})}});
+  folder.add("stray.safetensors", {{"stray", ones({1})}});
+  folder.add_index(
+      R"({"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors","c":"model-00002-of-00002.safetensors"})");
+  const Weights weights = folder.open();
+  EXPECT_THAT(weights.names(), ElementsAre("a", "b", "c"));
+  EXPECT_EQ(weights.get("b", {3}).scalar_type(), at::kBFloat16) << "in the stored dtype";
+  EXPECT_EQ(weights.files().size(), 2U);
+}
+
+TEST(Weights, MissAShardByName) {
+  const ComponentFolder folder;
+  folder.add("model-00001-of-00002.safetensors", {{"a", ones({2})}});
+  folder.add_index(R"({"a":"model-00001-of-00002.safetensors","b":"model-00002-of-00002.safetensors"})");
+  EXPECT_THAT(
+      error_text([&] { (void)folder.open(); }),
+      AllOf(HasSubstr("model-00002-of-00002.safetensors: this shard is missing, model.safetensors.index.json lists it"),
+            HasSubstr("download the missing file")));
+}
+
+TEST(Weights, StayInsideTheirFolder) {
+  const ComponentFolder folder;
+  folder.add("../outside.safetensors", {{"a", ones({2})}});
+  for (const char* name :
+       {R"("../outside.safetensors")", R"("/etc/passwd")", R"("a/b.safetensors")", "7", "null"}) {
+    folder.add_index(R"({"a":)" + std::string(name) + "}");
+    EXPECT_THAT(error_text([&] { (void)folder.open(); }),
+                AllOf(HasSubstr("model.safetensors.index.json: weight_map gives a the file " + std::string(name)),
+                      HasSubstr("expected a file name in this folder")))
+        << name;
+  }
+}
+
+TEST(Weights, RefuseIndexesThatAreNone) {
+  const ComponentFolder folder;
+  for (const char* text : {"[]", "{}", R"({"weight_map":[]})", R"({"weight_map":null})"}) {
+    folder.add_text("model.safetensors.index.json", text);
+    EXPECT_THAT(error_text([&] { (void)folder.open(); }),
+                HasSubstr("model.safetensors.index.json: no weight_map object"))
+        << text;
+  }
+  folder.add_text("model.safetensors.index.json", "{\"weight_map\"");
+  EXPECT_THAT(error_text([&] { (void)folder.open(); }), HasSubstr("model.safetensors.index.json: not valid JSON"));
+}
+
+TEST(Weights, RefuseATensorThatIsInTwoShards) {
+  const ComponentFolder folder;
+  folder.add("1.safetensors", {{"a", ones({2})}});
+  folder.add("2.safetensors", {{"a", ones({2})}, {"b", ones({2})}});
+  folder.add_index(R"({"a":"1.safetensors","b":"2.safetensors"})");
+  EXPECT_THAT(error_text([&] { (void)folder.open(); }), HasSubstr("2.safetensors: tensor a is also in another shard"));
+}
+
+TEST(Weights, RefuseFoldersWithoutSafetensorsOrWithSeveralVariants) {
+  const ComponentFolder folder;
+  folder.add_text("diffusion_pytorch_model.bin", "pickle");
+  EXPECT_THAT(error_text([&] { (void)folder.open(); }),
+              AllOf(HasSubstr("no safetensors file"), HasSubstr("stored as .bin or .pt")));
+  folder.add("model.safetensors", {{"a", ones({1})}});
+  folder.add("model.fp16.safetensors", {{"a", ones({1})}});
+  EXPECT_THAT(error_text([&] { (void)folder.open(); }),
+              AllOf(HasSubstr("found model.fp16.safetensors, model.safetensors"), HasSubstr("leave one variant")));
+  folder.add_index("{}");
+  folder.add_text("model.fp16.safetensors.index.json", "{}");
+  EXPECT_THAT(error_text([&] { (void)folder.open(); }),
+              HasSubstr("found model.fp16.safetensors.index.json, model.safetensors.index.json"));
+  EXPECT_THAT(error_text([&] { (void)Weights::open(folder.path() / "none"); }),
+              HasSubstr("transformer/none: no such folder"));
+}
+
+// A model of two linear layers and a norm, loaded from whatever a test gives.
+struct Model {
+  Linear first, second;
+  LayerNorm norm;
+  explicit Model(Loader& loader)
+      : first(loader.root() / "blocks" / 0 / "proj", 3, 2),
+        second(loader.root() / "blocks" / 1 / "proj", 3, 2, Bias::none),
+        norm(loader.root() / "norm", 2, 1e-5) {}
+};
+
+const std::map<std::string, at::Tensor> complete = {{"blocks.0.proj.weight", ones({2, 3})},
+                                                    {"blocks.0.proj.bias", ones({2})},
+                                                    {"blocks.1.proj.weight", ones({2, 3}, at::kHalf)},
+                                                    {"norm.weight", ones({2})},
+                                                    {"norm.bias", ones({2})}};
+
+std::string load_error(const std::map<std::string, at::Tensor>& tensors) {
+  const ComponentFolder folder;
+  folder.add("model.safetensors", tensors);
+  return error_text([&] {
+    Loader loader(folder.open(), {});
+    const Model model(loader);
+    loader.finish();
+  });
+}
+
+std::map<std::string, at::Tensor> renamed(const std::string& from, const std::string& to) {
+  auto tensors = complete;
+  auto entry = tensors.extract(from);
+  entry.key() = to;
+  tensors.insert(std::move(entry));
+  return tensors;
+}
+
+TEST(Loader, CastsWhateverIsStoredAndUsesItAll) {
+  const ComponentFolder folder;
+  folder.add("model.safetensors", complete);
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    Loader loader(folder.open(), {.dtype = dtype});
+    const Model model(loader);
+    loader.finish();
+    EXPECT_EQ(model.first.weight.scalar_type(), dtype);
+    EXPECT_EQ(model.second.weight.scalar_type(), dtype);
+    EXPECT_FALSE(model.second.bias.defined());
+    EXPECT_TRUE(at::equal(model.first(ones({1, 3}, dtype)), at::full({1, 2}, 4, dtype)));
+  }
+}
+
+TEST(Loader, NamesAMissingTensorAndTheNearestOne) {
+  EXPECT_THAT(load_error(renamed("norm.bias", "norm.bais")),
+              AllOf(HasSubstr("transformer: tensor norm.bias is missing"),
+                    HasSubstr("the nearest name in the files is norm.bais")));
+  EXPECT_THAT(load_error({{"something.else.entirely", ones({1})}}),
+              AllOf(HasSubstr("tensor blocks.0.proj.weight is missing"), HasSubstr("may be of different models")));
+}
+
+TEST(Loader, ShowsBothShapesWhenTheyDiffer) {
+  auto tensors = complete;
+  tensors["blocks.1.proj.weight"] = ones({3, 2});
+  EXPECT_THAT(load_error(tensors),
+              HasSubstr("model.safetensors: tensor blocks.1.proj.weight is [3, 2], config.json says [2, 3]"));
+  tensors["blocks.1.proj.weight"] = ones({6});
+  EXPECT_THAT(load_error(tensors), HasSubstr("is [6], config.json says [2, 3]"));
+}
+
+TEST(Loader, ListsTensorsThatNobodyUses) {
+  auto tensors = complete;
+  tensors["blocks.2.proj.weight"] = ones({1});
+  EXPECT_THAT(load_error(tensors),
+              AllOf(HasSubstr("transformer: 1 tensors are not part of the model"), HasSubstr("blocks.2.proj.weight")));
+  for (const char* name : {"x1", "x2", "x3", "x4"}) tensors[name] = ones({1});
+  EXPECT_THAT(load_error(tensors), AllOf(HasSubstr("5 tensors"), HasSubstr("blocks.2.proj.weight, x1, x2, ...")));
+}
+
+TEST(Loader, IgnoresWhatItIsToldToIgnore) {
+  const ComponentFolder folder;
+  auto tensors = complete;
+  tensors["encoder.a"] = tensors["encoder.b"] = ones({1});
+  folder.add("model.safetensors", tensors);
+  Loader loader(folder.open(), {});
+  const Model model(loader);
+  loader.ignore("encoder.");
+  EXPECT_NO_THROW(loader.finish());
+}
+
+TEST(Loader, RefusesWholeNumbersWhereWeightsBelong) {
+  auto tensors = complete;
+  tensors["norm.weight"] = at::ones({2}, at::kInt);
+  EXPECT_THAT(load_error(tensors),
+              HasSubstr("transformer: tensor norm.weight is stored as Int, expected a floating-point dtype"));
+}
+
+}  // namespace
+}  // namespace bitreel
