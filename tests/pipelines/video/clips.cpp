@@ -68,6 +68,7 @@ Image noise(int width, int height, int time) {
 
 std::vector<Image> draw_clip(int width, int height, int frames) {
   std::vector<Image> clip;
+  clip.reserve(static_cast<std::size_t>(frames));
   for (int time = 0; time < frames; ++time) clip.push_back(draw(width, height, time));
   return clip;
 }

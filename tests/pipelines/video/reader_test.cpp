@@ -26,7 +26,7 @@ std::string error_of(const std::filesystem::path& path) {
 TEST(Reader, RefusesWhatIsNoVideo) {
   const TemporaryFolder folder;
   std::ofstream(folder / "text.mp4") << std::string(10'000, 'x');
-  std::ofstream(folder / "empty.mp4");
+  std::ofstream(folder / "empty.mp4") << "";
   std::filesystem::create_directory(folder / "folder");
   ::testing::internal::CaptureStderr();
   EXPECT_THAT(error_of(folder / "none.mp4"), HasSubstr("none.mp4: cannot read: No such file or directory"));
