@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 
 namespace bitreel {
@@ -89,9 +90,9 @@ ordered_json Console::seconds() const {
   return by_phase;
 }
 
-void Console::emit(const std::string& event, ordered_json fields) {
+void Console::emit(const std::string& event, const ordered_json& fields) {
   ordered_json line = {{"event", event}};
-  line.update(fields.is_null() ? ordered_json::object() : fields);
+  if (fields.is_object()) line.update(fields);
   fmt::print("{}\n", line.dump());
   std::fflush(stdout);
 }
@@ -114,7 +115,7 @@ void Console::show_line(const std::string& text) {
 
 std::string duration_text(double seconds) {
   if (seconds < 60) return fmt::format("{:.1f} s", seconds);
-  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  const auto whole = static_cast<std::int64_t>(std::llround(seconds));
   if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
   return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
 }

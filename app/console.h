@@ -46,7 +46,7 @@ class Console {
  private:
   using Clock = std::chrono::steady_clock;
 
-  void emit(const std::string& event, nlohmann::ordered_json fields);
+  void emit(const std::string& event, const nlohmann::ordered_json& fields);
   void clear_line();
   void show_line(const std::string& text);
 

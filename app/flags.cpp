@@ -40,7 +40,8 @@ Flags::Flags(CLI::App& command, const std::function<bool(const Setting&)>& wante
     }
     CLI::Option* option = command.add_option(
         name, [keep](const CLI::results_t& values) { return keep(values.front()), true; }, setting.help);
-    option->type_name(setting.shape)->group(setting.group);
+    // Given twice, the last one holds: an alias or a script can be overruled at its end.
+    option->type_name(setting.shape)->group(setting.group)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     if (setting.form == SettingForm::optional_value) {
       option->expected(0, 1)->default_str(setting.implied);
     }

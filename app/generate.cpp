@@ -5,6 +5,7 @@
 #include <exception>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 
 #include "app/flags.h"
@@ -93,12 +94,20 @@ void generate(const GenerateOptions& options, Console& console) {
 }
 
 void add_progress_flag(CLI::App& command, ProgressStyle& style) {
-  const std::map<std::string, ProgressStyle> styles = {{"auto", ProgressStyle::automatic},
-                                                       {"terminal", ProgressStyle::terminal},
-                                                       {"plain", ProgressStyle::plain},
-                                                       {"json", ProgressStyle::json}};
-  command.add_option("--progress", style, "auto, terminal, plain, or json: one event a line on stdout")
-      ->transform(CLI::Transformer(styles))
+  const auto choose = [&style](const std::string& text) {
+    const std::map<std::string, ProgressStyle> styles = {{"auto", ProgressStyle::automatic},
+                                                         {"terminal", ProgressStyle::terminal},
+                                                         {"plain", ProgressStyle::plain},
+                                                         {"json", ProgressStyle::json}};
+    const auto found = styles.find(text);
+    if (found == styles.end()) {
+      throw UsageError(fmt::format("--progress is \"{}\", expected auto, terminal, plain or json", text));
+    }
+    style = found->second;
+  };
+  command
+      .add_option_function<std::string>("--progress", choose,
+                                        "auto, terminal, plain, or json: one event a line on stdout")
       ->type_name("STYLE");
 }
 

@@ -121,9 +121,9 @@ Setting toggle(std::string name, bool Options::*member) {
 }
 
 template <class Member, class T>
-Setting choice(std::string name, Member Options::*member, const Names<T>& names) {
+Setting choice(const std::string& name, Member Options::*member, const Names<T>& names) {
   return {
-      .name = std::move(name),
+      .name = name,
       .shape = joined(names, "|"),
       .set = [=](Options& o, const std::string& t, const std::string& where) { o.*member = parse(names, t, where); },
       .get =

@@ -43,6 +43,11 @@ struct CommandCase {
   Strings texts;
 };
 
+// Named in failures instead of dumped as bytes.
+void PrintTo(const CommandCase& command, std::ostream* stream) {
+  *stream << command.name;
+}
+
 class CommandLine : public ::testing::TestWithParam<CommandCase> {};
 
 TEST_P(CommandLine, IsRefusedBeforeAnyWork) {
@@ -124,7 +129,7 @@ INSTANTIATE_TEST_SUITE_P(
             "ModelMissing", quick_clip("OUT/a.mp4") + Strings{"--model", "no/such/model"}, 1, {"no/such/model"}},
         CommandCase{"ModelIsAFile", quick_clip("OUT/a.mp4") + Strings{"--model", "README.md"}, 1, {"README.md"}},
         CommandCase{"InfoOfNothing", {"info", "OUT/no.mp4"}, 1, {"no.mp4"}},
-        CommandCase{"InfoOfNoVideo", {"info", "CMakeLists.txt"}, 1, {"CMakeLists.txt"}},
+        CommandCase{"InfoOfNoVideo", {"info", "CMakePresets.json"}, 1, {"CMakePresets.json"}},
         CommandCase{"DecodeOfNothing", {"decode", "OUT/no.safetensors"}, 1, {"no.safetensors"}},
         CommandCase{"DecodeOfOtherTensors", {"decode", "tests/golden/cog2b/text.safetensors"}, 1, {"latents"}},
         CommandCase{"DecodeWithAnotherModel",
@@ -239,6 +244,10 @@ struct ModelCase {
   Damage damage;
   Strings texts;
 };
+
+void PrintTo(const ModelCase& model, std::ostream* stream) {
+  *stream << model.name;
+}
 
 class Model : public ::testing::TestWithParam<ModelCase> {};
 

@@ -205,6 +205,10 @@ struct FlagCase {
   std::string value;
 };
 
+void PrintTo(const FlagCase& flag, std::ostream* stream) {
+  *stream << flag.flag << ' ' << flag.value;
+}
+
 class Flag : public ::testing::TestWithParam<FlagCase> {};
 
 TEST_P(Flag, ReachesTheModel) {
