@@ -34,6 +34,7 @@ TransformerBlock::TransformerBlock(const Scope& scope, const TransformerConfig& 
   const Scope feed_forward = scope / "ff" / "net";
   ff_in_ = Linear(feed_forward / 0 / "proj", dim, 4 * dim);
   ff_out_ = Linear(feed_forward / 2, 4 * dim, dim);
+  for (Linear* linear : {&to_qkv_, &to_out_, &ff_in_, &ff_out_}) linear->pack();
 }
 
 Modulations TransformerBlock::modulations(const NormZero& zero, const at::Tensor& time, std::int64_t text_tokens) {

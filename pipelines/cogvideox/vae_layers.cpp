@@ -107,7 +107,8 @@ Downsample3d::Downsample3d(const Scope& scope, std::int64_t channels, TimeScalin
       time(scaling) {}
 
 at::Tensor Downsample3d::operator()(const at::Tensor& x) const {
-  const auto halve = [](const at::Tensor& frames) { return at::avg_pool3d(frames, {2, 1, 1}, {2, 1, 1}); };
+  // LibTorch pools bf16 on no CPU; the mean of each pair is the same number, accumulated in fp32.
+  const auto halve = [](const at::Tensor& frames) { return frames.unflatten(2, {-1, 2}).mean(3); };
   at::Tensor pooled = x;
   if (time == TimeScaling::halve_or_double) {
     if (x.size(2) % 2 == 0) pooled = halve(x);

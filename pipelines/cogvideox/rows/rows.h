@@ -23,13 +23,16 @@ struct NormModulate {
   std::int64_t dim;
 };
 
+// The features of a head that norm_rotate has room for (configs allow no more: config.cpp).
+inline constexpr std::int64_t longest_head = 512;
+
 // y = rotate(norm(x)) for one head; cos and sin [rows, dim] fp32, or null for rows that are not rotated.
 template <class T>
 struct NormRotate {
   const T *weight, *bias;  // [dim]
   const float *cos, *sin;
   float eps;
-  std::int64_t dim;
+  std::int64_t dim;       // even, at most longest_head
   std::int64_t x_stride;  // elements from one row of x to the next; y is packed
 };
 

@@ -3,9 +3,13 @@
 
 #include <ATen/ATen.h>
 
-#include <cstring>
+#include <cstdlib>
+#include <limits>
+#include <string_view>
 #include <vector>
 
+#include "pipelines/cogvideox/device.h"
+#include "tests/error_text.h"
 #include "tests/golden.h"
 
 namespace bitreel {
@@ -26,13 +30,23 @@ Request request_of(const nlohmann::json& golden) {
   return request;
 }
 
+// BITREEL_TEST_DEVICE=cuda runs these tests on a GPU, through LibTorch's CUDA library loaded at run time.
+at::Device test_device() {
+  const char* name = std::getenv("BITREEL_TEST_DEVICE");
+  return resolve_device(name != nullptr && std::string_view(name) == "cuda" ? DeviceChoice::cuda : DeviceChoice::cpu);
+}
+
 class WholeClip : public testing::TestWithParam<std::string> {
  protected:
   Golden golden{GetParam()};
   Request request = request_of(golden.json());
   Checkpoint checkpoint = Checkpoint::open(golden.model());
 
-  CogVideoX model(at::ScalarType dtype) { return {checkpoint, {.dtype = dtype, .device = at::kCPU}}; }
+  CogVideoX model(at::ScalarType dtype) { return {checkpoint, {.dtype = dtype, .device = test_device()}}; }
+  // The text of text.safetensors, for tests that need no text encoder.
+  at::Tensor text() {
+    return at::cat({golden.tensor("text", "negative_prompt_embeds"), golden.tensor("text", "prompt_embeds")});
+  }
 };
 
 TEST_P(WholeClip, TextEmbeddingsEqualThePeers) {
@@ -79,6 +93,39 @@ TEST_P(WholeClip, OtherSchedulersAndStepCountsEqualThePeers) {
     other.scheduler = name.starts_with("dpm.") ? SchedulerKind::dpm : SchedulerKind::ddim;
     other.steps = std::stoll(name.substr(name.find('.') + 1));
     golden.expect(clip.denoise(other, clip.encode_text(other), {}), "more_steps", name, tolerance::latents);
+  }
+}
+
+TEST_P(WholeClip, OtherRequestsEqualThePeers) {
+  CogVideoX clip = model(at::kFloat);
+  ASSERT_FALSE(golden.json()["more_runs"].empty());
+  for (const auto& [name, changes] : golden.json()["more_runs"].items()) {
+    nlohmann::json changed = golden.json();
+    changed.update(changes);
+    const Request other = request_of(changed);
+    golden.expect(clip.denoise(other, clip.encode_text(other), {}), "more_runs", name + ".final_latents", tolerance::latents);
+  }
+}
+
+TEST_P(WholeClip, ReferenceAttentionGivesThePeersLatents) {
+  CogVideoX clip(checkpoint, {.dtype = at::kFloat, .device = test_device(), .attention = AttentionBackend::reference});
+  golden.expect(clip.denoise(request, text(), {}), "denoise", "final_latents", tolerance::latents);
+}
+
+TEST_P(WholeClip, StopsWithTheStepsNumberWhenLatentsAreNoLongerFinite) {
+  int steps = 0;
+  const at::Tensor broken = text() * std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(error_text([&] { (void)model(at::kFloat).denoise(request, broken, [&](const StepEvent&) { ++steps; }); }),
+              testing::HasSubstr("step 1 of " + std::to_string(request.steps) + ": the latents are no longer finite"));
+  EXPECT_EQ(steps, 0);
+  EXPECT_THAT(error_text([&] { (void)model(at::kHalf).denoise(request, broken, {}); }), testing::HasSubstr("try --dtype bf16"));
+}
+
+TEST_P(WholeClip, DecodesOnlyLatentsThatFitTheModel) {
+  const at::Tensor latents = golden.tensor("denoise", "final_latents");
+  for (const at::Tensor& bad : {latents[0], at::cat({latents, latents}), latents.narrow(1, 0, 1), latents.narrow(2, 0, 4)}) {
+    EXPECT_THAT(error_text([&] { model(at::kFloat).decode(bad, request.num_frames, [](const Frame&) { FAIL(); }); }),
+                testing::AllOf(testing::HasSubstr("don't fit"), testing::HasSubstr("decode with the model that made them")));
   }
 }
 
