@@ -21,7 +21,7 @@ class Checkpoint {
 
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
   [[nodiscard]] const nlohmann::json& index() const { return index_; }
-  [[nodiscard]] std::string pipeline_class() const;                        // model_index.json's _class_name
+  [[nodiscard]] std::string pipeline_class() const;  // model_index.json's _class_name
   [[nodiscard]] std::string component_class(const std::string& component) const;
   [[nodiscard]] bool has(const std::string& component) const;
   // The component's configuration: config.json, or scheduler_config.json for the scheduler.

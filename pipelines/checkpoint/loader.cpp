@@ -8,13 +8,15 @@
 
 namespace bitreel {
 
-Scope Loader::root() { return {*this, ""}; }
+Scope Loader::root() {
+  return {*this, ""};
+}
 
 at::Tensor Loader::take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
   const at::Tensor stored = weights_.get(name, shape);
   if (!at::isFloatingType(stored.scalar_type())) {
-    throw Error(fmt::format("{}: tensor {} is stored as {}, expected a floating-point dtype", weights_.component(), name,
-                            c10::toString(stored.scalar_type())));
+    throw Error(fmt::format("{}: tensor {} is stored as {}, expected a floating-point dtype", weights_.component(),
+                            name, c10::toString(stored.scalar_type())));
   }
   used_.insert(name);
   return stored.to(options_.device, dtype);
@@ -34,16 +36,19 @@ void Loader::finish() const {
   if (unused.empty()) return;
   const std::size_t shown = std::min<std::size_t>(unused.size(), 3);
   const std::vector<std::string> first(unused.begin(), unused.begin() + static_cast<std::ptrdiff_t>(shown));
-  throw Error(fmt::format("{}: {} tensors are not part of the model that config.json describes: {}{}",
-                          weights_.component(), unused.size(), fmt::join(first, ", "), shown < unused.size() ? ", ..." : ""),
-              "config.json and the weights may be of different models");
+  throw Error(
+      fmt::format("{}: {} tensors are not part of the model that config.json describes: {}{}", weights_.component(),
+                  unused.size(), fmt::join(first, ", "), shown < unused.size() ? ", ..." : ""),
+      "config.json and the weights may be of different models");
 }
 
 Scope Scope::operator/(std::string_view child) const {
   return {*loader_, prefix_.empty() ? std::string(child) : fmt::format("{}.{}", prefix_, child)};
 }
 
-Scope Scope::operator/(std::int64_t child) const { return *this / std::to_string(child); }
+Scope Scope::operator/(std::int64_t child) const {
+  return *this / std::to_string(child);
+}
 
 at::Tensor Scope::tensor(std::string_view name, at::IntArrayRef shape, std::optional<at::ScalarType> dtype) const {
   const std::string full = prefix_.empty() ? std::string(name) : fmt::format("{}.{}", prefix_, name);

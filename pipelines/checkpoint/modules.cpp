@@ -54,6 +54,8 @@ GroupNorm::GroupNorm(const Scope& scope, std::int64_t channels, std::int64_t gro
       groups(group_count),
       eps(epsilon) {}
 
-at::Tensor GroupNorm::operator()(const at::Tensor& x) const { return at::group_norm(x, groups, weight, bias, eps); }
+at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
+  return at::group_norm(x, groups, weight, bias, eps);
+}
 
 }  // namespace bitreel

@@ -22,8 +22,8 @@ struct Linear {
   Linear(const Scope& scope, std::int64_t in, std::int64_t out, Bias with = Bias::present,
          std::optional<at::ScalarType> dtype = {});
   at::Tensor operator()(const at::Tensor& x) const;
-  // Rearranges the weight once into oneDNN's own blocks, which saves doing so in every product. For layers that run many
-  // times; bf16 on the CPU only, elsewhere nothing happens. `weight` is given up.
+  // Rearranges the weight once into oneDNN's own blocks, which saves doing so in every product. For layers that run
+  // many times; bf16 on the CPU only, elsewhere nothing happens. `weight` is given up.
   void pack();
 
  private:

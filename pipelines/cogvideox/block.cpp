@@ -54,7 +54,8 @@ at::Tensor TransformerBlock::attend_jointly(const at::Tensor& x, std::int64_t te
 at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,
                                         const Rotary& rotary, const AttendOptions& attention) const {
   const Modulations m1 = modulations(norm1_, time, text_tokens);
-  const at::Tensor attended = attend_jointly(modulated_norm(norm1_.norm, x, m1, elementwise_), text_tokens, rotary, attention);
+  const at::Tensor attended =
+      attend_jointly(modulated_norm(norm1_.norm, x, m1, elementwise_), text_tokens, rotary, attention);
   const at::Tensor h = gated_add(x, attended, m1, elementwise_);
 
   const Modulations m2 = modulations(norm2_, time, text_tokens);

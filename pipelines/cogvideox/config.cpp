@@ -25,10 +25,10 @@ NoiseScheduleConfig read_schedule_config(const nlohmann::json& json) {
   }
   config.set_alpha_to_one = fields.boolean("set_alpha_to_one", config.set_alpha_to_one);
   config.steps_offset = fields.integer("steps_offset", config.steps_offset, {0, 1000});
-  config.prediction_type = static_cast<PredictionType>(
-      fields.choice("prediction_type", "epsilon", {"v_prediction", "epsilon", "sample"}));
-  config.timestep_spacing = static_cast<TimestepSpacing>(
-      fields.choice("timestep_spacing", "leading", {"trailing", "linspace", "leading"}));
+  config.prediction_type =
+      static_cast<PredictionType>(fields.choice("prediction_type", "epsilon", {"v_prediction", "epsilon", "sample"}));
+  config.timestep_spacing =
+      static_cast<TimestepSpacing>(fields.choice("timestep_spacing", "leading", {"trailing", "linspace", "leading"}));
   config.rescale_betas_zero_snr = fields.boolean("rescale_betas_zero_snr", config.rescale_betas_zero_snr);
   config.snr_shift_scale = fields.real("snr_shift_scale", config.snr_shift_scale, {1e-6, 1e6});
   return config;
@@ -84,7 +84,8 @@ TransformerConfig read_transformer_config(const nlohmann::json& json) {
   // The computed table gives time, width and height an even share each.
   const bool computed_table = !config.use_rotary_positional_embeddings || config.use_learned_positional_embeddings;
   require(!computed_table || config.inner_dim() % 16 == 0,
-          fmt::format("{}: num_attention_heads x attention_head_dim is {}, expected a multiple of 16", file, config.inner_dim()));
+          fmt::format("{}: num_attention_heads x attention_head_dim is {}, expected a multiple of 16", file,
+                      config.inner_dim()));
   require(config.use_rotary_positional_embeddings || !config.use_learned_positional_embeddings,
           file + ": learned positions without rotary embeddings");
   return config;
@@ -101,7 +102,8 @@ VaeConfig read_vae_config(const nlohmann::json& json) {
   config.latent_channels = fields.integer("latent_channels", config.latent_channels, channels);
   config.norm_num_groups = fields.integer("norm_num_groups", config.norm_num_groups, channels);
   config.norm_eps = fields.real("norm_eps", config.norm_eps, {0, 1});
-  config.temporal_compression_ratio = fields.integer("temporal_compression_ratio", config.temporal_compression_ratio, {1, 64});
+  config.temporal_compression_ratio =
+      fields.integer("temporal_compression_ratio", config.temporal_compression_ratio, {1, 64});
   config.sample_height = fields.integer("sample_height", config.sample_height, {1, 1 << 16});
   config.sample_width = fields.integer("sample_width", config.sample_width, {1, 1 << 16});
   config.scaling_factor = fields.real("scaling_factor", config.scaling_factor, {1e-6, 1e6});
@@ -121,11 +123,12 @@ VaeConfig read_vae_config(const nlohmann::json& json) {
 
 CogVideoXConfig read_config(const Checkpoint& checkpoint) {
   const std::string pipeline = checkpoint.pipeline_class();
-  require(pipeline == "CogVideoXPipeline",
-          fmt::format("{}: model_index.json says {}, expected CogVideoXPipeline", checkpoint.folder().string(), pipeline));
+  require(pipeline == "CogVideoXPipeline", fmt::format("{}: model_index.json says {}, expected CogVideoXPipeline",
+                                                       checkpoint.folder().string(), pipeline));
   const auto expect_class = [&](const std::string& component, const std::string& expected) {
     const std::string found = checkpoint.component_class(component);
-    require(found == expected, fmt::format("{}: {} is a {}, expected {}", checkpoint.folder().string(), component, found, expected));
+    require(found == expected,
+            fmt::format("{}: {} is a {}, expected {}", checkpoint.folder().string(), component, found, expected));
   };
   expect_class("transformer", "CogVideoXTransformer3DModel");
   expect_class("vae", "AutoencoderKLCogVideoX");

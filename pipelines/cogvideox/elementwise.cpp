@@ -23,7 +23,8 @@ Halves halves_of(const at::Tensor& x, std::int64_t text_tokens, std::int64_t dim
 
 at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& m) {
   const Halves normed = halves_of(norm(x), m.text_tokens, 1);
-  return at::cat({normed.text * (1 + m.text.scale) + m.text.shift, normed.video * (1 + m.video.scale) + m.video.shift}, 1);
+  return at::cat({normed.text * (1 + m.text.scale) + m.text.shift, normed.video * (1 + m.video.scale) + m.video.shift},
+                 1);
 }
 
 at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& m) {
@@ -55,8 +56,12 @@ class Fused {
   static at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& m) {
     at::Tensor y = at::empty_like(x);
     over_rows(x, m, [&](const Modulation& half, std::int64_t clip, std::int64_t offset, std::int64_t rows) {
-      const NormModulate<T> p{data(norm.weight), data(norm.bias), data(half.shift[clip]), data(half.scale[clip]),
-                              static_cast<float>(norm.eps), x.size(2)};
+      const NormModulate<T> p{data(norm.weight),
+                              data(norm.bias),
+                              data(half.shift[clip]),
+                              data(half.scale[clip]),
+                              static_cast<float>(norm.eps),
+                              x.size(2)};
       row_kernels<T>().norm_modulate(data(x) + offset, p, rows, mutable_data(y) + offset);
     });
     return y;
@@ -65,7 +70,8 @@ class Fused {
   static at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& m) {
     at::Tensor y = at::empty_like(x);
     over_rows(x, m, [&](const Modulation& half, std::int64_t clip, std::int64_t offset, std::int64_t rows) {
-      row_kernels<T>().gated_add(data(x) + offset, data(update) + offset, data(half.gate[clip]), x.size(2), rows, mutable_data(y) + offset);
+      row_kernels<T>().gated_add(data(x) + offset, data(update) + offset, data(half.gate[clip]), x.size(2), rows,
+                                 mutable_data(y) + offset);
     });
     return y;
   }
@@ -94,15 +100,16 @@ class Fused {
   template <class Work>
   static void over_rows(const at::Tensor& x, const Modulations& m, const Work& work) {
     const std::int64_t tokens = x.size(1), dim = x.size(2);
-    at::parallel_for(0, x.size(0) * tokens, std::max<std::int64_t>(1, values_per_task / dim), [&](std::int64_t begin, std::int64_t end) {
-      while (begin < end) {
-        const std::int64_t clip = begin / tokens, row = begin % tokens;
-        const bool text = row < m.text_tokens;
-        const std::int64_t rows = std::min(end - begin, (text ? m.text_tokens : tokens) - row);
-        work(text ? m.text : m.video, clip, begin * dim, rows);
-        begin += rows;
-      }
-    });
+    at::parallel_for(0, x.size(0) * tokens, std::max<std::int64_t>(1, values_per_task / dim),
+                     [&](std::int64_t begin, std::int64_t end) {
+                       while (begin < end) {
+                         const std::int64_t clip = begin / tokens, row = begin % tokens;
+                         const bool text = row < m.text_tokens;
+                         const std::int64_t rows = std::min(end - begin, (text ? m.text_tokens : tokens) - row);
+                         work(text ? m.text : m.video, clip, begin * dim, rows);
+                         begin += rows;
+                       }
+                     });
   }
 
   // One of q, k out of qkv [B, N, 3, H, D], packed as [B, H, N, D].
@@ -111,22 +118,27 @@ class Fused {
     const std::int64_t batch = qkv.size(0), tokens = qkv.size(1), heads = qkv.size(3), dim = qkv.size(4);
     at::Tensor y = at::empty({batch, heads, tokens, dim}, qkv.options());
     const std::int64_t row_stride = 3 * heads * dim;
-    at::parallel_for(0, batch * heads * tokens, std::max<std::int64_t>(1, values_per_task / dim), [&](std::int64_t begin, std::int64_t end) {
-      while (begin < end) {
-        const std::int64_t head = begin / tokens, row = begin % tokens;
-        const bool rotate = rotary.cos.defined() && row >= text_tokens;
-        const std::int64_t limit = rotary.cos.defined() && row < text_tokens ? text_tokens : tokens;
-        const std::int64_t rows = std::min(end - begin, limit - row);
-        const std::int64_t angle = rotate ? (row - text_tokens) * dim : 0;
-        const NormRotate<T> p{data(norm.weight), data(norm.bias),
-                              rotate ? rotary.cos.const_data_ptr<float>() + angle : nullptr,
-                              rotate ? rotary.sin.const_data_ptr<float>() + angle : nullptr,
-                              static_cast<float>(norm.eps), dim, row_stride};
-        const std::int64_t from = (head / heads * tokens + row) * row_stride + (which * heads + head % heads) * dim;
-        row_kernels<T>().norm_rotate(data(qkv) + from, p, rows, mutable_data(y) + begin * dim);
-        begin += rows;
-      }
-    });
+    at::parallel_for(0, batch * heads * tokens, std::max<std::int64_t>(1, values_per_task / dim),
+                     [&](std::int64_t begin, std::int64_t end) {
+                       while (begin < end) {
+                         const std::int64_t head = begin / tokens, row = begin % tokens;
+                         const bool rotate = rotary.cos.defined() && row >= text_tokens;
+                         const std::int64_t limit = rotary.cos.defined() && row < text_tokens ? text_tokens : tokens;
+                         const std::int64_t rows = std::min(end - begin, limit - row);
+                         const std::int64_t angle = rotate ? (row - text_tokens) * dim : 0;
+                         const NormRotate<T> p{data(norm.weight),
+                                               data(norm.bias),
+                                               rotate ? rotary.cos.const_data_ptr<float>() + angle : nullptr,
+                                               rotate ? rotary.sin.const_data_ptr<float>() + angle : nullptr,
+                                               static_cast<float>(norm.eps),
+                                               dim,
+                                               row_stride};
+                         const std::int64_t from =
+                             (head / heads * tokens + row) * row_stride + (which * heads + head % heads) * dim;
+                         row_kernels<T>().norm_rotate(data(qkv) + from, p, rows, mutable_data(y) + begin * dim);
+                         begin += rows;
+                       }
+                     });
     return y;
   }
 };
@@ -143,9 +155,12 @@ auto dispatch(const at::Tensor& x, Elementwise path, const Call& call, const Oth
 
 }  // namespace
 
-std::string_view name_of(Elementwise path) { return path == Elementwise::fused ? "fused" : "composed"; }
+std::string_view name_of(Elementwise path) {
+  return path == Elementwise::fused ? "fused" : "composed";
+}
 
-at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations, Elementwise path) {
+at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations,
+                          Elementwise path) {
   return dispatch(
       x, path, [&](auto fused) { return fused.modulated_norm(norm, x, modulations); },
       [&] { return composed::modulated_norm(norm, x, modulations); });

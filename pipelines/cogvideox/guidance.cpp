@@ -9,7 +9,8 @@ namespace bitreel {
 
 double guidance_at(const Request& request, std::int64_t step, std::int64_t timestep) {
   if (request.dynamic_cfg == DynamicGuidance::off) return request.guidance_scale;
-  // The peer puts the timestep (0..999) where a step (0..n) was meant; the swing that results is what models were shown with.
+  // The peer puts the timestep (0..999) where a step (0..n) was meant; the swing that results is what models were shown
+  // with.
   const std::int64_t position = request.dynamic_cfg == DynamicGuidance::peer ? timestep : step;
   const auto steps = static_cast<double>(request.steps);
   const double left = (steps - static_cast<double>(position)) / steps;

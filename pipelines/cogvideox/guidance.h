@@ -13,7 +13,9 @@
 
 namespace bitreel {
 
-inline bool uses_guidance(const Request& request) { return request.guidance_scale > 1.0; }
+inline bool uses_guidance(const Request& request) {
+  return request.guidance_scale > 1.0;
+}
 
 // step: 0 .. steps - 1; timestep: the training timestep of that step.
 double guidance_at(const Request& request, std::int64_t step, std::int64_t timestep);

@@ -40,7 +40,8 @@ void check_finite(const at::Tensor& latents, std::int64_t step, std::int64_t cou
 // [1, 3, T, H, W] in [-1, 1] -> T frames of 8-bit RGB, rounded as the peer rounds.
 void emit_frames(const at::Tensor& pixels, const FrameCallback& on_frame) {
   const at::Tensor scaled = (pixels * 0.5 + 0.5).clamp(0, 1).to(at::kFloat);
-  const at::Tensor rgb = (scaled * 255).round().to(at::kByte).squeeze(0).permute({1, 2, 3, 0}).to(at::kCPU).contiguous();
+  const at::Tensor rgb =
+      (scaled * 255).round().to(at::kByte).squeeze(0).permute({1, 2, 3, 0}).to(at::kCPU).contiguous();
   for (std::int64_t i = 0; i < rgb.size(0); ++i) {
     on_frame({.rgb = rgb[i].const_data_ptr<std::uint8_t>(),
               .width = static_cast<int>(rgb.size(2)),
@@ -55,13 +56,15 @@ CogVideoX::CogVideoX(const Checkpoint& checkpoint, ModelOptions options)
 
 CogVideoX::~CogVideoX() = default;
 
-const CogVideoXConfig& CogVideoX::config() const { return parts_->config; }
+const CogVideoXConfig& CogVideoX::config() const {
+  return parts_->config;
+}
 
 at::Tensor CogVideoX::encode_text(const Request& request) {
   const c10::InferenceMode no_gradients;
   const T5Tokenizer tokenizer = T5Tokenizer::open(parts_->checkpoint.folder() / "tokenizer");
-  const T5Encoder encoder(parts_->checkpoint.weights("text_encoder"), parts_->config.text_encoder, parts_->load_options(),
-                          parts_->options.attention);
+  const T5Encoder encoder(parts_->checkpoint.weights("text_encoder"), parts_->config.text_encoder,
+                          parts_->load_options(), parts_->options.attention);
   const auto encode = [&](const std::string& text) {
     const TokenIds tokens = tokenizer.encode(text, parts_->config.transformer.max_text_seq_length);
     const at::Tensor ids = at::tensor(tokens.ids, at::TensorOptions(at::kLong)).unsqueeze(0).to(parts_->options.device);
@@ -111,9 +114,10 @@ void CogVideoX::decode(const at::Tensor& latents, std::int64_t num_frames, const
   const c10::InferenceMode no_gradients;
   const VaeConfig& config = parts_->config.vae;
   const std::int64_t wanted = (num_frames - 1) / config.temporal_compression_ratio + 1;
-  if (latents.dim() != 5 || latents.size(0) != 1 || latents.size(1) < wanted || latents.size(2) != config.latent_channels) {
-    throw Error(fmt::format("latents of {} dimensions don't fit: expected [1, {} or more, {}, height, width]", latents.dim(), wanted,
-                            config.latent_channels),
+  if (latents.dim() != 5 || latents.size(0) != 1 || latents.size(1) < wanted ||
+      latents.size(2) != config.latent_channels) {
+    throw Error(fmt::format("latents of {} dimensions don't fit: expected [1, {} or more, {}, height, width]",
+                            latents.dim(), wanted, config.latent_channels),
                 "decode with the model that made them");
   }
   const Vae vae(parts_->checkpoint.weights("vae"), config, parts_->load_options(), VaeParts::decoder);
@@ -123,7 +127,8 @@ void CogVideoX::decode(const at::Tensor& latents, std::int64_t num_frames, const
   const at::Tensor clip = latents.narrow(1, latents.size(1) - wanted, wanted)
                               .to(parts_->options.device, parts_->options.dtype)
                               .permute({0, 2, 1, 3, 4});
-  vae.decode((1.0 / config.scaling_factor) * clip, run, [&](const at::Tensor& pixels) { emit_frames(pixels, on_frame); });
+  vae.decode((1.0 / config.scaling_factor) * clip, run,
+             [&](const at::Tensor& pixels) { emit_frames(pixels, on_frame); });
 }
 
 }  // namespace bitreel

@@ -38,8 +38,8 @@ struct ModelOptions {
 
 // Sent after each denoising step; the latents are the sample that the next step starts from.
 struct StepEvent {
-  std::int64_t index = 0;   // 0 .. count - 1
-  std::int64_t count = 0;   // may differ from Request::steps: see pipelines.md B.2
+  std::int64_t index = 0;     // 0 .. count - 1
+  std::int64_t count = 0;     // may differ from Request::steps: see pipelines.md B.2
   std::int64_t timestep = 0;  // training timestep, 0 .. 999
   double guidance_scale = 0;
   at::Tensor latents;
@@ -57,7 +57,8 @@ class CogVideoX {
 
   // The text embeddings of one clip, [negative; positive] when guidance runs, else [positive].
   at::Tensor encode_text(const Request& request);
-  // The final latents, [1, F, C, H, W] in the model's dtype, padding frames included, as the peer's output_type="latent".
+  // The final latents, [1, F, C, H, W] in the model's dtype, padding frames included, as the peer's
+  // output_type="latent".
   at::Tensor denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step);
   // Sends the clip's frames in order, one VAE frame batch after the other; the whole clip is never held as float.
   // num_frames: of the request; latent frames in front that it doesn't account for are padding and are dropped.

@@ -24,16 +24,19 @@ std::string multiples_around(std::int64_t value, std::int64_t unit) {
 void check_side(const char* flag, std::int64_t pixels, const CogVideoXConfig& config) {
   const std::int64_t unit = std::lcm(std::int64_t{8}, config.vae.spatial_factor() * config.transformer.patch_size);
   if (pixels < unit || pixels > most_pixels) {
-    throw UsageError(fmt::format("{} {}: expected {} to {} pixels", flag, pixels, unit, most_pixels), "leave it out for the model's own size");
+    throw UsageError(fmt::format("{} {}: expected {} to {} pixels", flag, pixels, unit, most_pixels),
+                     "leave it out for the model's own size");
   }
   if (pixels % unit != 0) {
-    throw UsageError(fmt::format("{} {}: expected a multiple of {}", flag, pixels, unit), multiples_around(pixels, unit));
+    throw UsageError(fmt::format("{} {}: expected a multiple of {}", flag, pixels, unit),
+                     multiples_around(pixels, unit));
   }
 }
 
 void check_frames(std::int64_t frames) {
   if (frames < 1 || frames > most_frames) {
-    throw UsageError(fmt::format("--num-frames {}: expected 1 to {}", frames, most_frames), "leave it out for the model's own length");
+    throw UsageError(fmt::format("--num-frames {}: expected 1 to {}", frames, most_frames),
+                     "leave it out for the model's own length");
   }
   if ((frames - 1) % frames_per_vae_batch != 0) {
     const std::int64_t below = (frames - 1) / frames_per_vae_batch * frames_per_vae_batch + 1;
@@ -79,14 +82,16 @@ void check(const Request& request, const CogVideoXConfig& config) {
                      "50 is the usual number");
   }
   if (!std::isfinite(request.guidance_scale) || request.guidance_scale < 0 || request.guidance_scale > 1000) {
-    throw UsageError(fmt::format("--guidance-scale {}: expected a number from 0 to 1000", request.guidance_scale), "6 is the usual one; 1 turns guidance off");
+    throw UsageError(fmt::format("--guidance-scale {}: expected a number from 0 to 1000", request.guidance_scale),
+                     "6 is the usual one; 1 turns guidance off");
   }
   const TransformerConfig& transformer = config.transformer;
   const std::int64_t factor = config.vae.spatial_factor();
   const std::int64_t most_width = transformer.sample_width / transformer.patch_size * transformer.patch_size * factor;
   const std::int64_t most_height = transformer.sample_height / transformer.patch_size * transformer.patch_size * factor;
   if (transformer.patch_size_t && (request.width > most_width || request.height > most_height)) {
-    throw UsageError(fmt::format("{}x{}: this model's position table ends at {}x{}", request.width, request.height, most_width, most_height),
+    throw UsageError(fmt::format("{}x{}: this model's position table ends at {}x{}", request.width, request.height,
+                                 most_width, most_height),
                      "choose a width and height within it");
   }
 }

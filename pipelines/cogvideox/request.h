@@ -35,8 +35,8 @@ struct Request {
 
 // Sizes and counts that follow from a request.
 struct Geometry {
-  std::int64_t latent_frames = 0;  // as denoised, padding for patch_size_t included
-  std::int64_t padding_frames = 0; // latent frames in front that are dropped before decoding
+  std::int64_t latent_frames = 0;   // as denoised, padding for patch_size_t included
+  std::int64_t padding_frames = 0;  // latent frames in front that are dropped before decoding
   std::int64_t latent_height = 0;
   std::int64_t latent_width = 0;
   std::int64_t text_tokens = 0;

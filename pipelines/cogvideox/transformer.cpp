@@ -8,7 +8,9 @@
 namespace bitreel {
 namespace {
 
-std::int64_t patch_frames(const TransformerConfig& config) { return config.patch_size_t.value_or(1); }
+std::int64_t patch_frames(const TransformerConfig& config) {
+  return config.patch_size_t.value_or(1);
+}
 
 // The 1.0 patch embedding is a convolution whose stride is its size: a linear map of each patch's values.
 Linear load_patch_projection(const Scope& scope, const TransformerConfig& config) {
@@ -22,7 +24,8 @@ Linear load_patch_projection(const Scope& scope, const TransformerConfig& config
 
 }  // namespace
 
-Transformer::TimeEmbedding::TimeEmbedding(const Scope& scope, std::int64_t in, std::int64_t out, TimestepActivation between)
+Transformer::TimeEmbedding::TimeEmbedding(const Scope& scope, std::int64_t in, std::int64_t out,
+                                          TimestepActivation between)
     : linear_1(scope / "linear_1", in, out), linear_2(scope / "linear_2", out, out), activation(between) {}
 
 at::Tensor Transformer::TimeEmbedding::operator()(const at::Tensor& x) const {
@@ -47,7 +50,8 @@ Transformer::Transformer(const Weights& weights, const TransformerConfig& config
   }
   time_embedding_ = TimeEmbedding(root / "time_embedding", dim, config.time_embed_dim, config.timestep_activation);
   if (config.ofs_embed_dim) {
-    ofs_embedding_ = TimeEmbedding(root / "ofs_embedding", *config.ofs_embed_dim, *config.ofs_embed_dim, config.timestep_activation);
+    ofs_embedding_ =
+        TimeEmbedding(root / "ofs_embedding", *config.ofs_embed_dim, *config.ofs_embed_dim, config.timestep_activation);
   }
   blocks_.reserve(static_cast<std::size_t>(config.num_layers));
   for (std::int64_t i = 0; i < config.num_layers; ++i) {
@@ -56,7 +60,8 @@ Transformer::Transformer(const Weights& weights, const TransformerConfig& config
   norm_final_ = LayerNorm(root / "norm_final", dim, config.norm_eps);
   norm_out_ = LayerNorm(root / "norm_out" / "norm", dim, config.norm_eps);
   norm_out_linear_ = Linear(root / "norm_out" / "linear", config.time_embed_dim, 2 * dim);
-  proj_out_ = Linear(root / "proj_out", dim, config.out_channels * config.patch_size * config.patch_size * patch_frames(config));
+  proj_out_ = Linear(root / "proj_out", dim,
+                     config.out_channels * config.patch_size * config.patch_size * patch_frames(config));
   loader.finish();
 }
 
@@ -79,8 +84,8 @@ Conditioning Transformer::condition(const at::Tensor& text, LatentGrid grid) con
     // The peer falls back to the computed table when only the frame count differs.
     if (pixel_frames == config_.sample_frames) {
       conditioning.text = conditioning.text + learned_positions_.narrow(1, 0, text.size(1));
-      conditioning.video_positions =
-          learned_positions_.narrow(1, config_.max_text_seq_length, learned_positions_.size(1) - config_.max_text_seq_length);
+      conditioning.video_positions = learned_positions_.narrow(
+          1, config_.max_text_seq_length, learned_positions_.size(1) - config_.max_text_seq_length);
       return conditioning;
     }
   }
@@ -95,7 +100,8 @@ at::Tensor Transformer::embed_time(const StepContext& context, std::int64_t batc
   const auto embed = [&](const TimeEmbedding& embedding, const at::Tensor& value, std::int64_t dim) {
     return embedding(sinusoid(value, dim, config_).to(options_.device, options_.dtype));
   };
-  at::Tensor time = embed(time_embedding_, at::full({batch}, context.timestep, at::TensorOptions(at::kLong)), config_.inner_dim());
+  at::Tensor time =
+      embed(time_embedding_, at::full({batch}, context.timestep, at::TensorOptions(at::kLong)), config_.inner_dim());
   if (config_.ofs_embed_dim) {
     if (!context.ofs) throw Error("this transformer is conditioned on ofs; text-to-video has none");
     const at::Tensor ofs = at::full({1}, *context.ofs, at::TensorOptions(at::kFloat)).to(options_.dtype);

@@ -35,9 +35,9 @@ struct Conditioning {
 };
 
 struct StepContext {
-  std::int64_t timestep = 0;   // training timestep
-  std::int64_t step = 0;       // denoising step, for attention's precision plan
-  std::optional<double> ofs;   // the offset that 1.5 image-to-video models are conditioned on
+  std::int64_t timestep = 0;  // training timestep
+  std::int64_t step = 0;      // denoising step, for attention's precision plan
+  std::optional<double> ofs;  // the offset that 1.5 image-to-video models are conditioned on
   // Called after every layer with the joint sequence [B, text + video, D]; for tests and calibration.
   std::function<void(std::int64_t layer, const at::Tensor& sequence)> on_layer;
 };

@@ -56,8 +56,8 @@ void check_tiles(const VaeTiling& tiling, std::int64_t factor) {
   const auto check_axis = [&](std::int64_t pixels, double overlap, const char* axis) {
     const TileAxis decode = tile_axis(pixels / factor, pixels, overlap);
     if (pixels % factor != 0 || decode.stride < 1 || decode.stride * factor != decode.keep) {
-      throw UsageError(fmt::format("VAE tiles of {} pixels {} overlap by {:.4g} latents, expected a whole number", pixels,
-                                   axis, static_cast<double>(pixels) / static_cast<double>(factor) * overlap),
+      throw UsageError(fmt::format("VAE tiles of {} pixels {} overlap by {:.4g} latents, expected a whole number",
+                                   pixels, axis, static_cast<double>(pixels) / static_cast<double>(factor) * overlap),
                        "choose a tile size whose overlap is a whole number of latents, or render without --vae-tiling");
     }
   };
@@ -78,10 +78,10 @@ void blend(const at::Tensor& a, at::Tensor& b, std::int64_t dim, std::int64_t ex
 using Coder = std::function<at::Tensor(const at::Tensor& input, ConvCaches& caches)>;
 using OnPiece = std::function<void(const at::Tensor& piece)>;
 
-// Runs the coder over time, one frame batch after the other, each as one piece or as a grid of blended tiles. Tiles keep a
-// cache each, so walking time outside and tiles inside gives the peer's numbers while only one batch is held.
-void run_in_batches(const at::Tensor& input, std::int64_t batch_frames, const std::optional<TileGrid>& grid, const Coder& coder,
-                    const OnPiece& on_piece) {
+// Runs the coder over time, one frame batch after the other, each as one piece or as a grid of blended tiles. Tiles
+// keep a cache each, so walking time outside and tiles inside gives the peer's numbers while only one batch is held.
+void run_in_batches(const at::Tensor& input, std::int64_t batch_frames, const std::optional<TileGrid>& grid,
+                    const Coder& coder, const OnPiece& on_piece) {
   ConvCaches whole_caches;
   std::vector<std::vector<ConvCaches>> tile_caches;
   for (const Range batch : frame_batches(input.size(2), batch_frames)) {
@@ -163,7 +163,8 @@ void Vae::decode(const at::Tensor& latents, const VaeRunOptions& options, const 
     const std::int64_t height = tiling.tile_height / factor, width = tiling.tile_width / factor;
     if (latents.size(3) > height || latents.size(4) > width) {
       check_tiles(tiling, factor);
-      grid = {tile_axis(height, tiling.tile_height, tiling.overlap_height), tile_axis(width, tiling.tile_width, tiling.overlap_width)};
+      grid = {tile_axis(height, tiling.tile_height, tiling.overlap_height),
+              tile_axis(width, tiling.tile_width, tiling.overlap_width)};
     }
   }
   const Coder decode_batch = [&](const at::Tensor& batch, ConvCaches& caches) { return (*decoder_)(batch, caches); };
@@ -171,7 +172,8 @@ void Vae::decode(const at::Tensor& latents, const VaeRunOptions& options, const 
 }
 
 at::Tensor Vae::decode_whole(const at::Tensor& latents, const VaeRunOptions& options) const {
-  return whole(latents, options, [&](const at::Tensor& clip, const OnPiece& on_piece) { decode(clip, options, on_piece); });
+  return whole(latents, options,
+               [&](const at::Tensor& clip, const OnPiece& on_piece) { decode(clip, options, on_piece); });
 }
 
 at::Tensor Vae::encode(const at::Tensor& pixels, const VaeRunOptions& options) const {

@@ -2,12 +2,14 @@
 //
 //   const Vae vae(checkpoint.weights("vae"), config, {.dtype = at::kBFloat16}, VaeParts::decoder);
 //   vae.decode(latents, {}, [&](const at::Tensor& frames) { ... });      // pieces [B, 3, t, H, W], in order of time
-//   at::Tensor moments = vae.encode(pixels, {});                          // [B, 2 * latent_channels, f, h, w]: mean, log variance
+//   at::Tensor moments = vae.encode(pixels, {});                          // [B, 2 * latent_channels, f, h, w]: mean,
+//   log variance
 //
 // latents: [B, C, f, h, w], already divided by the scaling factor; pixels: [B, 3, F, H, W] in [-1, 1].
-// Frames are batched (2 latent or 8 pixel frames, the remainder in the first batch), convolutions carry a two-frame cache
-// from batch to batch, and group norms see one batch and one tile: all three are part of the numbers, exactly as in the peer.
-// Source: CogVideoX, arXiv 2408.06072, section 2.1; diffusers autoencoder_kl_cogvideox.py; pipelines.md A.6.
+// Frames are batched (2 latent or 8 pixel frames, the remainder in the first batch), convolutions carry a two-frame
+// cache from batch to batch, and group norms see one batch and one tile: all three are part of the numbers, exactly as
+// in the peer. Source: CogVideoX, arXiv 2408.06072, section 2.1; diffusers autoencoder_kl_cogvideox.py; pipelines.md
+// A.6.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -50,7 +52,8 @@ class Vae {
   Vae(Vae&&) noexcept;
   Vae& operator=(Vae&&) noexcept;
 
-  // Throws UsageError for tiles whose overlap is not a whole number of latents: the peer's result has another size then.
+  // Throws UsageError for tiles whose overlap is not a whole number of latents: the peer's result has another size
+  // then.
   void decode(const at::Tensor& latents, const VaeRunOptions& options,
               const std::function<void(const at::Tensor& frames)>& on_frames) const;
   [[nodiscard]] at::Tensor decode_whole(const at::Tensor& latents, const VaeRunOptions& options) const;

@@ -12,7 +12,8 @@ constexpr double out_norm_eps = 1e-6;
 
 // The first log2(temporal compression) levels also halve, or double, time.
 TimeScaling time_scaling(std::size_t level, const VaeConfig& config) {
-  const auto levels = static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(config.temporal_compression_ratio)) - 1);
+  const auto levels =
+      static_cast<std::size_t>(std::bit_width(static_cast<std::uint64_t>(config.temporal_compression_ratio)) - 1);
   return level < levels ? TimeScaling::halve_or_double : TimeScaling::keep;
 }
 
@@ -28,7 +29,8 @@ VaeEncoder::VaeEncoder(const Scope& scope, const VaeConfig& config) {
     for (std::int64_t j = 0; j < config.layers_per_block; ++j) {
       level.resnets.emplace_back(place / "resnets" / j, j == 0 ? in : widths[i], widths[i], config, std::nullopt);
     }
-    if (i + 1 < widths.size()) level.downsampler.emplace(place / "downsamplers" / 0, widths[i], time_scaling(i, config));
+    if (i + 1 < widths.size())
+      level.downsampler.emplace(place / "downsamplers" / 0, widths[i], time_scaling(i, config));
     in = widths[i];
   }
   for (int j = 0; j < mid_resnets; ++j) {

@@ -8,7 +8,8 @@ namespace {
 using OptionalSizes = at::OptionalIntArrayRef;
 
 // cuDNN's limit as the peer sees it: past 2 GiB of 16-bit values the input is cut along time; the result is the same.
-at::Tensor conv3d_in_chunks(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, at::IntArrayRef padding) {
+at::Tensor conv3d_in_chunks(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                            at::IntArrayRef padding) {
   constexpr double gib = 1024.0 * 1024.0 * 1024.0;
   const double size = static_cast<double>(x.numel()) * 2.0 / gib;
   if (size <= 2.0) return at::conv3d(x, weight, bias, /*stride=*/1, padding);
@@ -39,9 +40,13 @@ at::Tensor conv2d_per_frame(const at::Tensor& x, const at::Tensor& weight, const
   return y.reshape({batch, frames, y.size(1), y.size(2), y.size(3)}).permute({0, 2, 1, 3, 4});
 }
 
-bool splits_first_frame(const at::Tensor& x) { return x.size(2) > 1 && x.size(2) % 2 == 1; }
+bool splits_first_frame(const at::Tensor& x) {
+  return x.size(2) > 1 && x.size(2) % 2 == 1;
+}
 
-at::Tensor rest_of(const at::Tensor& x) { return x.narrow(2, 1, x.size(2) - 1); }
+at::Tensor rest_of(const at::Tensor& x) {
+  return x.narrow(2, 1, x.size(2) - 1);
+}
 
 }  // namespace
 
@@ -59,10 +64,12 @@ at::Tensor CausalConv3d::operator()(const at::Tensor& x, ConvCaches& caches) con
 PointwiseConv3d::PointwiseConv3d(const Scope& scope, std::int64_t in, std::int64_t out)
     : weight(scope.tensor("weight", {out, in, 1, 1, 1})), bias(scope.tensor("bias", {out})) {}
 
-at::Tensor PointwiseConv3d::operator()(const at::Tensor& x) const { return conv3d_in_chunks(x, weight, bias, {0, 0, 0}); }
+at::Tensor PointwiseConv3d::operator()(const at::Tensor& x) const {
+  return conv3d_in_chunks(x, weight, bias, {0, 0, 0});
+}
 
-VaeNorm::VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& config, std::optional<std::int64_t> latent_channels,
-                 double eps)
+VaeNorm::VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& config,
+                 std::optional<std::int64_t> latent_channels, double eps)
     : norm_layer(latent_channels ? scope / "norm_layer" : scope, channels, config.norm_num_groups, eps) {
   if (latent_channels) {
     conv_y.emplace(scope / "conv_y" / "conv", *latent_channels, channels);
@@ -111,8 +118,10 @@ at::Tensor Downsample3d::operator()(const at::Tensor& x) const {
   const auto halve = [](const at::Tensor& frames) { return frames.unflatten(2, {-1, 2}).mean(3); };
   at::Tensor pooled = x;
   if (time == TimeScaling::halve_or_double) {
-    if (x.size(2) % 2 == 0) pooled = halve(x);
-    else if (x.size(2) > 1) pooled = at::cat({x.narrow(2, 0, 1), halve(rest_of(x))}, 2);
+    if (x.size(2) % 2 == 0)
+      pooled = halve(x);
+    else if (x.size(2) > 1)
+      pooled = at::cat({x.narrow(2, 0, 1), halve(rest_of(x))}, 2);
   }
   return conv2d_per_frame(at::constant_pad_nd(pooled, {0, 1, 0, 1}), weight, bias, /*stride=*/2, /*padding=*/0);
 }
@@ -127,9 +136,12 @@ at::Tensor Upsample3d::operator()(const at::Tensor& x) const {
     return resize_nearest(frames, {frames.size(2) * times, frames.size(3) * 2, frames.size(4) * 2});
   };
   at::Tensor grown;
-  if (time == TimeScaling::keep || x.size(2) == 1) grown = grow(x, 1);
-  else if (splits_first_frame(x)) grown = at::cat({grow(x.narrow(2, 0, 1), 1), grow(rest_of(x), 2)}, 2);
-  else grown = grow(x, 2);
+  if (time == TimeScaling::keep || x.size(2) == 1)
+    grown = grow(x, 1);
+  else if (splits_first_frame(x))
+    grown = at::cat({grow(x.narrow(2, 0, 1), 1), grow(rest_of(x), 2)}, 2);
+  else
+    grown = grow(x, 2);
   return conv2d_per_frame(grown, weight, bias, /*stride=*/1, /*padding=*/1);
 }
 

@@ -1,4 +1,5 @@
-// The layers of the 3D causal VAE: convolutions that remember, norms that look at the latent, residual blocks, resampling.
+// The layers of the 3D causal VAE: convolutions that remember, norms that look at the latent, residual blocks,
+// resampling.
 //
 // All work on [B, C, T, H, W]. A ConvCaches object belongs to one sequence of frame batches (and one tile) and must be
 // passed to every batch in order. Source: pipelines.md A.6.
@@ -43,7 +44,8 @@ struct VaeNorm {
 
   VaeNorm() = default;
   // latent_channels: of the latent that the decoder conditions on; none in the encoder.
-  VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& config, std::optional<std::int64_t> latent_channels, double eps);
+  VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& config,
+          std::optional<std::int64_t> latent_channels, double eps);
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& latent) const;
 };
 
@@ -52,7 +54,8 @@ struct VaeResnet {
   CausalConv3d conv1, conv2;
   std::optional<PointwiseConv3d> conv_shortcut;
 
-  VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeConfig& config, std::optional<std::int64_t> latent_channels);
+  VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeConfig& config,
+            std::optional<std::int64_t> latent_channels);
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& latent, ConvCaches& caches) const;
 };
 

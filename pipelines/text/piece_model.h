@@ -1,7 +1,7 @@
 // Turns a tokenizer.json with a unigram model into the SentencePiece model it came from.
 //
-// transformers 5 saves only tokenizer.json; SentencePiece, the library, reads only its own protobuf. The two hold the same
-// table, so it is rewritten rather than the segmentation reimplemented. Fields: sentencepiece_model.proto.
+// transformers 5 saves only tokenizer.json; SentencePiece, the library, reads only its own protobuf. The two hold the
+// same table, so it is rewritten rather than the segmentation reimplemented. Fields: sentencepiece_model.proto.
 #pragma once
 
 #include <nlohmann/json.hpp>

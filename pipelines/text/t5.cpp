@@ -20,7 +20,8 @@ std::int64_t bucket_of(std::int64_t relative, const T5Config& config) {
   const std::int64_t sign_offset = relative > 0 ? per_sign : 0;
   const std::int64_t distance = std::abs(relative);
   if (distance < exact) return sign_offset + distance;
-  const double span = std::log(static_cast<double>(config.relative_attention_max_distance) / static_cast<double>(exact));
+  const double span =
+      std::log(static_cast<double>(config.relative_attention_max_distance) / static_cast<double>(exact));
   const float logarithm = std::log(static_cast<float>(distance) / static_cast<float>(exact));
   const float position = logarithm / static_cast<float>(span) * static_cast<float>(per_sign - exact);
   return sign_offset + std::min(exact + static_cast<std::int64_t>(position), per_sign - 1);

@@ -26,7 +26,11 @@ std::size_t invalid_utf8_at(std::string_view text) {
   for (std::size_t i = 0; i < text.size();) {
     const auto byte = [&](std::size_t k) { return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u; };
     const unsigned lead = byte(0);
-    const std::size_t length = lead < 0x80 ? 1 : lead >= 0xc2 && lead < 0xe0 ? 2 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xf0 && lead < 0xf5 ? 4 : 0;
+    const std::size_t length = lead < 0x80                   ? 1
+                               : lead >= 0xc2 && lead < 0xe0 ? 2
+                               : lead >= 0xe0 && lead < 0xf0 ? 3
+                               : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                             : 0;
     if (length == 0) return i;
     for (std::size_t k = 1; k < length; ++k) {
       if ((byte(k) & 0xc0) != 0x80) return i;
@@ -40,7 +44,8 @@ std::size_t invalid_utf8_at(std::string_view text) {
 }
 
 std::vector<std::pair<std::string, std::int64_t>> default_special_tokens(std::int64_t pieces) {
-  std::vector<std::pair<std::string, std::int64_t>> tokens = {{"<pad>", pad_id}, {"</s>", end_id}, {"<unk>", unknown_id}};
+  std::vector<std::pair<std::string, std::int64_t>> tokens = {
+      {"<pad>", pad_id}, {"</s>", end_id}, {"<unk>", unknown_id}};
   for (int i = 0; i < extra_ids; ++i) tokens.emplace_back(fmt::format("<extra_id_{}>", i), pieces + extra_ids - 1 - i);
   return tokens;
 }
@@ -65,10 +70,12 @@ T5Tokenizer T5Tokenizer::open(const fs::path& folder) {
     try {
       status = tokenizer.pieces_->LoadFromSerializedProto(piece_model_from_json(parsed, json_path.string()));
       for (const json& added : parsed.value("added_tokens", json::array())) {
-        tokenizer.special_tokens_.emplace_back(added.at("content").get<std::string>(), added.at("id").get<std::int64_t>());
+        tokenizer.special_tokens_.emplace_back(added.at("content").get<std::string>(),
+                                               added.at("id").get<std::int64_t>());
       }
     } catch (const json::exception& error) {
-      throw Error(fmt::format("{}: malformed: {}", json_path.string(), error.what()), "download the tokenizer folder again");
+      throw Error(fmt::format("{}: malformed: {}", json_path.string(), error.what()),
+                  "download the tokenizer folder again");
     }
   } else {
     throw Error(fmt::format("{}: holds neither spiece.model nor tokenizer.json", folder.string()),

@@ -24,8 +24,8 @@ class SentencePieceProcessor;
 namespace bitreel {
 
 struct TokenIds {
-  std::vector<std::int64_t> ids;   // exactly `length` of them
-  std::int64_t dropped = 0;        // tokens of the text that did not fit; > 0 deserves a warning
+  std::vector<std::int64_t> ids;  // exactly `length` of them
+  std::int64_t dropped = 0;       // tokens of the text that did not fit; > 0 deserves a warning
 };
 
 class T5Tokenizer {

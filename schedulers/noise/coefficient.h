@@ -5,6 +5,8 @@
 
 namespace bitreel {
 
-inline at::Tensor coefficient(double value) { return at::scalar_tensor(value, at::TensorOptions(at::kDouble)); }
+inline at::Tensor coefficient(double value) {
+  return at::scalar_tensor(value, at::TensorOptions(at::kDouble));
+}
 
 }  // namespace bitreel

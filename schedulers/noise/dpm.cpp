@@ -9,7 +9,9 @@ namespace bitreel {
 namespace {
 
 // lambda = ln(signal / noise). Infinite at both ends of a zero-SNR schedule, on purpose: exp and expm1 absorb it.
-double log_snr(double alpha_bar) { return std::log(std::sqrt(alpha_bar / (1.0 - alpha_bar))); }
+double log_snr(double alpha_bar) {
+  return std::log(std::sqrt(alpha_bar / (1.0 - alpha_bar)));
+}
 
 class Dpm final : public NoiseScheduler {
  public:
@@ -53,6 +55,8 @@ class Dpm final : public NoiseScheduler {
 
 }  // namespace
 
-std::unique_ptr<NoiseScheduler> make_dpm(NoiseSchedule schedule) { return std::make_unique<Dpm>(std::move(schedule)); }
+std::unique_ptr<NoiseScheduler> make_dpm(NoiseSchedule schedule) {
+  return std::make_unique<Dpm>(std::move(schedule));
+}
 
 }  // namespace bitreel

@@ -26,8 +26,8 @@ std::vector<double> linspace_from_both_ends(double start, double stop, std::int6
   std::vector<double> values(static_cast<std::size_t>(count));
   const double step = count > 1 ? (stop - start) / static_cast<double>(count - 1) : 0.0;
   for (std::int64_t i = 0; i < count; ++i) {
-    values[static_cast<std::size_t>(i)] = i < count / 2 ? start + step * static_cast<double>(i)
-                                                        : stop - step * static_cast<double>(count - 1 - i);
+    values[static_cast<std::size_t>(i)] =
+        i < count / 2 ? start + step * static_cast<double>(i) : stop - step * static_cast<double>(count - 1 - i);
   }
   return values;
 }
@@ -72,7 +72,9 @@ void rescale_to_zero_terminal_snr(std::vector<double>& alphas_cumprod) {
 }
 
 // numpy.round: halves go to the even neighbour, which is what the default rounding mode does.
-std::int64_t round_half_even(double value) { return static_cast<std::int64_t>(std::nearbyint(value)); }
+std::int64_t round_half_even(double value) {
+  return static_cast<std::int64_t>(std::nearbyint(value));
+}
 
 std::vector<std::int64_t> make_timesteps(const NoiseScheduleConfig& config, std::int64_t steps) {
   std::vector<std::int64_t> timesteps;
@@ -90,7 +92,8 @@ std::vector<std::int64_t> make_timesteps(const NoiseScheduleConfig& config, std:
       break;
     }
     case TimestepSpacing::linspace:
-      for (const double t : linspace(0.0, static_cast<double>(train - 1), steps)) timesteps.push_back(round_half_even(t));
+      for (const double t : linspace(0.0, static_cast<double>(train - 1), steps))
+        timesteps.push_back(round_half_even(t));
       std::reverse(timesteps.begin(), timesteps.end());
       break;
     case TimestepSpacing::leading:
@@ -105,9 +108,9 @@ std::vector<std::int64_t> make_timesteps(const NoiseScheduleConfig& config, std:
 NoiseSchedule::NoiseSchedule(const NoiseScheduleConfig& config, std::int64_t steps)
     : steps_(steps), stride_(0), final_alpha_cumprod_(1.0), prediction_type_(config.prediction_type) {
   if (steps < 1 || steps > config.num_train_timesteps) {
-    throw UsageError(fmt::format("--steps {}: expected 1 to {}, the model's training timesteps", steps,
-                                 config.num_train_timesteps),
-                     "50 is the usual number");
+    throw UsageError(
+        fmt::format("--steps {}: expected 1 to {}, the model's training timesteps", steps, config.num_train_timesteps),
+        "50 is the usual number");
   }
   stride_ = config.num_train_timesteps / steps;
   double product = 1.0;

@@ -14,12 +14,11 @@ BITREEL_DECLARE_ROWS(rows_avx512)
 
 template <class T>
 const RowKernels<T>& row_kernels() {
-  static const RowKernels<T>& chosen = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                                               __builtin_cpu_supports("avx512dq")
-                                           ? rows_avx512::kernels<T>()
-                                       : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")
-                                           ? rows_avx2::kernels<T>()
-                                           : rows_baseline::kernels<T>();
+  static const RowKernels<T>& chosen =
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")
+          ? rows_avx512::kernels<T>()
+      : __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? rows_avx2::kernels<T>()
+                                                                        : rows_baseline::kernels<T>();
   return chosen;
 }
 template const RowKernels<float>& row_kernels<float>();

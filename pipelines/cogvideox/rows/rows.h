@@ -3,8 +3,8 @@
 //   const RowKernels<Bf16>& rows = row_kernels<Bf16>();     // the widest set that this CPU has
 //   rows.gelu_tanh(hidden, count);
 //
-// Framework-free: pointers and lengths in elements. Arithmetic is fp32, results are rounded once to T, so bf16 results are
-// nearer to exact ones than the same operations composed one by one.
+// Framework-free: pointers and lengths in elements. Arithmetic is fp32, results are rounded once to T, so bf16 results
+// are nearer to exact ones than the same operations composed one by one.
 #pragma once
 
 #include <cstdint>

@@ -27,7 +27,9 @@ Clip render(const Checkpoint& checkpoint, at::Device device, at::ScalarType dtyp
   clip.latents = model.denoise(request, model.encode_text(request), {}).to(at::kCPU);
   std::vector<at::Tensor> frames;
   model.decode(clip.latents, request.num_frames, [&](const Frame& frame) {
-    frames.push_back(at::from_blob(const_cast<std::uint8_t*>(frame.rgb), {frame.height, frame.width, 3}, at::TensorOptions(at::kByte)).clone());
+    frames.push_back(at::from_blob(const_cast<std::uint8_t*>(frame.rgb), {frame.height, frame.width, 3},
+                                   at::TensorOptions(at::kByte))
+                         .clone());
   });
   clip.frames = at::stack(frames);
   return clip;
@@ -42,7 +44,8 @@ class DefaultClip : public testing::TestWithParam<at::ScalarType> {};
 
 TEST_P(DefaultClip, OnTheGpuIsTheCpusClip) {
   const char* name = std::getenv("BITREEL_TEST_DEVICE");
-  if (name == nullptr || std::string(name) != "cuda") GTEST_SKIP() << "set BITREEL_TEST_DEVICE=cuda on a machine with a GPU";
+  if (name == nullptr || std::string(name) != "cuda")
+    GTEST_SKIP() << "set BITREEL_TEST_DEVICE=cuda on a machine with a GPU";
   const char* folder = std::getenv("BITREEL_TEST_MODEL");
   const Checkpoint checkpoint = Checkpoint::open(folder != nullptr ? folder : "assets/pocket");
   const at::Device gpu = resolve_device(DeviceChoice::cuda);
@@ -50,7 +53,8 @@ TEST_P(DefaultClip, OnTheGpuIsTheCpusClip) {
   const Clip gpu_clip = render(checkpoint, gpu, GetParam());
   const double latents = worst_share(gpu_clip.latents, cpu_clip.latents);
   const double frames = psnr(gpu_clip.frames, cpu_clip.frames);
-  std::printf("%s: latents differ by %.3g of their maximum, frames agree to %.1f dB\n", c10::toString(GetParam()), latents, frames);
+  std::printf("%s: latents differ by %.3g of their maximum, frames agree to %.1f dB\n", c10::toString(GetParam()),
+              latents, frames);
   // 50 steps at guidance 6 multiply rounding differences; what a person sees is bounded in decibels.
   EXPECT_GT(frames, GetParam() == at::kFloat ? 40.0 : 25.0);
   if (GetParam() == at::kFloat) {

@@ -75,7 +75,8 @@ TEST_P(WholeClip, FramesEqualThePeers) {
     ASSERT_LT(count, frames.size(0));
     ASSERT_EQ(frame.height, frames.size(1));
     ASSERT_EQ(frame.width, frames.size(2));
-    const at::Tensor ours = at::from_blob(const_cast<std::uint8_t*>(frame.rgb), {frame.height, frame.width, 3}, at::TensorOptions(at::kByte));
+    const at::Tensor ours = at::from_blob(const_cast<std::uint8_t*>(frame.rgb), {frame.height, frame.width, 3},
+                                          at::TensorOptions(at::kByte));
     worst = std::max(worst, (ours.to(at::kInt) - frames[count].to(at::kInt)).abs().max().item<std::int64_t>());
     ++count;
   });
@@ -103,7 +104,8 @@ TEST_P(WholeClip, OtherRequestsEqualThePeers) {
     nlohmann::json changed = golden.json();
     changed.update(changes);
     const Request other = request_of(changed);
-    golden.expect(clip.denoise(other, clip.encode_text(other), {}), "more_runs", name + ".final_latents", tolerance::latents);
+    golden.expect(clip.denoise(other, clip.encode_text(other), {}), "more_runs", name + ".final_latents",
+                  tolerance::latents);
   }
 }
 
@@ -118,14 +120,17 @@ TEST_P(WholeClip, StopsWithTheStepsNumberWhenLatentsAreNoLongerFinite) {
   EXPECT_THAT(error_text([&] { (void)model(at::kFloat).denoise(request, broken, [&](const StepEvent&) { ++steps; }); }),
               testing::HasSubstr("step 1 of " + std::to_string(request.steps) + ": the latents are no longer finite"));
   EXPECT_EQ(steps, 0);
-  EXPECT_THAT(error_text([&] { (void)model(at::kHalf).denoise(request, broken, {}); }), testing::HasSubstr("try --dtype bf16"));
+  EXPECT_THAT(error_text([&] { (void)model(at::kHalf).denoise(request, broken, {}); }),
+              testing::HasSubstr("try --dtype bf16"));
 }
 
 TEST_P(WholeClip, DecodesOnlyLatentsThatFitTheModel) {
   const at::Tensor latents = golden.tensor("denoise", "final_latents");
-  for (const at::Tensor& bad : {latents[0], at::cat({latents, latents}), latents.narrow(1, 0, 1), latents.narrow(2, 0, 4)}) {
-    EXPECT_THAT(error_text([&] { model(at::kFloat).decode(bad, request.num_frames, [](const Frame&) { FAIL(); }); }),
-                testing::AllOf(testing::HasSubstr("don't fit"), testing::HasSubstr("decode with the model that made them")));
+  for (const at::Tensor& bad :
+       {latents[0], at::cat({latents, latents}), latents.narrow(1, 0, 1), latents.narrow(2, 0, 4)}) {
+    EXPECT_THAT(
+        error_text([&] { model(at::kFloat).decode(bad, request.num_frames, [](const Frame&) { FAIL(); }); }),
+        testing::AllOf(testing::HasSubstr("don't fit"), testing::HasSubstr("decode with the model that made them")));
   }
 }
 
@@ -140,7 +145,8 @@ TEST_P(WholeClip, HalfPrecisionIsAsAccurateAsThePeers) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, WholeClip, testing::Values("cog2b", "cog5b", "cog15"), [](const auto& info) { return info.param; });
+INSTANTIATE_TEST_SUITE_P(Goldens, WholeClip, testing::Values("cog2b", "cog5b", "cog15"),
+                         [](const auto& info) { return info.param; });
 
 }  // namespace
 }  // namespace bitreel
