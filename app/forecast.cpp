@@ -11,18 +11,28 @@ namespace bitreel {
 namespace {
 
 // The program, LibTorch and its thread pools, with nothing loaded.
-constexpr double program_bytes = 220.0 * 1024 * 1024;
+constexpr double program_bytes = 190.0 * 1024 * 1024;
 
-// Tensors of [passes, tokens, inner] that live at once in a block: x, its norm, q, k, v, the attention's output and
-// copies, and the feed-forward's hidden layer, four times as wide.
-constexpr double tensors_in_a_block = 12;
+// Tensors of [passes, tokens, inner] that live at once in a block: x, its norm, q, k, v, the attention's output, the
+// feed-forward's hidden layer, four times as wide, and on a CPU attention's operands once more in fp32.
+constexpr double tensors_in_a_block = 24;
 
-// Tensors of one frame batch at full resolution and first-level width that live at once in the decoder: a
-// convolution's input with its padding, its output, its workspace, the spatial norm's two maps and the shortcut.
-constexpr double tensors_in_the_decoder = 7;
+// Tensors of one frame batch at full resolution that live at once in the decoder: a convolution's input with its
+// padding, its output, its workspace, the spatial norm's two maps and the shortcut.
+constexpr double tensors_in_the_decoder = 10;
 
 // Latent frames that are decoded together: pairs, and the odd one joins the first (pipelines.md A.6).
 constexpr std::int64_t latent_frames_in_a_batch = 3;
+
+// On a CPU in bf16 the transformer's matrices are packed for oneDNN: a copy beside the mapped file.
+double weight_copies(const ModelOptions& model) {
+  return model.device.is_cpu() && model.dtype == at::kBFloat16 ? 2 : 1;
+}
+
+// The last level's blocks run at full resolution and begin with the width of the level before.
+double widest_channels(const VaeConfig& vae) {
+  return static_cast<double>(vae.block_out_channels[vae.block_out_channels.size() > 1 ? 1 : 0]);
+}
 
 double parameter_count(const Weights& weights) {
   double count = 0;
@@ -52,11 +62,10 @@ PhaseBytes phase_bytes(const Render& render, const Checkpoint& checkpoint) {
   PhaseBytes bytes;
   bytes.text = parameter_count(checkpoint.weights("text_encoder")) * width_of_value;
   bytes.denoise = width_of_value *
-                  (parameter_count(checkpoint.weights("transformer")) +
+                  (weight_copies(render.model) * parameter_count(checkpoint.weights("transformer")) +
                    passes * tokens * tensors_in_a_block * static_cast<double>(render.config.transformer.inner_dim()));
-  bytes.decode =
-      width_of_value * (parameter_count(checkpoint.weights("vae")) +
-                        frames * pixels * static_cast<double>(vae.block_out_channels.front()) * tensors_in_the_decoder);
+  bytes.decode = width_of_value * (parameter_count(checkpoint.weights("vae")) +
+                                   frames * pixels * widest_channels(vae) * tensors_in_the_decoder);
   return bytes;
 }
 

@@ -272,7 +272,8 @@ INSTANTIATE_TEST_SUITE_P(
         ModelCase{"NoTransformer", remove("transformer"), {"transformer"}},
         ModelCase{"NoScheduler", remove("scheduler"), {"scheduler"}},
         ModelCase{"NoTokenizer", remove("tokenizer"), {"tokenizer"}},
-        ModelCase{"TokenizerNotAModel", replace("tokenizer/spiece.model", "not a model"), {"spiece.model"}},
+        ModelCase{
+            "TokenizerNotAModel", replace("tokenizer/spiece.model", "not a model"), {"tokenizer can't be loaded"}},
         ModelCase{"MissingShard", remove(shard), {shard, "missing"}},
         ModelCase{"EmptyShard", replace(shard, ""), {shard}},
         ModelCase{"TruncatedShard",
@@ -308,7 +309,7 @@ INSTANTIATE_TEST_SUITE_P(
                   {shard}},
         ModelCase{
             "UnknownDtype", edit_header(shard, [](json& h) { first_tensor(h)["dtype"] = "F13"; }), {shard, "F13"}},
-        ModelCase{"ShapesOfAnotherConfig", set(transformer_config, "text_embed_dim", 48), {"config.json says", "48"}},
+        ModelCase{"ShapesOfAnotherConfig", set(transformer_config, "time_embed_dim", 48), {"config.json says", "48"}},
         ModelCase{
             "MoreLayersThanWeights", set(transformer_config, "num_layers", 3), {"transformer_blocks.2", "missing"}},
         ModelCase{"FewerLayersThanWeights", set(transformer_config, "num_layers", 1), {"transformer_blocks.1"}},
