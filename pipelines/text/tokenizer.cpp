@@ -82,7 +82,8 @@ T5Tokenizer T5Tokenizer::open(const fs::path& folder) {
                 "download the tokenizer folder");
   }
   if (!status.ok()) {
-    throw Error(fmt::format("{}: the tokenizer can't be loaded: {}", folder.string(), status.ToString()),
+    const fs::path& broken = fs::exists(model_path) ? model_path : json_path;
+    throw Error(fmt::format("{}: the tokenizer can't be loaded: {}", broken.string(), status.ToString()),
                 "download the tokenizer folder again");
   }
   // <extra_id_10> must win over <extra_id_1>.
