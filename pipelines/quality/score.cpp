@@ -14,6 +14,8 @@ namespace {
 
 using nlohmann::json;
 
+constexpr double most_stray = 0.5;  // of the object: more is a second object that nobody asked for
+
 struct Vocabulary {
   std::vector<std::string> colours, shapes, sizes, motions, backgrounds;
 
@@ -140,7 +142,9 @@ ClipScore compare(const Expectation& asked, const Judgement& seen) {
   }
   mark(score.counts, Attribute::background, asked.background, seen.background);
   const Count total = total_of(score.counts);
-  score.counts[static_cast<size_t>(Attribute::everything)] = {.right = total.right == total.asked ? 1 : 0, .asked = 1};
+  const bool alone = std::ranges::none_of(score.matched, [](const SeenObject& o) { return o.stray > most_stray; });
+  score.counts[static_cast<size_t>(Attribute::everything)] = {.right = alone && total.right == total.asked ? 1 : 0,
+                                                              .asked = 1};
   return score;
 }
 

@@ -8,7 +8,8 @@
 // The file is a JSON list of {"prompt", "objects": [{"colour", "shape", "size", "motion"}], "background"}; size and
 // background may be left out where the prompt leaves them open, and are not scored then. "file" may name the clip.
 // Two objects are matched with the two that were seen in whichever order makes more right. An attribute that was not
-// recognised is wrong. Errors: Error that names the file, the entry and the key.
+// recognised is wrong. A clip is all right when every attribute is and nothing half as large as an object strays
+// beside. Errors: Error that names the file, the entry and the key.
 #pragma once
 
 #include <array>

@@ -52,6 +52,15 @@ TEST(Score, AnExchangeOfColoursIsWrong) {
   EXPECT_EQ(score.of(Attribute::shape).right, 2);
 }
 
+TEST(Score, ASecondCopyOfAnObjectSpoilsTheClip) {
+  Judgement doubled =
+      judgement({seen("red", "circle", "small", "left"), seen("blue", "star", "small", "spin")}, "white");
+  EXPECT_EQ(compare(two_objects(), doubled).of(Attribute::everything).right, 1);
+  doubled.objects[1].stray = 0.9;
+  EXPECT_EQ(compare(two_objects(), doubled).of(Attribute::everything).right, 0);
+  EXPECT_EQ(compare(two_objects(), doubled).of(Attribute::shape).right, 2);
+}
+
 TEST(Score, WhatWasNotSeenIsWrong) {
   const ClipScore score = compare(two_objects(), judgement({seen("blue", "star", "small", "")}, ""));
   EXPECT_EQ(score.of(Attribute::colour).right, 1);
