@@ -67,6 +67,7 @@ const std::vector<Codec>& codecs() {
   // Smallest sizes: a macroblock, below which ffv1's slices and others lose pixels; libx265 3.5 writes beyond its
   // lookahead buffers at 40x24; SVT-AV1 refuses less than 64.
   // mbtree=0: with AVX-512, x264 164's macroblock tree depends on uninitialised memory, and with it the bytes written.
+  // ctu=32: with blocks of 64, x265 3.5 reads uninitialised memory where one block is the whole picture.
   // bf=0: x265 3.5 leaves decoding times undefined in clips shorter than its reordering delay.
   // Speeds (cpu-used, preset): the slowest that still encode faster than a CPU denoises by two orders.
   static const std::vector<Codec> table = {
@@ -79,7 +80,7 @@ const std::vector<Codec>& codecs() {
        "plays everywhere"},
       {"h265",
        {"mp4", "mov", "mkv"},
-       {{"libx265", Sizes::even, 64, "preset=medium:bf=0:x265-params=log-level=none"}},
+       {{"libx265", Sizes::even, 64, "preset=medium:bf=0:x265-params=log-level=none\\:ctu=32"}},
        "yuv420p",
        CrfRange{18, 51},
        Fidelity::lossy,
