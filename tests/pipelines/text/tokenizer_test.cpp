@@ -115,7 +115,7 @@ TEST(TokenizerFolder, RefusesCorruptSentencePieceModels) {
         std::string(1000, '\xff'), std::string("version https://git-lfs.github.com/spec/v1\n")}) {
     write_file(folder / "spiece.model", bytes);
     EXPECT_THAT(error_text([&] { (void)T5Tokenizer::open(folder.path()); }),
-                AllOf(HasSubstr(folder.path().string() + ": the tokenizer can't be loaded"),
+                AllOf(HasSubstr((folder / "spiece.model").string() + ": the tokenizer can't be loaded"),
                       HasSubstr("download the tokenizer folder again")))
         << bytes.size() << " bytes";
   }
