@@ -104,6 +104,7 @@ TensorInfo info_from(const std::string& name, const json& entry, std::size_t dat
 
 void check_overlaps(const std::map<std::string, TensorInfo>& tensors, const Complaint& complain) {
   std::vector<const std::pair<const std::string, TensorInfo>*> ordered;
+  ordered.reserve(tensors.size());
   for (const auto& entry : tensors) ordered.push_back(&entry);
   std::sort(ordered.begin(), ordered.end(),
             [](const auto* a, const auto* b) { return a->second.begin < b->second.begin; });

@@ -55,7 +55,7 @@ std::vector<fs::path> weight_files(const fs::path& folder) {
   if (!fs::is_directory(folder)) throw Error(fmt::format("{}: no such folder", folder.string()));
   const std::vector<fs::path> indices = files_ending_in(folder, ".safetensors.index.json");
   if (indices.size() == 1) return shards_of(indices.front());
-  const std::vector<fs::path> singles = files_ending_in(folder, ".safetensors");
+  std::vector<fs::path> singles = files_ending_in(folder, ".safetensors");
   if (indices.empty() && singles.size() == 1) return singles;
   std::vector<std::string> seen;
   for (const fs::path& path : indices.empty() ? singles : indices) seen.push_back(path.filename().string());

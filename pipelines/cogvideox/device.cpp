@@ -37,7 +37,7 @@ std::optional<std::string> load_cuda() {
   };
   void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
   if (driver == nullptr) return loader_error();
-  if (const std::optional<std::string> complaint = driver_complaint(driver)) return complaint;
+  if (std::optional<std::string> complaint = driver_complaint(driver)) return complaint;
   if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) return loader_error();
   if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() < 1) return "LibTorch sees no usable GPU";
   return std::nullopt;
