@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <complex>
 #include <numbers>
 #include <numeric>
 
@@ -17,7 +18,8 @@ constexpr double least_growth = 0.27;     // of the radius' logarithm, start to 
 constexpr double full_growth = 0.97;
 constexpr double full_travel = 0.7;
 constexpr double least_turn = 0.7;        // radians, start to end: 40 degrees
-constexpr double steadiness = 0.85;       // correlation with time of what grows, shrinks or turns steadily
+constexpr double steadiness = 0.85;       // correlation with time of what grows or shrinks steadily
+constexpr double least_agreement = 0.7;   // of all angles with one steady rate
 constexpr double least_orbit = 2.0;       // radians around the middle
 constexpr double orbit_roundness = 0.25;  // standard deviation of the distance from the middle, as a share of it
 
@@ -100,11 +102,26 @@ std::optional<Motion> find_travel(const Series& x, const Series& y) {
   return std::nullopt;
 }
 
-// Angles are known up to the shape's symmetry: each is taken as the nearest to the one before.
-Series unwrap(Series angles, double period) {
-  for (size_t i = 1; i < angles.size(); ++i)
-    angles[i] = angles[i - 1] + std::remainder(angles[i] - angles[i - 1], period);
-  return angles;
+struct Turning {
+  double turn = 0;       // radians, start to end, at the steady rate that fits best
+  double agreement = 0;  // 1: every frame is where that rate puts it; 0: anywhere
+};
+
+// Angles are known up to the shape's symmetry, so they are compared as points on a circle that it makes whole. A rate
+// is fitted to all frames at once: following the angle from frame to frame would go astray at the first bad frame.
+Turning find_turning(const Series& time, const Series& angle, double period) {
+  const auto agreement = [&](double rate) {
+    std::complex<double> sum = 0;
+    for (size_t i = 0; i < time.size(); ++i)
+      sum += std::polar(1.0, (angle[i] - rate * (time[i] - time[0])) * 2 * std::numbers::pi / period);
+    return std::abs(sum) / static_cast<double>(time.size());
+  };
+  const double frames = time.back() - time.front();
+  Turning best{.turn = 0, .agreement = agreement(0)};
+  constexpr double most_turn = 1.5 * std::numbers::pi, step = 0.02;
+  for (double turn = -most_turn; turn <= most_turn; turn += step)
+    if (const double its = agreement(turn / frames); its > best.agreement) best.turn = turn, best.agreement = its;
+  return best;
 }
 
 }  // namespace
@@ -132,8 +149,9 @@ std::optional<Motion> find_motion(const Track& track, Shape shape) {
 
   const double period = symmetry_angle(shape);
   if (period > 0) {
-    const Line turn = fit_line(time, unwrap(angle, period));
-    if (std::abs(turn.rise) > least_turn && std::abs(turn.correlation) > steadiness) return Motion::spin;
+    const Turning turning = find_turning(time, angle, period);
+    if (turning.agreement < least_agreement) return std::nullopt;
+    if (std::abs(turning.turn) > least_turn) return Motion::spin;
   }
   return Motion::still;
 }

@@ -57,6 +57,11 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"SpinsBackwards", [](double u) { return Pose{.radius = 0.2, .angle = -0.8 * pi * u}; }, Motion::spin},
         Case{"SpinSeenModuloItsSymmetry",
              [](double u) { return Pose{.radius = 0.2, .angle = std::remainder(0.8 * pi * u, pi / 2)}; }, Motion::spin},
+        Case{"SpinInLeaps",  // frames that stay, then jump by almost half the symmetry
+             [](double u) { return Pose{.radius = 0.2, .angle = 0.2 * pi * std::round(4 * u)}; }, Motion::spin},
+        Case{"TurningThereAndBackIsNone",
+             [](double u) { return Pose{.radius = 0.2, .angle = 0.5 * pi * std::sin(2 * pi * u)}; },
+             {}},
         Case{"ARingCannotBeSeenToSpin", [](double u) { return Pose{.radius = 0.2, .angle = 0.8 * pi * u}; },
              Motion::still, Shape::ring},
         Case{"Still", [](double) { return Pose{.radius = 0.2}; }, Motion::still},
