@@ -92,7 +92,7 @@ void add_block(Rows& rows, const at::Tensor& logits, const at::Tensor& v, const 
 at::Tensor logits_of(const AttendCall& call, const QuantizedTokens& q, const QuantizedTokens& k, const Keys& keys,
                      std::int64_t begin, std::int64_t end) {
   const double octaves = call.scale * std::numbers::log2e;
-  // Sums of at most 128 products of at most 127^2 are below 2^24: exact in fp32.
+  // Sums of up to 1040 products of at most 127^2 are below 2^24: exact in fp32.
   const at::Tensor integers =
       at::matmul(q.integers.to(at::kFloat), k.integers.slice(0, begin, end).to(at::kFloat).t()).to(at::kDouble);
   at::Tensor logits =
@@ -115,11 +115,24 @@ struct HeadResult {
   at::Tensor log_sum_exp;  // [Nq]
 };
 
-// Of finite queries and at least one key, finite.
+HeadResult same_for_all(const at::Tensor& queries, double out, double log_sum_exp) {
+  const auto fp64 = queries.options().dtype(at::kDouble);
+  return {.out = at::full({queries.size(0), queries.size(1)}, out, fp64),
+          .log_sum_exp = at::full({queries.size(0)}, log_sum_exp, fp64)};
+}
+
+bool is_finite(const at::Tensor& x) {
+  return x.isfinite().all().item<bool>();
+}
+
+// Of finite queries.
 HeadResult attend_finite(const AttendCall& call, const at::Tensor& queries, const Keys& keys) {
+  if (keys.k.size(0) == 0) return same_for_all(queries, 0, -infinity);
   const Recipe& recipe = *call.recipe;
   const QuantizedTokens q = quantize_queries(queries, recipe), k = quantize_keys(keys.k, recipe);
   const QuantizedValues v = quantize_values(keys.v, recipe);
+  if (!is_finite(k.smoothed) || !is_finite(v.values)) return same_for_all(queries, nan, nan);
+
   const auto fp64 = queries.options().dtype(at::kDouble);
   Rows rows{.max = at::full({queries.size(0), 1}, -infinity, fp64),
             .sum = at::zeros({queries.size(0), 1}, fp64),
@@ -134,21 +147,9 @@ HeadResult attend_finite(const AttendCall& call, const at::Tensor& queries, cons
           .log_sum_exp = ((rows.max + at::log2(rows.sum)) * std::numbers::ln2 + from_mean).squeeze(1)};
 }
 
-at::Tensor not_finite(const at::Tensor& x) {
-  return x.isfinite().logical_not();
-}
-
 HeadResult attend_head(const AttendCall& call, const at::Tensor& queries, const Keys& keys) {
-  const auto fp64 = queries.options().dtype(at::kDouble);
-  const at::Tensor broken = not_finite(queries).any(1);
-  HeadResult result{.out = at::zeros({queries.size(0), queries.size(1)}, fp64),
-                    .log_sum_exp = at::full({queries.size(0)}, -infinity, fp64)};
-  if (not_finite(keys.k).any().item<bool>() || not_finite(keys.v).any().item<bool>()) {
-    result.out.fill_(nan);
-    result.log_sum_exp.fill_(nan);
-  } else if (keys.k.size(0) > 0) {
-    result = attend_finite(call, queries.masked_fill(broken.unsqueeze(1), 0), keys);
-  }
+  const at::Tensor broken = queries.isfinite().logical_not().any(1);
+  const HeadResult result = attend_finite(call, queries.masked_fill(broken.unsqueeze(1), 0), keys);
   return {.out = result.out.masked_fill(broken.unsqueeze(1), nan),
           .log_sum_exp = result.log_sum_exp.masked_fill(broken, nan)};
 }

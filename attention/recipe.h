@@ -16,6 +16,7 @@
 // at least 1e-30, so that zeros get a finite scale. Keys that key_mask leaves out are taken out before all else:
 // groups, blocks and means are of what is left, in order; causality still counts the original places, and m is over the
 // keys that the query sees. A query that holds NaN or infinity is a row of zeros to the others of its block.
+// Where k' or v' leaves fp32 the head is NaN; where logits do, their row may be.
 #pragma once
 
 #include <cstdint>
