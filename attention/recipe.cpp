@@ -15,8 +15,8 @@ namespace bitreel {
 namespace {
 
 constexpr std::array<Recipe, 8> presets = {{
-    {.precision = Precision::int8},
-    {.precision = Precision::int4, .qk = QkFormat::int4, .smooth_q = Smoothing::on},
+    {.precision = Precision::int8, .smooth_v = Smoothing::on},
+    {.precision = Precision::int4, .qk = QkFormat::int4, .smooth_q = Smoothing::on, .smooth_v = Smoothing::on},
     {.precision = Precision::sage1_t,
      .q_scales = Granularity::token,
      .k_scales = Granularity::token,
@@ -186,6 +186,14 @@ std::string text_of(const Recipe& recipe) {
     const std::string value = known.get(known, recipe);
     if (value == known.get(known, preset)) continue;
     text += value == "on" ? fmt::format("+{}", known.name) : fmt::format("+{}={}", known.name, value);
+  }
+  return text;
+}
+
+std::string summary_of(const Recipe& recipe) {
+  std::string text;
+  for (const Field& known : fields()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", known.name, known.get(known, recipe));
   }
   return text;
 }

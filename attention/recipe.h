@@ -86,4 +86,7 @@ Recipe recipe_from(std::string_view text);
 // What recipe_from reads back: the preset and the fields that differ from it.
 std::string text_of(const Recipe& recipe);
 
+// Every field with its value, for people.
+std::string summary_of(const Recipe& recipe);
+
 }  // namespace bitreel
