@@ -6,12 +6,16 @@ namespace bitreel::cpu_avx512_vnni {
 namespace {
 
 using namespace cpu;
-#include "attention/cpu/attend.inc"
 #include "attention/cpu/elements.inc"
-#include "attention/cpu/lanes_avx512.inc"
 #include "attention/cpu/pack.inc"
-#include "attention/cpu/products_avx512_vnni.inc"
+
+#include "attention/cpu/lanes_avx512.inc"
+
 #include "attention/cpu/softmax.inc"
+
+#include "attention/cpu/products_avx512_vnni.inc"
+
+#include "attention/cpu/attend.inc"
 
 }  // namespace
 

@@ -4,12 +4,16 @@ namespace bitreel::cpu_scalar {
 namespace {
 
 using namespace cpu;
-#include "attention/cpu/attend.inc"
 #include "attention/cpu/elements.inc"
-#include "attention/cpu/lanes_scalar.inc"
 #include "attention/cpu/pack.inc"
-#include "attention/cpu/products_scalar.inc"
+
+#include "attention/cpu/lanes_scalar.inc"
+
 #include "attention/cpu/softmax.inc"
+
+#include "attention/cpu/products_scalar.inc"
+
+#include "attention/cpu/attend.inc"
 
 }  // namespace
 
