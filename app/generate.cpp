@@ -85,8 +85,8 @@ void generate(const GenerateOptions& options, Console& console) {
 
   console.begin("denoise", render.request.steps);
   const at::Tensor latents = model.denoise(render.request, text, [&](const StepEvent& event) {
-    console.count(event.count);
-    console.step(event.index + 1);
+    console.count(event.step.count);
+    console.step(event.step.index + 1);
     check_interrupt("nothing is kept, the denoising was not complete");
   });
   const LatentsOnDisk saved(latents, render, console);  // nothing after this line can lose the denoising

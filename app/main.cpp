@@ -9,6 +9,7 @@
 #include <exception>
 #include <new>
 
+#include "app/attention_bench.h"
 #include "app/decode.h"
 #include "app/flags.h"
 #include "app/generate.h"
@@ -35,6 +36,7 @@ int run(int argc, char** argv) {
   bitreel::add_decode(app);
   bitreel::add_info(app);
   bitreel::add_judge(app);
+  bitreel::add_bench(app);
   app.footer("bitreel COMMAND --help lists a command's flags.");
   // Arguments that nothing took are refused by refuse_unknown, which knows what was meant.
   app.allow_extras();

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "attention/backend.h"
 #include "attention/error.h"
 
 namespace bitreel {
@@ -30,8 +31,6 @@ const Names<SchedulerKind> schedulers = {{"ddim", SchedulerKind::ddim}, {"dpm", 
 const Names<at::ScalarType> dtypes = {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}, {"fp16", at::kHalf}};
 const Names<DeviceChoice> devices = {
     {"cpu", DeviceChoice::cpu}, {"cuda", DeviceChoice::cuda}, {"auto", DeviceChoice::automatic}};
-const Names<AttentionBackend> attentions = {{name_of(AttentionBackend::sdpa), AttentionBackend::sdpa},
-                                            {name_of(AttentionBackend::reference), AttentionBackend::reference}};
 const Names<Elementwise> elementwise_paths = {{name_of(Elementwise::fused), Elementwise::fused},
                                               {name_of(Elementwise::composed), Elementwise::composed}};
 const Names<bool> truths = {{"true", true}, {"false", false}};
@@ -178,6 +177,22 @@ Setting codec_setting() {
   return setting;
 }
 
+Setting backend_setting() {
+  Setting setting = text("attention-backend", &Options::attention_backend);
+  setting.shape = "NAME";
+  setting.set = [](Options& o, const std::string& t, const std::string& where) {
+    try {
+      o.attention_backend = backend_named(t).name;
+    } catch (const UsageError& error) {
+      throw UsageError(fmt::format("{}: {}", where, error.what()), error.hint());
+    }
+  };
+  setting.get = [](const Options& o) {
+    return o.attention_backend.empty() ? ordered_json() : ordered_json(o.attention_backend);
+  };
+  return setting;
+}
+
 // Peer's flag without a value, our choice of formula with one; true and false as in the peer's argument.
 Setting dynamic_cfg_setting() {
   Setting setting = choice("dynamic-cfg", &Options::dynamic_cfg, dynamic_guidances);
@@ -223,8 +238,11 @@ std::vector<Setting> make_settings() {
       with_help(choice("dtype", &Options::dtype, dtypes), model,
                 "Number format; the transformer's stored one when absent (bf16 for fp16 on a CPU)"),
       with_help(choice("device", &Options::device, devices), model, "auto: CUDA when there is a usable GPU"),
-      with_help(choice("attention", &Options::attention, attentions), model,
-                "reference is the fp64 formula: slow, exact"),
+      with_help(text("attention", &Options::attention), model,
+                "Precision of attention: full, int8, int4, sage1-t|b|vt|vb, sage2-8b|4b; a plan such as "
+                "first-last:3=int8,rest=int4; or a plan file"),
+      with_help(backend_setting(), model,
+                "Which implementation attends (bitreel info attention); the best when absent"),
       with_help(choice("elementwise", &Options::elementwise, elementwise_paths), model,
                 "Between matrix products: our fused CPU kernels, or LibTorch's operations one by one"),
       with_help(toggle("vae-tiling", &Options::vae_tiling), model,

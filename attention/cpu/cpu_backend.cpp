@@ -182,6 +182,9 @@ std::string unless(bool has, const char* lack) {
 
 std::span<const Backend> cpu_backends() {
   static const Backend all[] = {
+      {"cpu-amx", Arithmetic::quantized, Role::kernel, "tiles of 16 x 64 bytes (Sapphire Rapids and later)",
+       [] { return unless(x86_features().amx_int8, "the processor or the system has no AMX-INT8"); }, refusal,
+       run<cpu_amx::kernels>},
       {"cpu-avx512-vnni", Arithmetic::quantized, Role::kernel,
        "64-byte integer dot products (Ice Lake, Zen 4 and later)",
        [] { return unless(x86_features().avx512_vnni, "the processor has no AVX512-VNNI with VBMI"); }, refusal,

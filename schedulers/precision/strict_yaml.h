@@ -11,9 +11,11 @@
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
 
+#include <cmath>
 #include <filesystem>
 #include <map>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "attention/error.h"
@@ -39,12 +41,14 @@ class StrictYaml {
   [[nodiscard]] std::vector<YAML::Node> list(const YAML::Node& node, const std::string& what) const;
   [[nodiscard]] std::string text(const YAML::Node& node, const std::string& what) const;
 
+  // A whole number or a finite one.
   template <class T>
   [[nodiscard]] T number(const YAML::Node& node, const std::string& what) const {
     const std::string written = text(node, what);
     T value{};
-    if (!YAML::convert<T>::decode(node, value)) {
-      throw UsageError(fmt::format("{}: {} is \"{}\", expected a number", at(node), what, written));
+    if (!YAML::convert<T>::decode(node, value) || !std::isfinite(static_cast<double>(value))) {
+      throw UsageError(fmt::format("{}: {} is \"{}\", expected a {}number", at(node), what, written,
+                                   std::is_integral_v<T> ? "whole " : ""));
     }
     return value;
   }

@@ -69,8 +69,8 @@ void denoise_step(benchmark::State& state, Clip& clip) {
   for (auto _ : state) {
     Clock::time_point first;
     clip.model.denoise(request, clip.text, [&](const StepEvent& event) {
-      if (event.index == 0) first = Clock::now();
-      if (event.index == 1) state.SetIterationTime(seconds_since(first));
+      if (event.step.index == 0) first = Clock::now();
+      if (event.step.index == 1) state.SetIterationTime(seconds_since(first));
     });
   }
 }
