@@ -189,6 +189,13 @@ std::span<const Backend> cpu_backends() {
        "64-byte integer dot products (Ice Lake, Zen 4 and later)",
        [] { return unless(x86_features().avx512_vnni, "the processor has no AVX512-VNNI with VBMI"); }, refusal,
        run<cpu_avx512_vnni::kernels>},
+      {"cpu-avx-vnni", Arithmetic::quantized, Role::kernel,
+       "32-byte integer dot products (Alder Lake, Zen 5 and later)",
+       [] { return unless(x86_features().avx_vnni, "the processor has no AVX-VNNI"); }, refusal,
+       run<cpu_avx_vnni::kernels>},
+      {"cpu-avx2", Arithmetic::quantized, Role::kernel, "16-bit products (Haswell, Zen and later)",
+       [] { return unless(x86_features().avx2, "the processor has no AVX2 with FMA"); }, refusal,
+       run<cpu_avx2::kernels>},
       {"cpu-scalar", Arithmetic::quantized, Role::kernel, "the same arithmetic without vector instructions",
        [] { return std::string(); }, refusal, run<cpu_scalar::kernels>},
   };

@@ -80,7 +80,7 @@ struct alignas(64) Workspace {
   float bias[largest_key_block];                              // mean(q block) . k', in octaves
   float query_mean[largest_dim];
   double log_sum_exp_shift[query_block];                    // q . mean(k) * scale
-  std::int32_t products[2][4 * tile * tile];                 // P V of one block and 32 channels, stored from AMX tiles
+  std::int32_t products[2][4 * tile * tile];                // P V of one block and 32 channels, stored from AMX tiles
   std::int16_t wide_keys[largest_key_block * largest_dim];  // for AVX2, which multiplies 16-bit integers
   std::int16_t wide_values[largest_key_block * largest_dim];
   std::uint8_t table[64];          // P's integer by 1/7 octaves below the maximum

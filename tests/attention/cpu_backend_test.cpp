@@ -92,7 +92,10 @@ TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
 std::vector<const Kernels*> all_kernels() {
   const X86Features& has = x86_features();
   std::vector<const Kernels*> all = {&cpu_scalar::kernels()};
+  if (has.amx_int8) all.push_back(&cpu_amx::kernels());
   if (has.avx512_vnni) all.push_back(&cpu_avx512_vnni::kernels());
+  if (has.avx_vnni) all.push_back(&cpu_avx_vnni::kernels());
+  if (has.avx2) all.push_back(&cpu_avx2::kernels());
   return all;
 }
 
