@@ -8,12 +8,14 @@
 #include <map>
 #include <memory>
 
+#include "app/attention_plan.h"
 #include "app/flags.h"
 #include "app/forecast.h"
 #include "app/interrupt.h"
 #include "app/latents_file.h"
 #include "app/render.h"
 #include "app/video_output.h"
+#include "attention/attention.h"
 #include "attention/error.h"
 #include "pipelines/video/codecs.h"
 
@@ -25,14 +27,15 @@ namespace fs = std::filesystem;
 // The denoised latents on the disk while their video is not. Without --save-latents the file is only a safety copy.
 class LatentsOnDisk {
  public:
-  LatentsOnDisk(const at::Tensor& latents, const Render& render, Console& console)
+  LatentsOnDisk(const at::Tensor& latents, const Render& render, const nlohmann::ordered_json& attention,
+                Console& console)
       : path_(render.options.save_latents), output_(render.options.output), console_(console) {
     is_copy_ = path_.empty();
     if (is_copy_) {
       path_ = output_.has_filename() ? output_ : output_.parent_path();
       path_.replace_extension(".latents.safetensors");
     }
-    write_latents(path_, latents, render.options);
+    write_latents(path_, latents, render.options, attention);
   }
   ~LatentsOnDisk() {
     if (std::uncaught_exceptions() > 0) {
@@ -74,7 +77,12 @@ struct GenerateCommand {
 void generate(const GenerateOptions& options, Console& console) {
   const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
   const Render render = resolve(options, checkpoint);
-  const Forecast forecast = forecast_of(render, checkpoint);
+  const Plan plan = resolve_attention(render, checkpoint);
+  PlannedAttention planned(plan, planned_options(render, console));
+  on_fallback([&console](const std::string& message) { console.warn(message); });
+  Forecast forecast = forecast_of(render, checkpoint);
+  forecast.text += fmt::format("\nattention {}: {}", render.options.attention, shares_text(plan));
+  forecast.fields["attention"] = {{"requested", render.options.attention}, {"shares", shares_text(plan)}};
   console.say(forecast.text, "plan", forecast.fields);
   for (const std::string& warning : render.warnings) console.warn(warning);
 
@@ -84,13 +92,15 @@ void generate(const GenerateOptions& options, Console& console) {
   check_interrupt("nothing is kept, the denoising was not complete");
 
   console.begin("denoise", render.request.steps);
-  const at::Tensor latents = model.denoise(render.request, text, [&](const StepEvent& event) {
+  const auto on_step = [&](const StepEvent& event) {
     console.count(event.step.count);
     console.step(event.step.index + 1);
     check_interrupt("nothing is kept, the denoising was not complete");
-  });
-  const LatentsOnDisk saved(latents, render, console);  // nothing after this line can lose the denoising
-  deliver(model, latents, render, checkpoint, console);
+  };
+  const at::Tensor latents = model.denoise(render.request, text, on_step, std::ref(planned));
+  const nlohmann::ordered_json attention = attention_record(render, plan, planned);
+  const LatentsOnDisk saved(latents, render, attention, console);  // nothing after this line can lose the denoising
+  deliver(model, latents, render, checkpoint, attention, console);
 }
 
 void add_progress_flag(CLI::App& command, ProgressStyle& style) {

@@ -9,9 +9,10 @@
 
 namespace bitreel {
 
-void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options) {
+void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options,
+                   const nlohmann::ordered_json& attention) {
   write_safetensors(path, {{"latents", latents.cpu().contiguous()}},
-                    {{"bitreel", version}, {"config", to_json(options).dump()}});
+                    {{"bitreel", version}, {"config", to_json(options).dump()}, {"attention", attention.dump()}});
 }
 
 LatentsFile read_latents(const std::filesystem::path& path) {
@@ -23,10 +24,15 @@ LatentsFile read_latents(const std::filesystem::path& path) {
         fmt::format("{}: latents has {} dimensions and {} values, expected [batch, frames, channels, height, width]",
                     path.string(), read.latents.dim(), read.latents.numel()));
   }
-  const auto config = file.metadata().find("config");
-  if (config == file.metadata().end()) return read;
-  read.config = nlohmann::ordered_json::parse(config->second, nullptr, /*allow_exceptions=*/false);
-  if (read.config.is_discarded()) throw Error(fmt::format("{}: the metadata's config is not JSON", path.string()));
+  const auto metadata = [&](const std::string& key) {
+    const auto found = file.metadata().find(key);
+    if (found == file.metadata().end()) return nlohmann::ordered_json();
+    auto value = nlohmann::ordered_json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+    if (value.is_discarded()) throw Error(fmt::format("{}: the metadata's {} is not JSON", path.string(), key));
+    return value;
+  };
+  read.config = metadata("config");
+  read.attention = metadata("attention");
   return read;
 }
 

@@ -4,7 +4,8 @@
 //   const LatentsFile file = read_latents("clip.latents.safetensors");
 //
 // A safetensors file with one tensor `latents` [batch, frames, channels, height, width], as the peer returns for
-// output_type="latent", and the resolved configuration as JSON in the metadata (key "config"; "bitreel": version).
+// output_type="latent", and the resolved configuration as JSON in the metadata (keys "config", "attention": see
+// attention_plan.h, and "bitreel": version).
 // Errors: Error when the file is no such file.
 #pragma once
 
@@ -19,10 +20,12 @@ namespace bitreel {
 
 struct LatentsFile {
   at::Tensor latents;
-  nlohmann::ordered_json config;  // null for latents that another program wrote
+  nlohmann::ordered_json config;     // null for latents that another program wrote
+  nlohmann::ordered_json attention;  // null likewise
 };
 
-void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options);
+void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options,
+                   const nlohmann::ordered_json& attention);
 LatentsFile read_latents(const std::filesystem::path& path);
 
 }  // namespace bitreel

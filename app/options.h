@@ -40,8 +40,11 @@ struct GenerateOptions {
   std::optional<std::uint64_t> seed;
   std::optional<at::ScalarType> dtype;
   DeviceChoice device = DeviceChoice::automatic;
-  std::string attention = "full";  // a precision, a one-line plan or a plan file
-  std::string attention_backend;   // the best for each call when empty
+  std::string attention = "full";     // a precision, a one-line plan or a plan file
+  std::string attention_backend;      // the best for each call when empty
+  std::string accept_plan_of;         // a model's or scheduler's name whose plan files are welcome all the same
+  std::optional<std::int64_t> guard;  // look at every so many steps; off when empty
+  std::optional<double> guard_bound;  // instead of the plan's
   Elementwise elementwise = Elementwise::fused;
   bool vae_tiling = false;
   bool vae_slicing = false;

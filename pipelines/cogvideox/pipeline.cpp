@@ -51,6 +51,10 @@ void emit_frames(const at::Tensor& pixels, const FrameCallback& on_frame) {
 
 }  // namespace
 
+std::vector<std::int64_t> timesteps_of(const Request& request, const CogVideoXConfig& config) {
+  return scheduler_for(request, config)->schedule().timesteps();
+}
+
 CogVideoX::CogVideoX(const Checkpoint& checkpoint, ModelOptions options)
     : parts_(std::make_unique<Parts>(Parts{checkpoint, read_config(checkpoint), options})) {}
 

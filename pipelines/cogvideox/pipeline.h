@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/cogvideox/config.h"
@@ -46,6 +47,9 @@ struct StepEvent {
 
 using StepCallback = std::function<void(const StepEvent&)>;
 using FrameCallback = std::function<void(const Frame&)>;
+
+// The training timesteps that a request's denoising visits, in order.
+std::vector<std::int64_t> timesteps_of(const Request& request, const CogVideoXConfig& config);
 
 class CogVideoX {
  public:

@@ -128,11 +128,11 @@ Plan plan_of(const std::vector<PlanRule>& rules, const PlanTarget& run, const st
   return {run, std::move(rows)};
 }
 
-bool names_a_file(std::string_view text) {
+}  // namespace
+
+bool names_plan_file(std::string_view text) {
   return text.ends_with(".yaml") || text.ends_with(".yml") || text.find('/') != std::string_view::npos;
 }
-
-}  // namespace
 
 Precision parse_precision(std::string_view name, const std::string& where) {
   if (const std::optional<Precision> precision = precision_from(name)) return *precision;
@@ -143,7 +143,7 @@ Precision parse_precision(std::string_view name, const std::string& where) {
 }
 
 AttentionChoice parse_attention(const std::string& text, const std::string& where) {
-  if (names_a_file(text)) return {.text = text, .meaning = read_plan(text)};
+  if (names_plan_file(text)) return {.text = text, .meaning = read_plan(text)};
   std::vector<PlanRule> rules;
   if (text.find('=') == std::string::npos && text.find(',') == std::string::npos) {
     if (!precision_from(text) && nearest(text, precision_names()).empty())

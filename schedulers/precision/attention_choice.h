@@ -42,6 +42,9 @@ struct AttentionChoice {
   std::variant<std::vector<PlanRule>, Plan> meaning = std::vector<PlanRule>{PlanRule{}};
 };
 
+// Ends in .yaml or .yml, or has a slash in it.
+bool names_plan_file(std::string_view text);
+
 // Reads the file if the text names one. where: how the person named it, for errors ("--attention").
 AttentionChoice parse_attention(const std::string& text, const std::string& where = "--attention");
 
