@@ -1,132 +1,51 @@
 #include <fmt/format.h>
-#include <fmt/ranges.h>
-#include <yaml-cpp/yaml.h>
 
-#include <algorithm>
-#include <cmath>
-#include <fstream>
 #include <map>
 #include <optional>
-#include <sstream>
 #include <utility>
 #include <vector>
 
 #include "attention/error.h"
-#include "attention/nearest.h"
 #include "schedulers/precision/attention_choice.h"
 #include "schedulers/precision/plan_file.h"
 #include "schedulers/precision/ranges.h"
+#include "schedulers/precision/strict_yaml.h"
 
 namespace bitreel {
 namespace {
 
 using Fields = std::map<std::string, YAML::Node>;
 
-struct Keys {
-  std::vector<std::string> required;
-  std::vector<std::string> optional;
-};
-
-// Every node is asked through here, so that every complaint has a file and a line.
-class Document {
- public:
-  explicit Document(std::string name) : name_(std::move(name)) {}
-
-  [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] std::string at(const YAML::Node& node) const {
-    return fmt::format("{}:{}", name_, node.Mark().line + 1);
-  }
-
-  [[nodiscard]] Fields fields(const YAML::Node& node, const std::string& what, const Keys& keys) const;
-  [[nodiscard]] std::string text(const YAML::Node& node, const std::string& what) const;
-  // A whole number or a finite one.
-  template <class T>
-  [[nodiscard]] T number(const YAML::Node& node, const std::string& what) const;
-  [[nodiscard]] Precision precision(const YAML::Node& node, const std::string& what) const;
-  // One range below `count` or a list of them; everything when the key is left out.
-  [[nodiscard]] std::vector<Range> ranges(const Fields& rule, const std::string& key, std::int64_t count) const;
-
- private:
-  std::string name_;
-};
-
-Fields Document::fields(const YAML::Node& node, const std::string& what, const Keys& keys) const {
-  if (!node.IsMap()) throw UsageError(fmt::format("{}: {} is not a map of keys and values", at(node), what));
-  std::vector<std::string> known = keys.required;
-  known.insert(known.end(), keys.optional.begin(), keys.optional.end());
-  Fields fields;
-  for (const auto& entry : node) {
-    const std::string key = text(entry.first, "a key");
-    if (std::ranges::find(known, key) == known.end()) {
-      const std::string meant = nearest(key, known);
-      throw UsageError(fmt::format("{}: {} has no key {}", at(entry.first), what, key),
-                       meant.empty() ? fmt::format("its keys are {}", fmt::join(known, ", "))
-                                     : fmt::format("did you mean {}?", meant));
-    }
-    if (!fields.emplace(key, entry.second).second)
-      throw UsageError(fmt::format("{}: {} is given twice", at(entry.first), key));
-  }
-  for (const std::string& key : keys.required) {
-    if (!fields.contains(key)) throw UsageError(fmt::format("{}: {} has no {}", at(node), what, key));
-  }
-  return fields;
+Precision precision_at(const StrictYaml& yaml, const YAML::Node& node, const std::string& what) {
+  return parse_precision(yaml.text(node, what), fmt::format("{}: {}", yaml.at(node), what));
 }
 
-std::string Document::text(const YAML::Node& node, const std::string& what) const {
-  if (node.IsScalar() && !node.Scalar().empty()) return node.Scalar();
-  throw UsageError(fmt::format("{}: {} is {}, expected one value", at(node), what,
-                               node.IsSequence() || node.IsMap() ? "a list or a map" : "empty"));
-}
-
-template <class T>
-T Document::number(const YAML::Node& node, const std::string& what) const {
-  const std::string written = text(node, what);
-  T value{};
-  if (!YAML::convert<T>::decode(node, value) || !std::isfinite(static_cast<double>(value)))
-    throw UsageError(fmt::format("{}: {} is \"{}\", expected a {}number", at(node), what, written,
-                                 std::is_integral_v<T> ? "whole " : ""));
-  return value;
-}
-
-Precision Document::precision(const YAML::Node& node, const std::string& what) const {
-  return parse_precision(text(node, what), fmt::format("{}: {}", at(node), what));
-}
-
-std::vector<Range> Document::ranges(const Fields& rule, const std::string& key, std::int64_t count) const {
+// One range below `count` or a list of them; everything when the key is left out.
+std::vector<Range> ranges_at(const StrictYaml& yaml, const Fields& rule, const std::string& key, std::int64_t count) {
   const auto found = rule.find(key);
   if (found == rule.end()) return {{.first = 0, .last = count - 1}};
-  std::vector<YAML::Node> entries;
-  if (found->second.IsSequence()) {
-    for (const auto& entry : found->second) entries.push_back(entry);
-  } else {
-    entries.push_back(found->second);
-  }
-  if (entries.empty()) throw UsageError(fmt::format("{}: {} is an empty list", at(found->second), key));
+  std::vector<YAML::Node> entries{found->second};
+  if (found->second.IsSequence()) entries = yaml.list(found->second, key);
   std::vector<Range> ranges;
   for (const YAML::Node& entry : entries) {
-    const std::string where = fmt::format("{}: {}", at(entry), key);
-    ranges.push_back(range_from(text(entry, key), where));
+    const std::string where = fmt::format("{}: {}", yaml.at(entry), key);
+    ranges.push_back(range_from(yaml.text(entry, key), where));
     check_within(ranges.back(), key, count, where);
   }
   return ranges;
 }
 
-PlanTarget target_from(const Document& document, const YAML::Node& node) {
-  const Fields fields =
-      document.fields(node, "made_for", {{"model", "model_hash", "scheduler", "layers", "timesteps"}, {}});
-  PlanTarget target{.model = document.text(fields.at("model"), "model"),
-                    .model_hash = document.text(fields.at("model_hash"), "model_hash"),
-                    .scheduler = document.text(fields.at("scheduler"), "scheduler"),
-                    .layers = document.number<std::int64_t>(fields.at("layers"), "layers"),
+PlanTarget target_from(const StrictYaml& yaml, const YAML::Node& node) {
+  const Fields fields = yaml.map(node, "made_for", {"model", "model_hash", "scheduler", "layers", "timesteps"}, {});
+  PlanTarget target{.model = yaml.text(fields.at("model"), "model"),
+                    .model_hash = yaml.text(fields.at("model_hash"), "model_hash"),
+                    .scheduler = yaml.text(fields.at("scheduler"), "scheduler"),
+                    .layers = yaml.number<std::int64_t>(fields.at("layers"), "layers"),
                     .timesteps = {}};
-  const YAML::Node& timesteps = fields.at("timesteps");
-  if (!timesteps.IsSequence())
-    throw UsageError(
-        fmt::format("{}: timesteps is not a list, expected one such as [999, 979]", document.at(timesteps)));
-  for (const auto& timestep : timesteps)
-    target.timesteps.push_back(document.number<std::int64_t>(timestep, "a timestep"));
+  for (const YAML::Node& timestep : yaml.list(fields.at("timesteps"), "timesteps"))
+    target.timesteps.push_back(yaml.number<std::int64_t>(timestep, "a timestep"));
   if (const std::string problem = problem_of(target); !problem.empty())
-    throw UsageError(fmt::format("{}: {}", document.at(node), problem));
+    throw UsageError(fmt::format("{}: {}", yaml.at(node), problem));
   return target;
 }
 
@@ -172,50 +91,48 @@ class Cells {
   std::vector<std::vector<Cell>> cells_;
 };
 
-void apply_rule(Cells& cells, const Document& document, const YAML::Node& node, const PlanTarget& target) {
-  const Fields rule = document.fields(node, "a rule", {{"precision"}, {"layers", "steps"}});
-  const Precision precision = document.precision(rule.at("precision"), "precision");
+void apply_rule(Cells& cells, const StrictYaml& yaml, const YAML::Node& node, const PlanTarget& target) {
+  const Fields rule = yaml.map(node, "a rule", {"precision"}, {"layers", "steps"});
+  const Precision precision = precision_at(yaml, rule.at("precision"), "precision");
   if (rule.size() == 1)
-    throw UsageError(fmt::format("{}: a rule without layers and steps names every cell", document.at(node)),
+    throw UsageError(fmt::format("{}: a rule without layers and steps names every cell", yaml.at(node)),
                      fmt::format("write default: {}", name_of(precision)));
-  const std::vector<Range> layers = document.ranges(rule, "layers", target.layers);
-  for (const Range& in_steps : document.ranges(rule, "steps", static_cast<std::int64_t>(target.steps()))) {
+  const std::vector<Range> layers = ranges_at(yaml, rule, "layers", target.layers);
+  for (const Range& in_steps : ranges_at(yaml, rule, "steps", static_cast<std::int64_t>(target.steps()))) {
     for (const Range& in_layers : layers)
-      cells.set(in_steps, in_layers, precision, node.Mark().line + 1, document.at(node));
+      cells.set(in_steps, in_layers, precision, node.Mark().line + 1, yaml.at(node));
   }
 }
 
-Plan plan_from(const Document& document, const YAML::Node& root) {
+Plan plan_from(const StrictYaml& yaml) {
+  const YAML::Node& root = yaml.root();
   if (!root.IsMap() || !root["bitreel_plan"])
-    throw UsageError(fmt::format("{}: is no precision plan, expected \"bitreel_plan: {}\" and more", document.name(),
+    throw UsageError(fmt::format("{}: is no precision plan, expected \"bitreel_plan: {}\" and more", yaml.name(),
                                  plan_format_version),
                      "bitreel plan MEASURED.json --output PLAN.yaml makes one");
   // The version before the keys: another version may have others.
   const YAML::Node version_node = root["bitreel_plan"];
-  const auto version = document.number<std::int64_t>(version_node, "bitreel_plan");
+  const auto version = yaml.number<std::int64_t>(version_node, "bitreel_plan");
   if (version != plan_format_version)
-    throw UsageError(fmt::format("{}: format version {}, this program reads version {}", document.at(version_node),
-                                 version, plan_format_version));
-  const Fields fields =
-      document.fields(root, "the plan", {{"bitreel_plan", "made_for"}, {"note", "bound", "default", "rules"}});
+    throw UsageError(fmt::format("{}: format version {}, this program reads version {}", yaml.at(version_node), version,
+                                 plan_format_version));
+  const Fields fields = yaml.map(root, "the plan", {"bitreel_plan", "made_for"}, {"note", "bound", "default", "rules"});
 
-  PlanTarget made_for = target_from(document, fields.at("made_for"));
+  PlanTarget made_for = target_from(yaml, fields.at("made_for"));
   Cells cells(made_for);
   if (fields.contains("rules")) {
-    const YAML::Node& rules = fields.at("rules");
-    if (!rules.IsSequence()) throw UsageError(fmt::format("{}: rules is not a list", document.at(rules)));
-    for (const auto& rule : rules) apply_rule(cells, document, rule, made_for);
+    for (const YAML::Node& rule : yaml.list(fields.at("rules"), "rules")) apply_rule(cells, yaml, rule, made_for);
   }
   std::optional<Precision> fallback;
-  if (fields.contains("default")) fallback = document.precision(fields.at("default"), "default");
+  if (fields.contains("default")) fallback = precision_at(yaml, fields.at("default"), "default");
 
-  Plan plan(std::move(made_for), cells.rows(fallback, document.name()));
-  if (fields.contains("note")) plan.note = document.text(fields.at("note"), "note");
+  Plan plan(std::move(made_for), cells.rows(fallback, yaml.name()));
+  if (fields.contains("note")) plan.note = yaml.text(fields.at("note"), "note");
   if (fields.contains("bound")) {
-    plan.bound = document.number<double>(fields.at("bound"), "bound");
+    plan.bound = yaml.number<double>(fields.at("bound"), "bound");
     if (*plan.bound <= 0)
       throw UsageError(
-          fmt::format("{}: bound is {}, expected an error above 0", document.at(fields.at("bound")), *plan.bound));
+          fmt::format("{}: bound is {}, expected an error above 0", yaml.at(fields.at("bound")), *plan.bound));
   }
   return plan;
 }
@@ -223,20 +140,11 @@ Plan plan_from(const Document& document, const YAML::Node& root) {
 }  // namespace
 
 Plan plan_from_yaml(const std::string& text, const std::string& name) {
-  try {
-    return plan_from(Document(name), YAML::Load(text));
-  } catch (const YAML::Exception& e) {  // yaml-cpp's own type: translated here, where the file's name is known
-    throw UsageError(fmt::format("{}:{}: {}", name, e.mark.line + 1, e.msg));
-  }
+  return plan_from(StrictYaml::parse(text, name));
 }
 
 Plan read_plan(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  std::ostringstream text;
-  if (std::filesystem::is_directory(file) || !stream || !(text << stream.rdbuf()))
-    throw UsageError(fmt::format("{}: cannot be read, expected a precision plan", file.string()),
-                     "bitreel plan MEASURED.json --output PLAN.yaml makes one");
-  return plan_from_yaml(text.str(), file.string());
+  return plan_from(StrictYaml::open(file));
 }
 
 }  // namespace bitreel

@@ -6,6 +6,7 @@ namespace bitreel {
 
 std::string problem_of(const PlanTarget& target) {
   if (target.model.empty()) return "the model has no name";
+  if (target.model_hash.empty()) return "the model has no hash";
   if (target.scheduler.empty()) return "the scheduler has no name";
   if (target.layers < 1 || target.layers > most_layers)
     return fmt::format("layers is {}, expected 1 to {}", target.layers, most_layers);

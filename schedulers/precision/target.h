@@ -26,7 +26,7 @@ struct PlanTarget {
 
 // More than any model has: a file that asks for more is refused before memory is.
 inline constexpr std::int64_t most_layers = 1024;
-inline constexpr std::size_t most_steps = 4096;
+inline constexpr std::size_t most_steps = 1024;
 
 // What is wrong with it, as a sentence; empty when nothing is.
 std::string problem_of(const PlanTarget& target);
