@@ -76,10 +76,11 @@ TEST_P(Backends, DoTheArithmeticOfEveryRecipe) {
   for (const std::string& text : recipe_texts()) {
     asked.recipe = recipe_from(text);
     const Level level = level_of(asked.recipe->precision);
+    const Quality gate = quality_of(asked.recipe->precision);
     const Answer oracle = run(emulated_backend(), in, asked);
     const Similarity close = similarity(truth.out, oracle.out);
-    EXPECT_GE(close.cosine, quality_of(level).least_cosine) << text;
-    EXPECT_LE(close.relative_l2, quality_of(level).relative_l2) << text;
+    EXPECT_GE(close.cosine, gate.least_cosine) << text;
+    EXPECT_LE(close.relative_l2, gate.relative_l2) << text;
     EXPECT_LE(largest_difference(oracle.log_sum_exp, truth.log_sum_exp), log_sum_exp_of_quantized(level)) << text;
     for (const Backend* backend : those_that_can(call_of(in, asked))) {
       EXPECT_TRUE(same_arithmetic_as(oracle, run(*backend, in, asked))) << backend->name << " " << text;

@@ -124,7 +124,7 @@ const std::vector<std::string>& recipe_texts() {
       "int8+scales=strip",
       "int8+smooth-k=off",
       "int8+smooth-q",
-      "int8+smooth-v",
+      "int8+smooth-v=off",
       "int8+p-levels=127",
       "int8+exponential=exact",
       "int8+maximum=running",
