@@ -7,9 +7,9 @@ namespace {
 
 using namespace cpu;
 #include "attention/cpu/elements.inc"
-#include "attention/cpu/pack.inc"
-
 #include "attention/cpu/lanes_avx2.inc"
+
+#include "attention/cpu/pack.inc"
 
 #include "attention/cpu/softmax.inc"
 

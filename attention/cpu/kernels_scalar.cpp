@@ -5,9 +5,9 @@ namespace {
 
 using namespace cpu;
 #include "attention/cpu/elements.inc"
-#include "attention/cpu/pack.inc"
-
 #include "attention/cpu/lanes_scalar.inc"
+
+#include "attention/cpu/pack.inc"
 
 #include "attention/cpu/softmax.inc"
 
