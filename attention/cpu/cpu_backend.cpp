@@ -99,13 +99,14 @@ class PackedHeads {
   at::Tensor memory_;
 };
 
+// Packs heads [first, first + count) of all batches' key heads.
 void pack_heads(const Kernels& kernels, const AttendCall& call, const std::vector<Visibility>& visible,
-                PackedHeads& packed) {
+                std::int64_t first, std::int64_t count, PackedHeads& packed) {
   const std::int64_t heads = call.k.size(1);
-  at::parallel_for(0, call.k.size(0) * heads, 1, [&](std::int64_t begin, std::int64_t end) {
+  at::parallel_for(first, first + count, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
       const Visibility& v = visible[static_cast<std::size_t>(i / heads)];
-      Head& head = packed[i];
+      Head& head = packed[i - first];
       head.count = v.count;
       head.padded = (v.count + key_tile - 1) / key_tile * key_tile;
       kernels.pack({.k = rows_of(call.k, i / heads, i % heads),
@@ -150,23 +151,33 @@ void run_with(const Kernels& kernels, const AttendCall& call) {
     visible.push_back(visibility_of(call, mask.defined() ? mask[b] : mask));
     most = std::max(most, visible.back().count);
   }
-  const std::int64_t key_heads = call.k.size(1), shared_by = heads / key_heads;
-  const std::int64_t padded = (most + key_tile - 1) / key_tile * key_tile;
-  PackedHeads packed(batches * key_heads, padded, call.q.size(3) <= 64 ? 64 : 128, call.recipe->smooth_q);
-  pack_heads(kernels, call, visible, packed);
+  const std::int64_t key_heads = call.k.size(1), shared_by = heads / key_heads, all_key_heads = batches * key_heads;
+  const std::int64_t padded = (most + key_tile - 1) / key_tile * key_tile, dim = call.q.size(3) <= 64 ? 64 : 128;
 
+  // A few heads at a time, so that packed ones are still in the cache when they are read, and memory stays small.
+  constexpr std::int64_t packed_bytes = 4 << 20;
+  const std::int64_t fit = packed_bytes / std::max<std::int64_t>(1, 2 * padded * dim);
+  const std::int64_t together =
+      std::clamp<std::int64_t>(std::max<std::int64_t>(fit, at::get_num_threads()), 1, all_key_heads);
+  PackedHeads packed(together, padded, dim, call.recipe->smooth_q);
   const std::int64_t blocks = (queries + query_block - 1) / query_block;
-  at::parallel_for(0, batches * heads * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-    const auto work = std::make_unique_for_overwrite<Workspace>();
-    kernels.enter();
-    for (std::int64_t i = begin; i < end; ++i) {
-      const std::int64_t block = i % blocks, head = i / blocks % heads, batch = i / blocks / heads;
-      const Head& of = packed[batch * key_heads + head / shared_by];
-      kernels.attend(queries_of(call, visible[static_cast<std::size_t>(batch)], batch, head, block * query_block), of,
-                     *call.recipe, *work);
-    }
-    kernels.leave();
-  });
+  for (std::int64_t first = 0; first < all_key_heads; first += together) {
+    const std::int64_t count = std::min(together, all_key_heads - first);
+    pack_heads(kernels, call, visible, first, count, packed);
+    at::parallel_for(0, count * shared_by * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      const auto work = std::make_unique_for_overwrite<Workspace>();
+      kernels.enter();
+      for (std::int64_t i = begin; i < end; ++i) {
+        // Query heads are numbered like key heads, shared_by of them to each.
+        const std::int64_t block = i % blocks, query_head = first * shared_by + i / blocks;
+        const std::int64_t batch = query_head / heads;
+        kernels.attend(
+            queries_of(call, visible[static_cast<std::size_t>(batch)], batch, query_head % heads, block * query_block),
+            packed[query_head / shared_by - first], *call.recipe, *work);
+      }
+      kernels.leave();
+    });
+  }
 }
 
 template <const Kernels& (*kernels)()>
