@@ -88,7 +88,7 @@ class Accuracy {
   at::Tensor exact_;
 };
 
-std::vector<Contender> contenders_of(const AttentionBench& bench, const AttentionCase& shape, const Inputs& inputs) {
+std::vector<Contender> contenders_of(const AttentionBench& bench, const Inputs& inputs) {
   std::vector<Contender> all;
   for (const std::string& dtype : bench.baselines) {
     const Inputs x = inputs.to(dtype_of(dtype, "baselines"));
@@ -96,7 +96,6 @@ std::vector<Contender> contenders_of(const AttentionBench& bench, const Attentio
                      return at::scaled_dot_product_attention(x.q, x.k, x.v);
                    }});
   }
-  const Inputs x = inputs.to(dtype_of(shape.dtype, shape.name));
   for (const Backend& backend : backends()) {
     const bool wanted =
         bench.backends.empty() || std::ranges::find(bench.backends, backend.name) != bench.backends.end();
@@ -108,7 +107,7 @@ std::vector<Contender> contenders_of(const AttentionBench& bench, const Attentio
     for (const std::string& precision : bench.precisions) {
       all.push_back({.name = std::string(backend.name),
                      .precision = precision,
-                     .attend = [x, recipe = recipe_from(precision), name = std::string(backend.name)] {
+                     .attend = [x = inputs, recipe = recipe_from(precision), name = std::string(backend.name)] {
                        return attend(x.q, x.k, x.v, {.recipe = recipe, .backend = name});
                      }});
     }
@@ -118,9 +117,9 @@ std::vector<Contender> contenders_of(const AttentionBench& bench, const Attentio
 
 ordered_json run_case(const AttentionBench& bench, const AttentionCase& shape) {
   using Clock = std::chrono::steady_clock;
-  const Inputs inputs = random_inputs(shape);
-  const Accuracy accuracy(inputs.to(dtype_of(shape.dtype, shape.name)), bench.accuracy_rows);
-  std::vector<Contender> contenders = contenders_of(bench, shape, inputs);
+  const Inputs inputs = random_inputs(shape).to(dtype_of(shape.dtype, shape.name));  // the same values for everybody
+  const Accuracy accuracy(inputs, bench.accuracy_rows);
+  std::vector<Contender> contenders = contenders_of(bench, inputs);
   std::vector<double> clock_ghz;
   std::vector<Similarity> similarities;
   for (const Contender& contender : contenders)
