@@ -47,7 +47,7 @@ TEST_P(Accuracy, OfKernelsIsThatOfTheOracle) {
     const Answer oracle = run(emulated_backend(), in, asked);
     for (const Backend* backend : those_that_can(call_of(in, asked))) {
       if (backend->role == Role::oracle) continue;
-      EXPECT_TRUE(same_arithmetic_as(oracle, run(*backend, in, asked))) << backend->name << " " << text;
+      EXPECT_TRUE(same_arithmetic(in, oracle, run(*backend, in, asked))) << backend->name << " " << text;
     }
   }
 }
