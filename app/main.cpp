@@ -16,6 +16,7 @@
 #include "app/info.h"
 #include "app/interrupt.h"
 #include "app/judge.h"
+#include "app/plan.h"
 #include "attention/error.h"
 #include "bitreel/version.h"
 
@@ -36,6 +37,7 @@ int run(int argc, char** argv) {
   bitreel::add_decode(app);
   bitreel::add_info(app);
   bitreel::add_judge(app);
+  bitreel::add_plan(app);
   bitreel::add_bench(app);
   app.footer("bitreel COMMAND --help lists a command's flags.");
   // Arguments that nothing took are refused by refuse_unknown, which knows what was meant.

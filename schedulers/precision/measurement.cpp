@@ -190,11 +190,13 @@ void Measurement::add_seconds(Precision precision, double seconds) {
   seconds_[precision].push_back(seconds);
 }
 
-void Measurement::merge(const Measurement& other) {
+void Measurement::merge(const Measurement& other, const std::string& name) {
   if (const std::string differs = difference(design_, other.design_); !differs.empty())
-    throw Error("these measurements do not go together; they differ in " + differs);
+    throw Error(fmt::format("{} does not go with the other measurements; they differ in {}", name, differs));
   for (const MeasuredPrompt& prompt : other.prompts_) {
-    if (has(prompt)) throw Error(fmt::format("\"{}\" with seed {} is in both measurements", prompt.text, prompt.seed));
+    if (has(prompt))
+      throw Error(
+          fmt::format("{}: \"{}\" with seed {} is in another measurement already", name, prompt.text, prompt.seed));
   }
   for (std::size_t i = 0; i < cells_.size(); ++i) cells_[i].merge(other.cells_[i]);
   prompts_.insert(prompts_.end(), other.prompts_.begin(), other.prompts_.end());

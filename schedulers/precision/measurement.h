@@ -120,8 +120,9 @@ class Measurement {
   void add(const PromptErrors& errors);
   // Seconds of one call; of full precision or a candidate.
   void add_seconds(Precision precision, double seconds);
-  // The other's prompts and times. Error, naming what differs, unless the designs are the same and no prompt is shared.
-  void merge(const Measurement& other);
+  // The other's prompts and times. Error, calling the other by its name and saying what differs, unless the designs are
+  // the same and no prompt is shared.
+  void merge(const Measurement& other, const std::string& name);
 
   // In the order in which they were taken.
   [[nodiscard]] const std::vector<double>& seconds(Precision precision) const;

@@ -34,7 +34,7 @@ std::string list(const std::vector<std::string>& parts, const std::string& inden
       text += line + "\n" + indent;
       line.clear();
     }
-    line += part + (&part == &parts.back() ? "" : ", ");
+    line += (line.empty() ? "" : " ") + part + (&part == &parts.back() ? "" : ",");
   }
   return text + line + "]";
 }

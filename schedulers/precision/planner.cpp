@@ -274,9 +274,10 @@ std::vector<ParetoPoint> Planner::front() const {
   const PlannedTable start = table_of(fastest());
   const auto cells = static_cast<double>(nearest_step_.size() * nearest_layer_.size());
   std::vector<ParetoPoint> points{{.error = start.error, .seconds = start.seconds}};
-  for (const Exchange& exchange : exchanges())
-    points.push_back({.error = std::max(0.0, points.back().error - exchange.error / cells),
-                      .seconds = points.back().seconds + exchange.seconds});
+  for (const Exchange& exchange : exchanges()) {
+    const double error = points.back().error - exchange.error / cells;
+    points.push_back({.error = error < rounding ? 0 : error, .seconds = points.back().seconds + exchange.seconds});
+  }
   return points;
 }
 

@@ -71,6 +71,7 @@ class Planner {
   // Error falls, seconds rise: all the plans that max_error can choose from.
   [[nodiscard]] std::vector<ParetoPoint> front() const;
 
+  [[nodiscard]] const PlanTarget& target() const { return measurement_.design().made_for; }
   // The candidates that are left, fastest first.
   [[nodiscard]] const std::vector<Precision>& candidates() const { return candidates_; }
   // Sentences for people: candidates that buy nothing, cells that were not measured.

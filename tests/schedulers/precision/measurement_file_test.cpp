@@ -60,7 +60,7 @@ TEST(MeasurementFile, CanBeGoneOnWithAfterAnyPrompt) {
   second.prompts = 2;
   second.seconds = {};
   Measurement resumed = measurement_from_json(to_json(measure(first)), "MEASURED.json");
-  resumed.merge(measure(second));
+  resumed.merge(measure(second), "MORE.json");
   const Measurement whole = measurement_from_json(good, "MEASURED.json");
   EXPECT_EQ(resumed.prompts(), whole.prompts());
   for (const std::int64_t layer : {0, 1}) {

@@ -84,7 +84,7 @@ TEST(Measurement, KeepsMeanSpreadAndWorstOverPrompts) {
 TEST(Measurement, MergesIntoWhatOneRunWouldHaveGiven) {
   const Measurement whole = measure(noisy(0, 5));
   Measurement merged = measure(noisy(0, 2));
-  merged.merge(measure(noisy(2, 3)));
+  merged.merge(measure(noisy(2, 3)), "MORE.json");
   EXPECT_EQ(merged.prompts(), whole.prompts());
   for (const std::int64_t layer : {0, 1}) {
     for (const std::int64_t step : {0, 1, 2}) {
@@ -167,13 +167,13 @@ TEST(Measurement, RefusesToMergeWhatDoesNotGoTogether) {
          m.design.heads = {0, 2};
        },
        "the sampled heads, layers or steps"},
-      {[](MadeUp& m) { m.first_prompt = 1; }, "\"prompt 1\" with seed 1 is in both measurements"},
+      {[](MadeUp& m) { m.first_prompt = 1; }, "\"prompt 1\" with seed 1 is in another measurement already"},
   };
   for (const Case& c : cases) {
     Measurement first = measure(noisy(0, 2));
     MadeUp other = noisy(2, 2);
     c.change(other);
-    EXPECT_THAT(error_text([&] { first.merge(measure(other)); }), HasSubstr(c.complaint));
+    EXPECT_THAT(error_text([&] { first.merge(measure(other), "MORE.json"); }), HasSubstr(c.complaint));
     EXPECT_EQ(first.prompts().size(), 2U) << "a refused merge changes nothing";
   }
 }
