@@ -1,0 +1,191 @@
+// The front door: what attend() makes of layouts and options, whom it asks, and what it refuses. The numbers behind it
+// are tested over the table of backends; here, the formula by hand.
+#include "attention/attention.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <vector>
+
+#include "attention/emulated.h"
+#include "attention/reference.h"
+#include "tests/attention/calls.h"
+#include "tests/attention/tolerances.h"
+#include "tests/error_text.h"
+
+namespace bitreel {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+TEST(AttendReference, IsTheSoftmaxWeightedMeanOfTheValues) {
+  const auto fp64 = at::TensorOptions(at::kDouble);
+  const at::Tensor q = at::tensor({1.0, 2.0}, fp64).view({1, 1, 1, 2});
+  const at::Tensor k = at::tensor({1.0, 0.0, 0.0, 1.0}, fp64).view({1, 1, 2, 2});
+  const at::Tensor v = at::tensor({10.0, 0.0, 0.0, 20.0}, fp64).view({1, 1, 2, 2});
+  const at::Tensor bias = at::tensor({0.25, 0.0}, fp64).view({1, 2});
+  const double first = std::exp(0.5 * 1.0 + 0.25), second = std::exp(0.5 * 2.0);
+  at::Tensor log_sum_exp;
+  const at::Tensor out =
+      attend(q, k, v, {.backend = "reference", .scale = 0.5, .bias = bias, .log_sum_exp = &log_sum_exp}).flatten();
+  EXPECT_NEAR(out[0].item<double>(), 10 * first / (first + second), 1e-14);
+  EXPECT_NEAR(out[1].item<double>(), 20 * second / (first + second), 1e-14);
+  EXPECT_NEAR(log_sum_exp.item<double>(), std::log(first + second), 1e-6);
+}
+
+TEST(AttendReference, LetsTheLastQuerySeeAllKeysWhenCausal) {
+  const at::Tensor q = at::zeros({1, 1, 2, 1}), k = at::zeros({1, 1, 4, 1});
+  const at::Tensor v = at::tensor({1.0F, 2.0F, 3.0F, 10.0F}).view({1, 1, 4, 1});
+  const at::Tensor out = attend(q, k, v, {.backend = "reference", .causality = Causality::bottom_right}).flatten();
+  EXPECT_EQ(out[0].item<float>(), 2) << "the mean of the first three";
+  EXPECT_EQ(out[1].item<float>(), 4) << "of all";
+}
+
+struct Way {
+  std::string name;
+  AttendOptions options;
+};
+
+std::vector<Way> ways() {
+  return {
+      {"full", {}}, {"int8", {.precision = Precision::int8}}, {"recipe", {.recipe = recipe_from("int8+scales=token")}}};
+}
+
+TEST(Attend, TakesTokensFirstAndGivesThemBack) {
+  const Inputs in = random_inputs({.batch = 2, .query_heads = 4, .key_heads = 2, .queries = 33, .keys = 70}, 1);
+  const auto swapped = [](const at::Tensor& x) { return x.transpose(1, 2).contiguous(); };
+  for (const Way& way : ways()) {
+    AttendOptions tokens_first = way.options;
+    tokens_first.layout = Layout::tokens_first;
+    const at::Tensor expected = attend(in.q, in.k, in.v, way.options);
+    const at::Tensor out = attend(swapped(in.q), swapped(in.k), swapped(in.v), tokens_first);
+    ASSERT_EQ(out.sizes().vec(), (std::vector<std::int64_t>{2, 33, 4, 64})) << way.name;
+    EXPECT_LE(largest_difference(out.transpose(1, 2), expected), way.name == "full" ? 1e-6 : 0) << way.name;
+  }
+}
+
+TEST(Attend, GivesTheInputsDtype) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    const Inputs in = random_inputs({}, 2, dtype);
+    for (const Way& way : ways()) EXPECT_EQ(attend(in.q, in.k, in.v, way.options).scalar_type(), dtype) << way.name;
+  }
+  const Inputs wide = random_inputs({}, 2, at::kDouble);
+  EXPECT_LE(largest_difference(attend(wide.q, wide.k, wide.v), run(reference_backend(), wide, {}).out),
+            full_precision(at::kDouble));
+}
+
+TEST(Attend, RunsThePrecisionsOwnRecipeUnlessGivenOne) {
+  const Inputs in = random_inputs({.queries = 20, .keys = 100}, 3);
+  for (const Precision precision : all_precisions()) {
+    if (precision == Precision::full) continue;
+    const at::Tensor expected = run(emulated_backend(), in, {.recipe = recipe_of(precision)}).out;
+    EXPECT_TRUE(at::equal(attend(in.q, in.k, in.v, {.precision = precision, .backend = "emulated"}), expected))
+        << name_of(precision);
+  }
+  const Recipe given = recipe_from("sage1-t+pv=fp16");
+  EXPECT_TRUE(
+      at::equal(attend(in.q, in.k, in.v, {.precision = Precision::int4, .recipe = given, .backend = "emulated"}),
+                run(emulated_backend(), in, {.recipe = given}).out));
+}
+
+// Sets a variable of the environment and puts back what was there.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* const old = std::getenv(name)) before_ = old;
+    ::setenv(name, value, 1);
+  }
+  ~Variable() { before_ ? ::setenv(name_, before_->c_str(), 1) : ::unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST(ChooseBackend, TakesAKernelBeforeAnOracle) {
+  const Inputs in = random_inputs({}, 4);
+  EXPECT_EQ(choose_backend(call_of(in, {})).name, "sdpa");
+  EXPECT_EQ(choose_backend(call_of(in, {.recipe = recipe_of(Precision::int8)})).role, Role::kernel);
+  EXPECT_EQ(choose_backend(call_of(in, {.recipe = recipe_of(Precision::int8)}), "emulated").name, "emulated");
+}
+
+TEST(ChooseBackend, ListensToTheEnvironmentWhenNoneIsNamed) {
+  const Inputs in = random_inputs({}, 4);
+  const AttendCall quantized = call_of(in, {.recipe = recipe_of(Precision::int8)});
+  const Variable variable("BITREEL_ATTENTION_BACKEND", "emulated");
+  EXPECT_EQ(choose_backend(quantized).name, "emulated");
+  EXPECT_EQ(choose_backend(quantized, "cpu-scalar").name, "cpu-scalar") << "the caller knows better";
+  EXPECT_EQ(choose_backend(call_of(in, {})).name, "sdpa") << "the oracle of recipes is not for full precision";
+}
+
+TEST(ChooseBackend, NamesWhatItDoesNotKnowAndWhyNoneCan) {
+  const Inputs in = random_inputs({}, 4), wide = random_inputs({}, 4, at::kDouble);
+  EXPECT_THAT(error_text<UsageError>([&] { (void)choose_backend(call_of(in, {}), "emulatd"); }),
+              AllOf(HasSubstr("\"emulatd\""), HasSubstr("did you mean emulated?")));
+  const AttendCall of_doubles = call_of(wide, {.recipe = recipe_of(Precision::int8)});
+  EXPECT_THAT(error_text([&] { (void)choose_backend(of_doubles); }),
+              AllOf(HasSubstr("no attention backend"), HasSubstr("emulated:"), HasSubstr("cpu-scalar:")));
+  EXPECT_THAT(error_text([&] { (void)choose_backend(of_doubles, "cpu-scalar"); }), HasSubstr("cpu-scalar can't"));
+}
+
+TEST(Attend, ReportsOnceThatAnOracleStandsIn) {
+  std::vector<std::string> messages;
+  on_fallback([&](const std::string& message) { messages.push_back(message); });
+  const Inputs in = random_inputs({}, 5);
+  const AttendOptions without_kernel = {.recipe = recipe_from("sage2-8b+key-block=128")};
+  (void)attend(in.q, in.k, in.v, without_kernel);
+  (void)attend(in.q, in.k, in.v, without_kernel);
+  (void)attend(in.q, in.k, in.v, {.precision = Precision::int8});
+  (void)attend(in.q, in.k, in.v, {.precision = Precision::int8, .backend = "emulated"});
+  on_fallback({});
+  if (in.q.is_cpu()) {
+    EXPECT_THAT(messages, testing::ElementsAre(AllOf(HasSubstr("sage2-8b+key-block=128"), HasSubstr("emulated"))));
+  }
+}
+
+TEST(AttendErrors, NameAllThreeShapesAndDtypes) {
+  const auto tensor = [](at::IntArrayRef sizes) { return at::ones(sizes); };
+  const at::Tensor good = tensor({1, 2, 3, 8});
+  const Inputs wrongs[] = {
+      {good[0], good, good},                               // no batch
+      {good, good, tensor({1, 2, 4, 8})},                  // fewer keys than values
+      {good, tensor({1, 2, 3, 4}), tensor({1, 2, 3, 4})},  // another dim
+      {tensor({2, 2, 3, 8}), good, good},                  // another batch
+      {tensor({1, 3, 3, 8}), good, good},                  // heads that do not divide
+      {good, good.to(at::kDouble), good},                  // k's dtype
+      {good, good, good.to(at::kHalf)},                    // v's dtype
+      {good.to(at::kInt), good.to(at::kInt), good.to(at::kInt)},
+  };
+  for (const Inputs& wrong : wrongs) {
+    EXPECT_THAT(error_text([&] { (void)attend(wrong.q, wrong.k, wrong.v); }),
+                AllOf(HasSubstr("attend: q ["), HasSubstr("expected q [B, Hq, Nq, D]")));
+  }
+  EXPECT_THAT(error_text([&] { (void)attend(good, good, good.to(at::kHalf)); }), HasSubstr("v [1, 2, 3, 8] Half"));
+}
+
+TEST(AttendErrors, SayWhatIsWrongWithAnOption) {
+  const at::Tensor x = at::ones({2, 2, 4, 8});
+  const auto text = [&](const AttendOptions& options) { return error_text([&] { (void)attend(x, x, x, options); }); };
+  EXPECT_THAT(text({.key_mask = at::ones({2, 3}).to(at::kBool)}), HasSubstr("key_mask [2, 3]"));
+  EXPECT_THAT(text({.key_mask = at::ones({2, 4})}), HasSubstr("expected [2, 4] bool"));
+  EXPECT_THAT(text({.precision = Precision::int8, .bias = at::zeros({4, 4})}), HasSubstr("bias"));
+  const at::Tensor strided = at::ones({2, 2, 8, 4}).transpose(2, 3);
+  EXPECT_THAT(error_text([&] { (void)attend(strided, strided, strided); }), HasSubstr("last stride of 4, expected 1"));
+}
+
+TEST(AttentionNames, AreThoseOfTheCommandLine) {
+  for (const Precision precision : all_precisions()) EXPECT_EQ(precision_from(name_of(precision)), precision);
+  EXPECT_EQ(precision_from("sage2-4b"), Precision::sage2_4b);
+  EXPECT_EQ(precision_from("half"), std::nullopt);
+  EXPECT_EQ(all_precisions().front(), Precision::full);
+  EXPECT_EQ(level_of(Precision::full), Level::full);
+  EXPECT_EQ(level_of(Precision::sage1_vb), Level::eight_bit);
+}
+
+}  // namespace
+}  // namespace bitreel
