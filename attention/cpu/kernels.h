@@ -18,11 +18,11 @@ namespace bitreel::cpu {
 
 enum class Element { fp32, fp16, bf16 };
 
-inline constexpr int tile = 16;                // queries of a vector; keys of a strip
-inline constexpr int key_tile = 64;            // keys of a V tile, to which a head is padded
-inline constexpr int largest_key_block = 256;  // 255 * 127 * 256 < 2^24: sums of P V are exact even as floats
-inline constexpr int largest_dim = 128;
-inline constexpr int tiles_of_block = static_cast<int>(query_block) / tile;
+inline constexpr std::int64_t tile = 16;                // queries of a vector; keys of a strip
+inline constexpr std::int64_t key_tile = 64;            // keys of a V tile, to which a head is padded
+inline constexpr std::int64_t largest_key_block = 256;  // 255 * 127 * 256 < 2^24: sums of P V are exact even as floats
+inline constexpr std::int64_t largest_dim = 128;
+inline constexpr std::int64_t tiles_of_block = query_block / tile;
 
 struct Rows {
   const void* data;
