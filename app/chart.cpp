@@ -85,8 +85,8 @@ Point Chart::place(const Point& value) const {
 }
 
 void Chart::curve(const std::vector<Point>& values, const Series& series) {
-  std::vector<Point> points;
-  for (const Point& value : values) points.push_back(place(value));
+  std::vector<Point> points(values.size());
+  std::ranges::transform(values, points.begin(), [this](const Point& value) { return place(value); });
   scene_.add(Curve{.points = points, .colour = series.colour, .width = series.width, .stroke = series.stroke});
   legend_.push_back({.series = series, .is_dot = false});
 }

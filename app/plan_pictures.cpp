@@ -210,8 +210,9 @@ Scene pareto_chart(const Planner& planner, const PlannedTable& chosen) {
   Chart chart(fmt::format("Plans of {}, {} steps: error against time", target.model, target.steps()),
               {.label = "predicted seconds of attention in one denoising", .least = 0, .most = most_seconds * 1.05},
               {.label = "predicted error, mean of 1 - score", .least = 0, .most = most_error * 1.08});
-  std::vector<Point> points;
-  for (const ParetoPoint& point : front) points.push_back({point.seconds, point.error});
+  std::vector<Point> points(front.size());
+  std::ranges::transform(front, points.begin(),
+                         [](const ParetoPoint& point) { return Point{.x = point.seconds, .y = point.error}; });
   chart.curve(points, {.name = "Pareto front", .colour = {150, 150, 150}});
   for (const auto& [precision, table] : alone)
     chart.dot({table.seconds, table.error},
