@@ -27,10 +27,11 @@ struct AttendCall {
   std::optional<Recipe> recipe = {};  // none: full precision
   double scale = 1;                   // of the logits
   Causality causality = Causality::none;
-  at::Tensor key_mask = {};     // [B, Nkv] bool, true for keys that count; undefined when all do
-  at::Tensor bias = {};         // added to the logits, broadcast to [B, Hq, Nq, Nkv]; undefined when none
-  at::Tensor out = {};          // [B, Hq, Nq, D] in q's dtype, any strides, the last 1: to be filled
-  at::Tensor log_sum_exp = {};  // [B, Hq, Nq] fp32 to be filled (natural logarithm), or undefined
+  at::Tensor key_mask = {};                // [B, Nkv] bool, true for keys that count; undefined when all do
+  at::Tensor bias = {};                    // added to the logits, broadcast to [B, Hq, Nq, Nkv]; undefined when none
+  at::Tensor out = {};                     // [B, Hq, Nq, D] in q's dtype, any strides, the last 1: to be filled
+  at::Tensor log_sum_exp = {};             // [B, Hq, Nq] fp32 to be filled (natural logarithm), or undefined
+  double* quantization_seconds = nullptr;  // set to the time that quantizing took, when not null; CPU kernels only
 };
 
 // The calls that a backend is for: those with or without a recipe.

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <utility>
@@ -99,9 +101,31 @@ class PackedHeads {
   at::Tensor memory_;
 };
 
+// Seconds that threads spend on quantizing, when the call asks for them.
+class QuantizationClock {
+ public:
+  explicit QuantizationClock(const AttendCall& call) : asked_(call.quantization_seconds) {}
+
+  template <class Work>
+  void time(const Work& work) {
+    if (asked_ == nullptr) return work();
+    const auto start = std::chrono::steady_clock::now();
+    work();
+    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+    total_.fetch_add(seconds.count(), std::memory_order_relaxed);
+  }
+  void report() const {
+    if (asked_ != nullptr) *asked_ = total_.load() / at::get_num_threads();
+  }
+
+ private:
+  double* asked_;
+  std::atomic<double> total_ = 0;
+};
+
 // Packs heads [first, first + count) of all batches' key heads.
 void pack_heads(const Kernels& kernels, const AttendCall& call, const std::vector<Visibility>& visible,
-                std::int64_t first, std::int64_t count, PackedHeads& packed) {
+                std::int64_t first, std::int64_t count, PackedHeads& packed, QuantizationClock& clock) {
   const std::int64_t heads = call.k.size(1);
   at::parallel_for(first, first + count, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
@@ -109,12 +133,12 @@ void pack_heads(const Kernels& kernels, const AttendCall& call, const std::vecto
       Head& head = packed[i - first];
       head.count = v.count;
       head.padded = (v.count + key_tile - 1) / key_tile * key_tile;
-      kernels.pack({.k = rows_of(call.k, i / heads, i % heads),
-                    .v = rows_of(call.v, i / heads, i % heads),
-                    .kept = v.kept.empty() ? nullptr : v.kept.data(),
-                    .count = v.count,
-                    .dim = static_cast<int>(call.k.size(3))},
-                   *call.recipe, head);
+      const KeysAndValues source = {.k = rows_of(call.k, i / heads, i % heads),
+                                    .v = rows_of(call.v, i / heads, i % heads),
+                                    .kept = v.kept.empty() ? nullptr : v.kept.data(),
+                                    .count = v.count,
+                                    .dim = static_cast<int>(call.k.size(3))};
+      clock.time([&] { kernels.pack(source, *call.recipe, head); });
     }
   });
 }
@@ -159,11 +183,12 @@ void run_with(const Kernels& kernels, const AttendCall& call) {
   const std::int64_t fit = packed_bytes / std::max<std::int64_t>(1, 2 * padded * dim);
   const std::int64_t together =
       std::clamp<std::int64_t>(std::max<std::int64_t>(fit, at::get_num_threads()), 1, all_key_heads);
+  QuantizationClock clock(call);
   PackedHeads packed(together, padded, dim, call.recipe->smooth_q);
   const std::int64_t blocks = (queries + query_block - 1) / query_block;
   for (std::int64_t first = 0; first < all_key_heads; first += together) {
     const std::int64_t count = std::min(together, all_key_heads - first);
-    pack_heads(kernels, call, visible, first, count, packed);
+    pack_heads(kernels, call, visible, first, count, packed, clock);
     at::parallel_for(0, count * shared_by * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       const auto work = std::make_unique_for_overwrite<Workspace>();
       kernels.enter();
@@ -171,13 +196,16 @@ void run_with(const Kernels& kernels, const AttendCall& call) {
         // Query heads are numbered like key heads, shared_by of them to each.
         const std::int64_t block = i % blocks, query_head = first * shared_by + i / blocks;
         const std::int64_t batch = query_head / heads;
-        kernels.attend(
-            queries_of(call, visible[static_cast<std::size_t>(batch)], batch, query_head % heads, block * query_block),
-            packed[query_head / shared_by - first], *call.recipe, *work);
+        const Queries of =
+            queries_of(call, visible[static_cast<std::size_t>(batch)], batch, query_head % heads, block * query_block);
+        const Head& head = packed[query_head / shared_by - first];
+        clock.time([&] { kernels.quantize(of, head, *call.recipe, *work); });
+        kernels.attend(of, head, *call.recipe, *work);
       }
       kernels.leave();
     });
   }
+  clock.report();
 }
 
 template <const Kernels& (*kernels)()>
@@ -189,28 +217,66 @@ std::string unless(bool has, const char* lack) {
   return has ? std::string() : lack;
 }
 
+struct Entry {
+  Backend backend;
+  const Kernels& (*kernels)();
+};
+
+template <const Kernels& (*kernels)()>
+Entry entry(std::string_view name, std::string_view summary, std::string (*missing)()) {
+  return {{name, Arithmetic::quantized, Role::kernel, summary, missing, refusal, run<kernels>}, kernels};
+}
+
+const std::vector<Entry>& entries() {
+  static const std::vector<Entry> all = {
+      entry<cpu_amx::kernels>(
+          "cpu-amx", "tiles of 16 x 64 bytes (Sapphire Rapids and later)",
+          [] { return unless(x86_features().amx_int8, "the processor or the system has no AMX-INT8"); }),
+      entry<cpu_avx512_vnni::kernels>(
+          "cpu-avx512-vnni", "64-byte integer dot products (Ice Lake, Zen 4 and later)",
+          [] { return unless(x86_features().avx512_vnni, "the processor has no AVX512-VNNI with VBMI"); }),
+      entry<cpu_avx_vnni::kernels>("cpu-avx-vnni", "32-byte integer dot products (Alder Lake, Zen 5 and later)",
+                                   [] { return unless(x86_features().avx_vnni, "the processor has no AVX-VNNI"); }),
+      entry<cpu_avx2::kernels>("cpu-avx2", "16-bit products (Haswell, Zen and later)",
+                               [] { return unless(x86_features().avx2, "the processor has no AVX2 with FMA"); }),
+      entry<cpu_scalar::kernels>("cpu-scalar", "the same arithmetic without vector instructions",
+                                 [] { return std::string(); }),
+  };
+  return all;
+}
+
+// Of one run on all threads.
+double operations_per_second(const Kernels& kernels, std::int64_t rounds) {
+  const int threads = at::get_num_threads();
+  std::atomic<std::int64_t> operations = 0;
+  const auto start = std::chrono::steady_clock::now();
+  at::parallel_for(0, threads, 1, [&](std::int64_t begin, std::int64_t end) {
+    kernels.enter();
+    for (std::int64_t i = begin; i < end; ++i) operations += kernels.spin(rounds);
+    kernels.leave();
+  });
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  return static_cast<double>(operations.load()) / seconds.count();
+}
+
 }  // namespace
 
 std::span<const Backend> cpu_backends() {
-  static const Backend all[] = {
-      {"cpu-amx", Arithmetic::quantized, Role::kernel, "tiles of 16 x 64 bytes (Sapphire Rapids and later)",
-       [] { return unless(x86_features().amx_int8, "the processor or the system has no AMX-INT8"); }, refusal,
-       run<cpu_amx::kernels>},
-      {"cpu-avx512-vnni", Arithmetic::quantized, Role::kernel,
-       "64-byte integer dot products (Ice Lake, Zen 4 and later)",
-       [] { return unless(x86_features().avx512_vnni, "the processor has no AVX512-VNNI with VBMI"); }, refusal,
-       run<cpu_avx512_vnni::kernels>},
-      {"cpu-avx-vnni", Arithmetic::quantized, Role::kernel,
-       "32-byte integer dot products (Alder Lake, Zen 5 and later)",
-       [] { return unless(x86_features().avx_vnni, "the processor has no AVX-VNNI"); }, refusal,
-       run<cpu_avx_vnni::kernels>},
-      {"cpu-avx2", Arithmetic::quantized, Role::kernel, "16-bit products (Haswell, Zen and later)",
-       [] { return unless(x86_features().avx2, "the processor has no AVX2 with FMA"); }, refusal,
-       run<cpu_avx2::kernels>},
-      {"cpu-scalar", Arithmetic::quantized, Role::kernel, "the same arithmetic without vector instructions",
-       [] { return std::string(); }, refusal, run<cpu_scalar::kernels>},
-  };
+  static const std::vector<Backend> all = [] {
+    std::vector<Backend> backends;
+    for (const Entry& entry : entries()) backends.push_back(entry.backend);
+    return backends;
+  }();
   return all;
+}
+
+double peak_tops(const Backend& backend) {
+  const auto found = std::ranges::find(entries(), backend.name, [](const Entry& e) { return e.backend.name; });
+  if (found == entries().end() || !backend.missing().empty()) return 0;
+  constexpr std::int64_t rounds = 400'000;  // up to ten milliseconds, whatever the instruction
+  double best = 0;
+  for (int repeat = 0; repeat < 5; ++repeat) best = std::max(best, operations_per_second(found->kernels(), rounds));
+  return best / 1e12;
 }
 
 }  // namespace bitreel

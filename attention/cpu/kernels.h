@@ -2,7 +2,8 @@
 //
 //   const Kernels& kernels = cpu_avx512_vnni::kernels();
 //   kernels.pack(keys_and_values, recipe, head);           // once per (batch, key head)
-//   kernels.attend(block_of_queries, head, recipe, work);  // for each 128 queries; any order, any thread
+//   kernels.quantize(queries, head, recipe, work);         // for each 128 queries; any order, any thread
+//   kernels.attend(queries, head, recipe, work);
 //
 // No ATen here: pointers and strides, counted in elements. Each instruction set is one translation unit, compiled with
 // its own flags, in which everything has internal linkage; all give the same bits (lanes_*.inc says how).
@@ -65,7 +66,8 @@ struct Queries {
   std::int64_t log_sum_exp_stride;
 };
 
-// One thread's memory. AMX reads and writes whole cache lines of it.
+// One thread's memory. Vectors and tiles read and write whole cache lines of it: arrays are multiples of 64 bytes, and
+// what is not comes last.
 struct alignas(64) Workspace {
   float rows[query_block][largest_dim];                    // queries, later their outputs
   std::uint8_t q[tiles_of_block][largest_dim * tile];      // [D / 4][16 queries][4]
@@ -85,13 +87,18 @@ struct alignas(64) Workspace {
   std::int16_t wide_values[largest_key_block * largest_dim];
   std::uint8_t table[64];          // P's integer by 1/7 octaves below the maximum
   std::uint8_t lost[query_block];  // rows that are NaN: because of their query, or logits beyond fp32
+  float largest_factor;            // of q_factors, times the largest of the head's key scales
 };
 
 struct Kernels {
   void (*pack)(const KeysAndValues& source, const Recipe& recipe, Head& head);
+  void (*quantize)(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work);
   void (*attend)(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work);
-  void (*enter)();  // before a thread's first call to attend
+  void (*enter)();  // before a thread's first call to attend or spin
   void (*leave)();  // after its last
+  // The instruction that sums products, `rounds` times as often as keeps it busy, on registers alone. Returns how many
+  // multiplications and additions of integers that is.
+  std::int64_t (*spin)(std::int64_t rounds);
 };
 
 }  // namespace bitreel::cpu

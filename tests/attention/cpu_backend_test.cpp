@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <chrono>
 #include <vector>
 
 #include "attention/cpu/features.h"
@@ -101,6 +102,28 @@ TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
     EXPECT_TRUE(same_bits(one.out, three.out)) << backend.name;
   }
   at::set_num_threads(threads);
+}
+
+TEST(CpuKernels, SayHowLongQuantizingTook) {
+  const Inputs in = random_inputs({.queries = 500, .keys = 500}, 1);
+  for (const Backend& backend : cpu_backends()) {
+    if (!backend.missing().empty()) continue;
+    double quantizing = -1;
+    AttendCall call = call_of(in, {.recipe = recipe_of(Precision::int8)});
+    call.quantization_seconds = &quantizing;
+    const auto start = std::chrono::steady_clock::now();
+    backend.run(call);
+    const std::chrono::duration<double> whole = std::chrono::steady_clock::now() - start;
+    EXPECT_GT(quantizing, 0) << backend.name;
+    EXPECT_LT(quantizing, whole.count()) << backend.name;
+  }
+}
+
+TEST(CpuKernels, HaveAPeakWhereTheyRun) {
+  for (const Backend& backend : cpu_backends()) {
+    EXPECT_EQ(peak_tops(backend) > 1e-4, backend.missing().empty()) << backend.name;
+  }
+  EXPECT_EQ(peak_tops(reference_backend()), 0);
 }
 
 // The kernels of the instruction sets that this machine has.
