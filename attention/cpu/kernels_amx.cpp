@@ -12,6 +12,7 @@ using namespace cpu;
 #include "attention/cpu/pack.inc"
 
 #include "attention/cpu/softmax.inc"
+#include "attention/cpu/tiles_amx.inc"
 
 #include "attention/cpu/products_amx.inc"
 
