@@ -22,6 +22,7 @@ enum class Element { fp32, fp16, bf16 };
 inline constexpr std::int64_t tile = 16;                // queries of a vector; keys of a strip
 inline constexpr std::int64_t key_tile = 64;            // keys of a V tile, to which a head is padded
 inline constexpr std::int64_t largest_key_block = 256;  // 255 * 127 * 256 < 2^24: sums of P V are exact even as floats
+inline constexpr std::int64_t largest_pass = 8 * largest_key_block;
 inline constexpr std::int64_t largest_dim = 128;
 inline constexpr std::int64_t tiles_of_block = query_block / tile;
 
@@ -79,7 +80,7 @@ struct alignas(64) Workspace {
   std::int32_t strip_max[largest_key_block / tile][tile];  // of 16 keys' integers
   std::uint8_t p[2][largest_key_block * tile];             // [key / 4][16 queries][4 keys]
   float alpha[2][tile], beta[2][tile];                     // what the sums so far and the block's are multiplied by
-  float bias[largest_key_block];                           // mean(q block) . k', in octaves
+  float bias[largest_pass];                                // mean(q block) . k', in octaves
   float query_mean[largest_dim];
   double log_sum_exp_shift[query_block];                    // q . mean(k) * scale
   std::int32_t products[2][4 * tile * tile];                // P V of one block and 32 channels, stored from AMX tiles

@@ -90,6 +90,20 @@ TEST(CpuKernels, FindTheLargestOfHugeLogits) {
   }
 }
 
+TEST(CpuKernels, GiveNaNRatherThanNonsenseForLogitsBeyondFp32) {
+  Inputs in = random_inputs({.queries = 40, .keys = 300}, 1);
+  in.q *= 1e25;
+  in.k *= 1e25;
+  for (const Precision precision : {Precision::int8, Precision::int4}) {
+    for (const Backend& backend : cpu_backends()) {
+      if (!backend.missing().empty()) continue;
+      const Answer answer = run(backend, in, {.recipe = recipe_of(precision)}, Poison::number);
+      EXPECT_TRUE(answer.out.isnan().all().item<bool>()) << backend.name;
+      EXPECT_TRUE(answer.log_sum_exp.isnan().all().item<bool>()) << backend.name;
+    }
+  }
+}
+
 TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
   const Inputs in = random_inputs({.batch = 2, .query_heads = 2, .key_heads = 1, .queries = 300, .keys = 200}, 1);
   const int threads = at::get_num_threads();
