@@ -102,7 +102,7 @@ Clip render_clip(CogVideoX& model, const Render& render, const at::Tensor& text,
     clip.latents.push_back(event.latents.cpu());
     console.count(event.step.count);
     console.step(event.step.index + 1);
-    check_interrupt("the clips that are complete stay, compare.json is not written");
+    check_interrupt("compare.json holds the prompts that are complete");
     last = Clock::now();
   };
   const at::Tensor latents = model.denoise(render.request, text, on_step, std::ref(planned));
@@ -154,6 +154,18 @@ ordered_json summary_of(const Variant& variant) {
   return summary;
 }
 
+// Of the prompts so far.
+ordered_json report_of(const Render& render, const Checkpoint& checkpoint, const std::vector<std::string>& prompts,
+                       std::uint64_t first_seed, const std::vector<Variant>& variants) {
+  ordered_json report = {{"model", checkpoint.folder().filename().string()},
+                         {"timesteps", timesteps_of(render.request, render.config)},
+                         {"prompts", prompts},
+                         {"first_seed", first_seed},
+                         {"variants", ordered_json::array()}};
+  for (const Variant& variant : variants) report["variants"].push_back(summary_of(variant));
+  return report;
+}
+
 std::string table_of(const ordered_json& report) {
   std::string text =
       "| attention | cells | s/step | faster | latent error | PSNR dB | SSIM |\n|---|---|---:|---:|---:|---:|---:|\n";
@@ -191,6 +203,7 @@ void compare(const CompareCommand& command) {
   Console console(command.progress);
   on_fallback([&console](const std::string& message) { console.warn(message); });
   CogVideoX model(checkpoint, render.model);
+  ordered_json report;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     render.request.prompt = prompts[i];
     render.request.seed = first_seed + i;
@@ -207,15 +220,11 @@ void compare(const CompareCommand& command) {
       if (!full) full = clip;
       variant.prompts.push_back(difference(*full, clip));
     }
+    report = report_of(render, checkpoint, {prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(i) + 1},
+                       first_seed, variants);
+    write_whole(command.output / "compare.json", report.dump(1) + "\n");
   }
   console.end();
-  ordered_json report = {{"model", checkpoint.folder().filename().string()},
-                         {"steps", timesteps_of(render.request, render.config)},
-                         {"prompts", prompts},
-                         {"first_seed", first_seed},
-                         {"variants", ordered_json::array()}};
-  for (const Variant& variant : variants) report["variants"].push_back(summary_of(variant));
-  write_whole(command.output / "compare.json", report.dump(1) + "\n");
   console.say(table_of(report), "done", {{"report", (command.output / "compare.json").string()}});
 }
 
