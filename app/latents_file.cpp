@@ -3,15 +3,19 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <map>
+
 #include "attention/error.h"
 #include "bitreel/version.h"
 #include "pipelines/checkpoint/safetensors.h"
 
 namespace bitreel {
 
-void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options) {
-  write_safetensors(path, {{"latents", latents.cpu().contiguous()}},
-                    {{"bitreel", version}, {"config", to_json(options).dump()}});
+void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options,
+                   const std::string& stopped_after_step) {
+  std::map<std::string, std::string> metadata = {{"bitreel", version}, {"config", to_json(options).dump()}};
+  if (!stopped_after_step.empty()) metadata["stopped_after_step"] = stopped_after_step;
+  write_safetensors(path, {{"latents", latents.cpu().contiguous()}}, metadata);
 }
 
 LatentsFile read_latents(const std::filesystem::path& path) {
@@ -23,6 +27,8 @@ LatentsFile read_latents(const std::filesystem::path& path) {
         fmt::format("{}: latents has {} dimensions and {} values, expected [batch, frames, channels, height, width]",
                     path.string(), read.latents.dim(), read.latents.numel()));
   }
+  const auto stopped = file.metadata().find("stopped_after_step");
+  if (stopped != file.metadata().end()) read.stopped_after_step = stopped->second;
   const auto config = file.metadata().find("config");
   if (config == file.metadata().end()) return read;
   read.config = nlohmann::ordered_json::parse(config->second, nullptr, /*allow_exceptions=*/false);
