@@ -91,7 +91,7 @@ void decode(const DecodeCommand& command) {
   Console console(command.progress);
   for (const std::string& warning : render.warnings) console.warn(warning);
   CogVideoX model(checkpoint, render.model);
-  deliver(model, file.latents, render, checkpoint, console);
+  deliver(model, file.latents, render, checkpoint, file.attention, console);
 }
 
 }  // namespace

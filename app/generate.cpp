@@ -8,12 +8,14 @@
 #include <map>
 #include <memory>
 
+#include "app/attention_plan.h"
 #include "app/flags.h"
 #include "app/forecast.h"
 #include "app/interrupt.h"
 #include "app/latents_file.h"
 #include "app/render.h"
 #include "app/video_output.h"
+#include "attention/attention.h"
 #include "attention/error.h"
 #include "pipelines/video/codecs.h"
 
@@ -29,15 +31,15 @@ fs::path beside(const fs::path& output, const std::string& extension) {
 }
 
 // An interrupt between two steps: what there is goes into a file of its own first.
-void stop_if_interrupted(const StepEvent& event, const Render& render, Console& console) {
-  const std::int64_t done = event.index + 1;
-  if (!interrupt_requested() || done == event.count) return;  // after the last step all of it is kept anyway
+void stop(const StepEvent& event, const Render& render, const nlohmann::ordered_json& attention, Console& console) {
+  const std::int64_t done = event.step.index + 1, count = event.step.count;
+  if (done == count) return;  // after the last step all of it is kept anyway
   const fs::path& output = render.options.output;
   const fs::path path = beside(output, fmt::format(".step-{}.safetensors", done));
-  write_latents(path, event.latents, render.options, fmt::format("{} of {}", done, event.count));
+  write_latents(path, event.latents, render.options, attention, fmt::format("{} of {}", done, count));
   console.say(fmt::format("the latents after step {} of {} are kept; to see how far they are:\n"
                           "  bitreel decode {} --output {}",
-                          done, event.count, path.string(), output.string()),
+                          done, count, path.string(), output.string()),
               "latents_kept", {{"path", path.string()}, {"step", done}});
   check_interrupt("the clip is not denoised to its end, no video was written");
 }
@@ -45,11 +47,12 @@ void stop_if_interrupted(const StepEvent& event, const Render& render, Console& 
 // The denoised latents on the disk while their video is not. Without --save-latents the file is only a safety copy.
 class LatentsOnDisk {
  public:
-  LatentsOnDisk(const at::Tensor& latents, const Render& render, Console& console)
+  LatentsOnDisk(const at::Tensor& latents, const Render& render, const nlohmann::ordered_json& attention,
+                Console& console)
       : path_(render.options.save_latents), output_(render.options.output), console_(console) {
     is_copy_ = path_.empty();
     if (is_copy_) path_ = beside(output_, ".latents.safetensors");
-    write_latents(path_, latents, render.options);
+    write_latents(path_, latents, render.options, attention);
   }
   ~LatentsOnDisk() {
     if (std::uncaught_exceptions() > 0) {
@@ -91,7 +94,12 @@ struct GenerateCommand {
 void generate(const GenerateOptions& options, Console& console) {
   const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
   const Render render = resolve(options, checkpoint);
-  const Forecast forecast = forecast_of(render, checkpoint);
+  const Plan plan = resolve_attention(render, checkpoint);
+  PlannedAttention planned(plan, planned_options(render, console));
+  on_fallback([&console](const std::string& message) { console.warn(message); });
+  Forecast forecast = forecast_of(render, checkpoint);
+  forecast.text += fmt::format("\nattention {}: {}", render.options.attention, shares_text(plan));
+  forecast.fields["attention"] = {{"requested", render.options.attention}, {"shares", shares_text(plan)}};
   console.say(forecast.text, "plan", forecast.fields);
   for (const std::string& warning : render.warnings) console.warn(warning);
 
@@ -101,13 +109,15 @@ void generate(const GenerateOptions& options, Console& console) {
   check_interrupt("nothing is kept, the denoising had not begun");
 
   console.begin("denoise", render.request.steps);
-  const at::Tensor latents = model.denoise(render.request, text, [&](const StepEvent& event) {
-    console.count(event.count);
-    console.step(event.index + 1);
-    stop_if_interrupted(event, render, console);
-  });
-  const LatentsOnDisk saved(latents, render, console);  // nothing after this line can lose the denoising
-  deliver(model, latents, render, checkpoint, console);
+  const auto on_step = [&](const StepEvent& event) {
+    console.count(event.step.count);
+    console.step(event.step.index + 1);
+    if (interrupt_requested()) stop(event, render, attention_record(render, plan, planned), console);
+  };
+  const at::Tensor latents = model.denoise(render.request, text, on_step, std::ref(planned));
+  const nlohmann::ordered_json attention = attention_record(render, plan, planned);
+  const LatentsOnDisk saved(latents, render, attention, console);  // nothing after this line can lose the denoising
+  deliver(model, latents, render, checkpoint, attention, console);
 }
 
 void add_progress_flag(CLI::App& command, ProgressStyle& style) {

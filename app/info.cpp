@@ -12,6 +12,7 @@
 
 #include "app/console.h"
 #include "app/options.h"
+#include "attention/backend.h"
 #include "attention/error.h"
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/checkpoint/safetensors.h"
@@ -95,9 +96,30 @@ std::string describe_video(const fs::path& path) {
          (info.comment.empty() ? "  no provenance\n" : fmt::format("  provenance: {}\n", readable(info.comment)));
 }
 
+std::string describe_attention() {
+  std::string text = "attention backends, in order of preference (--attention-backend, BITREEL_ATTENTION_BACKEND):\n";
+  for (const Backend& backend : backends()) {
+    const std::string missing = backend.missing();
+    text += fmt::format("  {:<16} {:<9} {:<7} {}\n", backend.name,
+                        backend.arithmetic == Arithmetic::full ? "full" : "quantized",
+                        backend.role == Role::kernel ? "kernel" : "oracle", backend.summary);
+    if (!missing.empty()) text += fmt::format("  {:<16} not on this machine: {}\n", "", missing);
+  }
+  text += "\nprecisions (--attention), and the backend that would run each on this machine's CPU:\n";
+  for (const Precision precision : all_precisions()) {
+    AttendCall call;
+    call.q = call.k = call.v = call.out = at::empty({1, 1, 64, 64}, at::TensorOptions(at::kBFloat16));
+    if (precision != Precision::full) call.recipe = recipe_of(precision);
+    text += fmt::format("  {:<9} {:<16} {}\n", name_of(precision), choose_backend(call).name,
+                        call.recipe ? summary_of(*call.recipe) : "the model's own dtype");
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string describe(const fs::path& path) {
+  if (path == "attention" && !fs::exists(path)) return describe_attention();
   if (fs::exists(path / "model_index.json")) return describe_checkpoint(path);
   if (path.extension() == ".safetensors") return describe_safetensors(path);
   if (fs::exists(path) || path.string().find('%') != std::string::npos) return describe_video(path);
@@ -106,9 +128,10 @@ std::string describe(const fs::path& path) {
 }
 
 void add_info(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("info", "What a model folder, a video or a latents file holds");
+  CLI::App* command =
+      app.add_subcommand("info", "What a model folder, a video or a latents file holds; attention's backends");
   auto path = std::make_shared<fs::path>();
-  command->add_option("path", *path, "A checkpoint folder, a video or a .safetensors file")
+  command->add_option("path", *path, "A checkpoint folder, a video, a .safetensors file, or the word attention")
       ->required()
       ->type_name("PATH");
   command->callback([path] { std::cout << describe(*path); });

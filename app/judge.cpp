@@ -11,10 +11,10 @@
 #include <string>
 
 #include "app/contact_sheet.h"
+#include "app/written_file.h"
 #include "attention/error.h"
 #include "pipelines/quality/judge.h"
 #include "pipelines/quality/score.h"
-#include "pipelines/video/partial.h"
 #include "pipelines/video/reader.h"
 
 namespace bitreel {
@@ -137,19 +137,11 @@ ordered_json json_of(const quality::ScoreTable& table, int objects) {
   return result;
 }
 
-// Before any work: a mistyped folder should not cost the judging.
-void check_target(const fs::path& path) {
-  const fs::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  if (!path.empty() && !fs::is_directory(folder))
-    throw Error(fmt::format("{}: the folder {} does not exist", path.string(), folder.string()));
-  if (fs::is_directory(path)) throw Error(fmt::format("{} is a folder, expected a file's name", path.string()));
-}
-
 }  // namespace
 
 int run_judge(const JudgeCommand& command) {
-  check_target(command.output);
-  check_target(command.sheet);
+  check_can_write(command.output);
+  check_can_write(command.sheet);
   const Domain domain = Domain::read(command.domain.empty() ? fs::path(BITREEL_SOURCE_DIR) / "assets/pocket/domain.json"
                                                             : command.domain);
   const bool scored = !command.prompts.empty();
@@ -196,9 +188,7 @@ int run_judge(const JudgeCommand& command) {
     ordered_json result;
     if (scored) result = {{"one_object", json_of(table, 1)}, {"two_objects", json_of(table, 2)}};
     result["clips"] = rows;
-    Partial partial(command.output);
-    write_file(partial.path(), result.dump(1) + "\n", command.output.string());
-    partial.publish();
+    write_whole(command.output, result.dump(1) + "\n");
   }
   if (!command.sheet.empty()) sheet.save(command.sheet);
   return 0;

@@ -9,12 +9,16 @@
 #include <exception>
 #include <new>
 
+#include "app/attention_bench.h"
+#include "app/calibrate.h"
+#include "app/compare.h"
 #include "app/decode.h"
 #include "app/flags.h"
 #include "app/generate.h"
 #include "app/info.h"
 #include "app/interrupt.h"
 #include "app/judge.h"
+#include "app/plan.h"
 #include "attention/error.h"
 #include "bitreel/version.h"
 
@@ -35,6 +39,10 @@ int run(int argc, char** argv) {
   bitreel::add_decode(app);
   bitreel::add_info(app);
   bitreel::add_judge(app);
+  bitreel::add_plan(app);
+  bitreel::add_calibrate(app);
+  bitreel::add_compare(app);
+  bitreel::add_bench(app);
   app.footer("bitreel COMMAND --help lists a command's flags.");
   // Arguments that nothing took are refused by refuse_unknown, which knows what was meant.
   app.allow_extras();

@@ -8,7 +8,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "attention/backend.h"
 #include "attention/error.h"
+#include "schedulers/precision/attention_choice.h"
 
 namespace bitreel {
 namespace {
@@ -30,8 +32,6 @@ const Names<SchedulerKind> schedulers = {{"ddim", SchedulerKind::ddim}, {"dpm", 
 const Names<at::ScalarType> dtypes = {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}, {"fp16", at::kHalf}};
 const Names<DeviceChoice> devices = {
     {"cpu", DeviceChoice::cpu}, {"cuda", DeviceChoice::cuda}, {"auto", DeviceChoice::automatic}};
-const Names<AttentionBackend> attentions = {{name_of(AttentionBackend::sdpa), AttentionBackend::sdpa},
-                                            {name_of(AttentionBackend::reference), AttentionBackend::reference}};
 const Names<Elementwise> elementwise_paths = {{name_of(Elementwise::fused), Elementwise::fused},
                                               {name_of(Elementwise::composed), Elementwise::composed}};
 const Names<bool> truths = {{"true", true}, {"false", false}};
@@ -172,9 +172,40 @@ Setting real(std::string name, std::optional<double> Options::*member, double le
           .get = [member](const Options& o) { return o.*member ? ordered_json(*(o.*member)) : ordered_json(); }};
 }
 
-Setting codec_setting() {
-  Setting setting = text("codec", &Options::codec);
-  setting.get = [](const Options& o) { return o.codec.empty() ? ordered_json() : ordered_json(o.codec); };
+Setting optional_text(std::string name, std::string Options::*member) {
+  Setting setting = text(std::move(name), member);
+  setting.get = [member](const Options& o) { return (o.*member).empty() ? ordered_json() : ordered_json(o.*member); };
+  return setting;
+}
+
+// A one-liner is checked here; a plan file is read when a clip is to be denoised, as its record may outlive it.
+Setting attention_setting() {
+  Setting setting = text("attention", &Options::attention);
+  setting.shape = "PLAN";
+  setting.set = [](Options& o, const std::string& t, const std::string& where) {
+    o.attention = utf8(t, where);
+    if (!names_plan_file(t)) parse_attention(t, where);
+  };
+  return setting;
+}
+
+Setting guard_setting() {
+  Setting setting = whole("guard", &Options::guard, 1, 1'000'000);
+  setting.form = SettingForm::optional_value;
+  setting.implied = "5";
+  return setting;
+}
+
+Setting backend_setting() {
+  Setting setting = optional_text("attention-backend", &Options::attention_backend);
+  setting.shape = "NAME";
+  setting.set = [](Options& o, const std::string& t, const std::string& where) {
+    try {
+      o.attention_backend = backend_named(t).name;
+    } catch (const UsageError& error) {
+      throw UsageError(fmt::format("{}: {}", where, error.what()), error.hint());
+    }
+  };
   return setting;
 }
 
@@ -223,8 +254,18 @@ std::vector<Setting> make_settings() {
       with_help(choice("dtype", &Options::dtype, dtypes), model,
                 "Number format; the transformer's stored one when absent (bf16 for fp16 on a CPU)"),
       with_help(choice("device", &Options::device, devices), model, "auto: CUDA when there is a usable GPU"),
-      with_help(choice("attention", &Options::attention, attentions), model,
-                "reference is the fp64 formula: slow, exact"),
+      with_help(attention_setting(), model,
+                "Precision of attention: full, int8, int4, sage1-t|b|vt|vb, sage2-8b|4b; a plan such as "
+                "first-last:3=int8,rest=int4; or a plan file"),
+      with_help(optional_text("accept-plan-of", &Options::accept_plan_of), model,
+                "Take a plan file made for this other model or scheduler"),
+      with_help(guard_setting(), model,
+                "Check one head of each quantized layer every so many steps (5), and give a layer more bits where its "
+                "error exceeds the plan's bound"),
+      with_help(real("guard-bound", &Options::guard_bound, 0, 2), model,
+                "The error, 1 - score, that the guard lets pass; the plan's own when absent"),
+      with_help(backend_setting(), model,
+                "Which implementation attends (bitreel info attention); the best when absent"),
       with_help(choice("elementwise", &Options::elementwise, elementwise_paths), model,
                 "Between matrix products: our fused CPU kernels, or LibTorch's operations one by one"),
       with_help(toggle("vae-tiling", &Options::vae_tiling), model,
@@ -232,7 +273,7 @@ std::vector<Setting> make_settings() {
       with_help(toggle("vae-slicing", &Options::vae_slicing), model, "Decode a batch one clip at a time"),
       with_help(path("output", &Options::output), file,
                 "The video; its extension picks the container (bitreel-SEED.mp4)", "o"),
-      with_help(codec_setting(), file, "Video codec; the extension's usual one when absent"),
+      with_help(optional_text("codec", &Options::codec), file, "Video codec; the extension's usual one when absent"),
       with_help(whole("crf", &Options::crf, 0, 63), file, "Quality of lossy codecs, smaller is better"),
       with_help(path("save-latents", &Options::save_latents), file, "Keep the final latents in this .safetensors file"),
       with_help(toggle("no-metadata", &Options::no_metadata), file,

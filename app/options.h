@@ -19,7 +19,6 @@
 #include <string>
 #include <vector>
 
-#include "attention/attention.h"
 #include "pipelines/cogvideox/device.h"
 #include "pipelines/cogvideox/elementwise.h"
 #include "pipelines/cogvideox/request.h"
@@ -41,7 +40,11 @@ struct GenerateOptions {
   std::optional<std::uint64_t> seed;
   std::optional<at::ScalarType> dtype;
   DeviceChoice device = DeviceChoice::automatic;
-  AttentionBackend attention = AttentionBackend::sdpa;
+  std::string attention = "full";     // a precision, a one-line plan or a plan file
+  std::string attention_backend;      // the best for each call when empty
+  std::string accept_plan_of;         // a model's or scheduler's name whose plan files are welcome all the same
+  std::optional<std::int64_t> guard;  // look at every so many steps; off when empty
+  std::optional<double> guard_bound;  // instead of the plan's
   Elementwise elementwise = Elementwise::fused;
   bool vae_tiling = false;
   bool vae_slicing = false;

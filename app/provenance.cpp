@@ -22,7 +22,7 @@ constexpr std::uintmax_t whole_file_limit_bytes = 256ULL << 20;
 constexpr std::size_t chunk_bytes = 1U << 20;
 
 // SHA-256 of the file's first `bytes` bytes, in hexadecimal.
-std::string sha256(std::ifstream& stream, std::uintmax_t bytes, const fs::path& file) {
+std::string sha256(std::istream& stream, std::uintmax_t bytes, const fs::path& file) {
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
   EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr);
   std::vector<char> chunk(chunk_bytes);
@@ -58,7 +58,20 @@ nlohmann::json identity_of(const fs::path& file) {
   return {{"bytes", size}, {"sha256_of_header", sha256(stream, header_bytes(stream), file)}};
 }
 
-nlohmann::json provenance(const Render& render, const Checkpoint& checkpoint) {
+std::string transformer_hash(const Checkpoint& checkpoint) {
+  std::string all;
+  const Weights weights = checkpoint.weights("transformer");
+  for (const fs::path& file : weights.files()) {
+    const nlohmann::json identity = identity_of(file);
+    for (const char* kind : {"sha256", "sha256_of_header"}) all += identity.value(kind, "");
+  }
+  constexpr std::size_t one_hash = 64;
+  if (all.size() == one_hash) return all;
+  std::istringstream joined(all);
+  return sha256(joined, all.size(), checkpoint.folder());
+}
+
+nlohmann::json provenance(const Render& render, const Checkpoint& checkpoint, const nlohmann::ordered_json& attention) {
   nlohmann::json files = nlohmann::json::object();
   for (const char* component : {"text_encoder", "transformer", "vae"}) {
     const Weights weights = checkpoint.weights(component);
@@ -71,6 +84,7 @@ nlohmann::json provenance(const Render& render, const Checkpoint& checkpoint) {
   return {{"bitreel", version},
           {"libtorch", TORCH_VERSION},
           {"config", std::move(config)},
+          {"attention", attention},
           {"model", {{"class", checkpoint.pipeline_class()}, {"files", files}}}};
 }
 

@@ -16,7 +16,11 @@
 
 namespace bitreel {
 
-nlohmann::json provenance(const Render& render, const Checkpoint& checkpoint);
+// attention: the record of what ran (attention_plan.h); null when nobody knows.
+nlohmann::json provenance(const Render& render, const Checkpoint& checkpoint, const nlohmann::ordered_json& attention);
+
+// Tells transformers apart: the SHA-256 of its weights (of the headers only, for large files), of all shards together.
+std::string transformer_hash(const Checkpoint& checkpoint);
 
 // {"bytes": ..., "sha256" or "sha256_of_header": ...} of one safetensors file.
 nlohmann::json identity_of(const std::filesystem::path& file);

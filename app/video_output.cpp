@@ -34,12 +34,12 @@ std::string seconds_text(const nlohmann::ordered_json& seconds) {
 }  // namespace
 
 void deliver(CogVideoX& model, const at::Tensor& latents, const Render& render, const Checkpoint& checkpoint,
-             Console& console) {
+             const nlohmann::ordered_json& attention, Console& console) {
   const std::filesystem::path& output = render.options.output;
   const Request& request = render.request;
   console.begin("decode", request.num_frames);
   VideoWriter video(output, render.video, static_cast<int>(request.width), static_cast<int>(request.height),
-                    render.options.no_metadata ? nlohmann::json() : provenance(render, checkpoint));
+                    render.options.no_metadata ? nlohmann::json() : provenance(render, checkpoint, attention));
   for (const std::string& event : video.events()) {
     const std::vector<std::string>& said = console.warnings();  // before the work, most of them
     if (std::find(said.begin(), said.end(), event) == said.end()) console.warn(event);

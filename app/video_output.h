@@ -1,7 +1,7 @@
 // From latents to the finished file: what generate and decode have in common.
 //
-//   deliver(model, latents, render, checkpoint, console);   // frames stream to the encoder; the file has its name only
-//   when complete
+//   deliver(model, latents, render, checkpoint, attention, console);   // frames stream to the encoder; the file has
+//   its name only when complete
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -12,7 +12,8 @@
 namespace bitreel {
 
 // Writes render.options.output and its sidecar, then says where they are and what took how long.
+// attention: the record of what ran (attention_plan.h), for the provenance.
 void deliver(CogVideoX& model, const at::Tensor& latents, const Render& render, const Checkpoint& checkpoint,
-             Console& console);
+             const nlohmann::ordered_json& attention, Console& console);
 
 }  // namespace bitreel

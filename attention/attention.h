@@ -1,40 +1,46 @@
-// Scaled dot-product attention. The one function through which every layer of every model attends.
+// Scaled dot-product attention in full, 8-bit or 4-bit precision: the one function through which every layer attends.
 //
-//   at::Tensor o = attend(q, k, v, {.site = {.layer = 3, .step = 17}});
+//   at::Tensor o = attend(q, k, v, {.precision = Precision::int8});
 //
-// q [B, H, Nq, D]; k, v [B, H, Nkv, D]; fp64, fp32, fp16 or bf16, all of one dtype and device.
-// Returns [B, H, Nq, D] in q's dtype. Inputs are not changed.
-// softmax(scale * q k^T + bias) v (Vaswani et al. 2017, arXiv 1706.03762, section 3.2.1).
+// q [B, Hq, Nq, D]; k, v [B, Hkv, Nkv, D], or [B, N, H, D] with Layout::tokens_first; Hq a multiple of Hkv (grouped
+// queries); fp32, fp16 or bf16 (fp64 in full precision), all of one dtype and device; last stride 1; D <= 128 when
+// quantized. Returns the same layout as q in q's dtype. Inputs are not changed.
+// Keys that key_mask or causality leave out don't count; a query without any key gets zeros, log-sum-exp -infinity.
+// NaN or infinity in a query makes its row NaN; in a key or value, its whole head.
+// Throws Error when no backend can do what was asked, UsageError when a named one can't. Runs that a slow oracle has to
+// do because no kernel can are reported to on_fallback, never silent.
+// softmax(scale q k^T + bias) v: Vaswani et al. 2017, arXiv 1706.03762. Quantization: attention/recipe.h.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
-#include <cstdint>
+#include <functional>
 #include <optional>
-#include <string_view>
+#include <string>
 
+#include "attention/backend.h"
 #include "attention/precision.h"
+#include "attention/recipe.h"
 
 namespace bitreel {
 
-// sdpa: LibTorch's scaled_dot_product_attention. reference: the formula in fp64, slow, the oracle of all others.
-enum class AttentionBackend { sdpa, reference };
-
-std::string_view name_of(AttentionBackend backend);
-
-// Which attention this is: what a precision plan is asked with.
-struct AttentionSite {
-  std::int64_t layer = 0;
-  std::int64_t step = 0;
-};
+enum class Layout { heads_first, tokens_first };
 
 struct AttendOptions {
-  AttentionBackend backend = AttentionBackend::sdpa;
-  AttentionSite site;
-  std::optional<double> scale;  // 1 / sqrt(D) when absent
-  at::Tensor bias;              // added to the logits, broadcast to [B, H, Nq, Nkv]; none when undefined
+  Precision precision = Precision::full;
+  std::optional<Recipe> recipe = {};  // instead of the precision's own
+  std::string backend = {};           // by name; the best that can when empty
+  Layout layout = Layout::heads_first;
+  std::optional<double> scale = {};  // 1 / sqrt(D) when absent
+  Causality causality = Causality::none;
+  at::Tensor key_mask = {};           // [B, Nkv] bool, true for keys that count
+  at::Tensor bias = {};               // added to the logits, broadcast to [B, Hq, Nq, Nkv]; full precision only
+  at::Tensor* log_sum_exp = nullptr;  // set to [B, Hq, Nq] fp32, natural logarithm
 };
 
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttendOptions& options = {});
+
+// Called once for each kind of call that runs on the emulating oracle for want of a kernel. One for the process.
+void on_fallback(std::function<void(const std::string& message)> report);
 
 }  // namespace bitreel

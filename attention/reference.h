@@ -1,12 +1,13 @@
 // Attention as the formula reads, in fp64: the oracle that every other backend is measured against.
+//
+// Full precision only; any shape, mask, bias and dtype. One head at a time, with its whole Nq x Nkv matrix: some 40
+// bytes for each of its entries. NaN and infinity spread as the formula spreads them.
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include "attention/backend.h"
 
 namespace bitreel {
 
-// softmax(scale * q k^T + bias) v, shapes as in attention.h; computed in fp64, returned in q's dtype.
-at::Tensor attend_reference(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
-                            const at::Tensor& bias);
+const Backend& reference_backend();
 
 }  // namespace bitreel

@@ -3,6 +3,11 @@
 #include <ATen/ATen.h>
 #include <cpuid.h>
 
+#include <algorithm>
+#include <limits>
+
+#include "attention/visibility.h"
+
 namespace bitreel {
 namespace {
 
@@ -12,20 +17,78 @@ bool has_bf16_tiles() {
   return __get_cpuid_count(extended_features, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & amx_bf16) != 0;
 }
 
-bool widens_to_fp32(const at::Tensor& q) {
+at::ScalarType working_dtype(const at::Tensor& q) {
   static const bool has_tiles = has_bf16_tiles();
-  return q.is_cpu() && c10::isReducedFloatingType(q.scalar_type()) && !has_tiles;
+  const bool widens = q.is_cpu() && c10::isReducedFloatingType(q.scalar_type()) && !has_tiles;
+  return widens ? at::kFloat : q.scalar_type();
+}
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+// What LibTorch takes: a bool mask, or numbers to add to the logits; undefined when there is neither.
+at::Tensor mask_of(const AttendCall& call, const at::Tensor& visible, at::ScalarType dtype) {
+  if (!call.bias.defined()) return visible;
+  const at::Tensor bias = call.bias.to(dtype);
+  return visible.defined() ? at::where(visible, bias, at::scalar_tensor(-infinity, bias.options())) : bias;
+}
+
+void fill_log_sum_exp(const AttendCall& call, const at::Tensor& k, const at::Tensor& mask) {
+  constexpr std::int64_t rows_at_once = 1024;
+  const at::ScalarType dtype = call.q.scalar_type() == at::kDouble ? at::kDouble : at::kFloat;
+  const std::int64_t batches = call.q.size(0), heads = call.q.size(1), queries = call.q.size(2), keys = k.size(2);
+  const std::int64_t queries_per_key = heads / k.size(1);
+  const at::Tensor whole_mask = mask.defined() ? mask.expand({batches, heads, queries, keys}) : mask;
+  for (std::int64_t b = 0; b < batches; ++b) {
+    for (std::int64_t h = 0; h < heads; ++h) {
+      const at::Tensor keys_transposed = k[b][h / queries_per_key].to(dtype).t();
+      for (std::int64_t begin = 0; begin < queries; begin += rows_at_once) {
+        const auto rows = [&](const at::Tensor& x) { return x[b][h].slice(0, begin, begin + rows_at_once); };
+        at::Tensor logits = at::matmul(rows(call.q).to(dtype) * call.scale, keys_transposed);
+        if (mask.defined() && mask.scalar_type() == at::kBool) {
+          logits = logits.masked_fill(rows(whole_mask).logical_not(), -infinity);
+        } else if (mask.defined()) {
+          logits = logits + rows(whole_mask);
+        }
+        rows(call.log_sum_exp).copy_(at::logsumexp(logits, 1));
+      }
+    }
+  }
+}
+
+void run(const AttendCall& call) {
+  const at::ScalarType dtype = working_dtype(call.q);
+  const at::Tensor k = only_counted(call.k, call), v = only_counted(call.v, call);
+  // LibTorch aligns the first query with the first key, and then needs no mask.
+  const bool square_causal = call.causality == Causality::bottom_right && !call.key_mask.defined() &&
+                             !call.bias.defined() && call.q.size(2) == call.k.size(2);
+  at::Tensor mask;
+  if (!square_causal || call.log_sum_exp.defined()) mask = mask_of(call, visible_keys(call), dtype);
+  const auto given_mask = mask.defined() && !square_causal ? std::optional<at::Tensor>(mask) : std::nullopt;
+  const bool grouped = call.q.size(1) != k.size(1);
+  call.out.copy_(at::scaled_dot_product_attention(call.q.to(dtype), k.to(dtype), v.to(dtype), given_mask,
+                                                  /*dropout_p=*/0.0, square_causal, call.scale, grouped));
+  if (call.log_sum_exp.defined()) fill_log_sum_exp(call, k, mask);
+}
+
+std::string missing() {
+  return {};
+}
+
+std::string refuses(const AttendCall& call) {
+  return call.recipe ? "quantizes nothing" : "";
 }
 
 }  // namespace
 
-at::Tensor attend_sdpa(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
-                       const at::Tensor& bias) {
-  const bool widen = widens_to_fp32(q);
-  const auto in = [&](const at::Tensor& x) { return widen ? x.to(at::kFloat) : x; };
-  const auto mask = bias.defined() ? std::optional<at::Tensor>(in(bias)) : std::nullopt;
-  return at::scaled_dot_product_attention(in(q), in(k), in(v), mask, /*dropout_p=*/0.0, /*is_causal=*/false, scale)
-      .to(q.scalar_type());
+const Backend& sdpa_backend() {
+  static constexpr Backend backend{.name = "sdpa",
+                                   .arithmetic = Arithmetic::full,
+                                   .role = Role::kernel,
+                                   .summary = "LibTorch's scaled_dot_product_attention",
+                                   .missing = missing,
+                                   .refuses = refuses,
+                                   .run = run};
+  return backend;
 }
 
 }  // namespace bitreel

@@ -1,13 +1,14 @@
-// LibTorch's scaled_dot_product_attention, asked in the dtype in which this machine does it best.
+// LibTorch's scaled_dot_product_attention, asked in the dtype in which this machine does it best: q's, or fp32 on a CPU
+// without bf16 tiles, where LibTorch's half-precision kernel is slower than its fp32 one and rounds more.
+//
+// Full precision only. A causal mask that is not square, a key mask and a bias go to LibTorch as one mask of
+// [.., Nq, Nkv]. Log-sum-exp, which LibTorch does not return, is computed apart in fp32 for as much again as q k^T.
 #pragma once
 
-#include <ATen/core/Tensor.h>
+#include "attention/backend.h"
 
 namespace bitreel {
 
-// As attend_reference, computed in q's dtype or, on a CPU without bf16 tiles, in fp32: there LibTorch's half-precision
-// kernel is slower than its fp32 one and rounds more.
-at::Tensor attend_sdpa(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, double scale,
-                       const at::Tensor& bias);
+const Backend& sdpa_backend();
 
 }  // namespace bitreel

@@ -43,16 +43,16 @@ Modulations TransformerBlock::modulations(const NormZero& zero, const at::Tensor
 }
 
 at::Tensor TransformerBlock::attend_jointly(const at::Tensor& x, std::int64_t text_tokens, const Rotary& rotary,
-                                            const AttendOptions& attention) const {
+                                            const Attention& attention) const {
   const std::int64_t batch = x.size(0), tokens = x.size(1);
   const at::Tensor qkv = to_qkv_(x).view({batch, tokens, 3, heads_, head_dim_});
   const QueryKeyValue heads = split_heads(qkv, norm_q_, norm_k_, rotary, text_tokens, elementwise_);
-  const at::Tensor attended = attend(heads.q, heads.k, heads.v, attention);
+  const at::Tensor attended = attention(heads.q, heads.k, heads.v);
   return to_out_(attended.transpose(1, 2).reshape({batch, tokens, heads_ * head_dim_}));
 }
 
 at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,
-                                        const Rotary& rotary, const AttendOptions& attention) const {
+                                        const Rotary& rotary, const Attention& attention) const {
   const Modulations m1 = modulations(norm1_, time, text_tokens);
   const at::Tensor attended =
       attend_jointly(modulated_norm(norm1_.norm, x, m1, elementwise_), text_tokens, rotary, attention);

@@ -1,6 +1,7 @@
 // One layer of the CogVideoX transformer: modulated norms, joint attention with rotary positions, feed-forward.
 //
-//   x = block(x, modulation, rotary, {.site = {.layer = 3, .step = 17}});
+//   x = block(x, time, text_tokens, rotary, [](const auto& q, const auto& k, const auto& v) { return attend(q, k, v);
+//   });
 //
 // x: [B, text + video, D]. Source: pipelines.md A.4, steps 3 and 4.
 #pragma once
@@ -8,8 +9,8 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 
-#include "attention/attention.h"
 #include "pipelines/checkpoint/modules.h"
 #include "pipelines/cogvideox/config.h"
 #include "pipelines/cogvideox/elementwise.h"
@@ -19,11 +20,14 @@ namespace bitreel {
 
 class TransformerBlock {
  public:
+  // q, k, v [B, H, N, D] to [B, H, N, D].
+  using Attention = std::function<at::Tensor(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
+
   TransformerBlock(const Scope& scope, const TransformerConfig& config, Elementwise elementwise);
 
   // time: [B, time_embed_dim] after SiLU; text_tokens: how many rows of x are text.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,
-                                      const Rotary& rotary, const AttendOptions& attention) const;
+                                      const Rotary& rotary, const Attention& attention) const;
 
  private:
   // CogVideoXLayerNormZero: one affine norm for both streams, a modulation for each.
@@ -36,7 +40,7 @@ class TransformerBlock {
 
   [[nodiscard]] static Modulations modulations(const NormZero& zero, const at::Tensor& time, std::int64_t text_tokens);
   [[nodiscard]] at::Tensor attend_jointly(const at::Tensor& x, std::int64_t text_tokens, const Rotary& rotary,
-                                          const AttendOptions& attention) const;
+                                          const Attention& attention) const;
 
   std::int64_t heads_, head_dim_;
   Elementwise elementwise_;

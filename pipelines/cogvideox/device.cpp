@@ -5,6 +5,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <optional>
 #include <string>
 
@@ -56,6 +57,14 @@ at::Device resolve_device(DeviceChoice choice) {
   if (choice == DeviceChoice::automatic) return at::kCPU;
   throw Error(fmt::format("--device cuda: {}", *missing),
               "install a driver and LibTorch 2.11.0 with its CUDA libraries, or use --device cpu");
+}
+
+std::string cuda_device_name() {
+  using DeviceName = int (*)(char* name, int length, int device);
+  const auto device_name = reinterpret_cast<DeviceName>(dlsym(RTLD_DEFAULT, "cuDeviceGetName"));
+  std::array<char, 256> name{};
+  if (device_name == nullptr || device_name(name.data(), name.size(), 0) != 0) return "unknown GPU";
+  return name.data();
 }
 
 }  // namespace bitreel

@@ -8,6 +8,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <string>
 #include <string_view>
 
 namespace bitreel {
@@ -15,5 +16,8 @@ namespace bitreel {
 enum class DeviceChoice { automatic, cpu, cuda };
 
 at::Device resolve_device(DeviceChoice choice);
+
+// "NVIDIA H100 80GB HBM3", once resolve_device() has chosen it.
+std::string cuda_device_name();
 
 }  // namespace bitreel

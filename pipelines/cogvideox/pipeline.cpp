@@ -51,6 +51,10 @@ void emit_frames(const at::Tensor& pixels, const FrameCallback& on_frame) {
 
 }  // namespace
 
+std::vector<std::int64_t> timesteps_of(const Request& request, const CogVideoXConfig& config) {
+  return scheduler_for(request, config)->schedule().timesteps();
+}
+
 CogVideoX::CogVideoX(const Checkpoint& checkpoint, ModelOptions options)
     : parts_(std::make_unique<Parts>(Parts{checkpoint, read_config(checkpoint), options})) {}
 
@@ -64,7 +68,7 @@ at::Tensor CogVideoX::encode_text(const Request& request) {
   const c10::InferenceMode no_gradients;
   const T5Tokenizer tokenizer = T5Tokenizer::open(parts_->checkpoint.folder() / "tokenizer");
   const T5Encoder encoder(parts_->checkpoint.weights("text_encoder"), parts_->config.text_encoder,
-                          parts_->load_options(), parts_->options.attention);
+                          parts_->load_options(), parts_->options.attention_backend);
   const auto encode = [&](const std::string& text) {
     const TokenIds tokens = tokenizer.encode(text, parts_->config.transformer.max_text_seq_length);
     const at::Tensor ids = at::tensor(tokens.ids, at::TensorOptions(at::kLong)).unsqueeze(0).to(parts_->options.device);
@@ -74,14 +78,15 @@ at::Tensor CogVideoX::encode_text(const Request& request) {
   return uses_guidance(request) ? at::cat({encode(request.negative_prompt), positive}) : positive;
 }
 
-at::Tensor CogVideoX::denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step) {
+at::Tensor CogVideoX::denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step,
+                              const StepAttention& attention_of_step) {
   const c10::InferenceMode no_gradients;
   const CogVideoXConfig& config = parts_->config;
   check(request, config);
   const Geometry geometry = geometry_of(request, config);
   const LatentGrid grid{geometry.latent_frames, geometry.latent_height, geometry.latent_width};
   const Transformer transformer(parts_->checkpoint.weights("transformer"), config.transformer, parts_->load_options(),
-                                {.attention = parts_->options.attention, .elementwise = parts_->options.elementwise});
+                                parts_->options.elementwise);
   const Conditioning conditioning = transformer.condition(text, grid);
   const std::unique_ptr<NoiseScheduler> scheduler = scheduler_for(request, config);
 
@@ -94,18 +99,19 @@ at::Tensor CogVideoX::denoise(const Request& request, const at::Tensor& text, co
   const std::vector<std::int64_t>& timesteps = scheduler->schedule().timesteps();
   const auto count = static_cast<std::int64_t>(timesteps.size());
   for (std::int64_t i = 0; i < count; ++i) {
-    const std::int64_t timestep = timesteps[static_cast<std::size_t>(i)];
-    const double guidance = guidance_at(request, i, timestep);
+    const DenoisingStep step{.index = i, .count = count, .timestep = timesteps[static_cast<std::size_t>(i)]};
+    const double guidance = guidance_at(request, i, step.timestep);
     const bool guides = uses_guidance(request);
     const at::Tensor input = guides ? at::cat({latents, latents}) : latents;
+    const LayerAttention attention =
+        attention_of_step ? attention_of_step(step) : full_attention(parts_->options.attention_backend);
     at::Tensor prediction =
-        transformer(input, conditioning, {.timestep = timestep, .step = i, .ofs = {}, .on_layer = {}}).to(at::kFloat);
+        transformer(input, conditioning, {.timestep = step.timestep, .attention = attention, .ofs = {}, .on_layer = {}})
+            .to(at::kFloat);
     if (guides) prediction = guided(prediction, guidance);
     latents = scheduler->step(prediction, static_cast<std::size_t>(i), latents, generator).to(parts_->options.dtype);
     check_finite(latents, i, count, parts_->options.dtype);
-    if (on_step) {
-      on_step({.index = i, .count = count, .timestep = timestep, .guidance_scale = guidance, .latents = latents});
-    }
+    if (on_step) on_step({.step = step, .guidance_scale = guidance, .latents = latents});
   }
   return latents;
 }

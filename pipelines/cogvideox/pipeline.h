@@ -17,11 +17,12 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
-#include "attention/attention.h"
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/cogvideox/config.h"
 #include "pipelines/cogvideox/elementwise.h"
+#include "pipelines/cogvideox/layer_attention.h"
 #include "pipelines/cogvideox/request.h"
 #include "pipelines/video/frame.h"
 
@@ -30,7 +31,8 @@ namespace bitreel {
 struct ModelOptions {
   at::ScalarType dtype = at::kBFloat16;
   at::Device device = at::kCPU;
-  AttentionBackend attention = AttentionBackend::sdpa;
+  std::string attention_backend =
+      {};  // by name, for calls of its arithmetic (attention/backend.h); the best when empty
   Elementwise elementwise = Elementwise::fused;
   bool vae_tiling = false;   // decode in overlapping tiles of half the sample size: less memory, other numbers
   bool vae_slicing = false;  // decode a batch one clip at a time; a single clip is one slice already
@@ -38,15 +40,16 @@ struct ModelOptions {
 
 // Sent after each denoising step; the latents are the sample that the next step starts from.
 struct StepEvent {
-  std::int64_t index = 0;     // 0 .. count - 1
-  std::int64_t count = 0;     // may differ from Request::steps: see pipelines.md B.2
-  std::int64_t timestep = 0;  // training timestep, 0 .. 999
+  DenoisingStep step;
   double guidance_scale = 0;
   at::Tensor latents;
 };
 
 using StepCallback = std::function<void(const StepEvent&)>;
 using FrameCallback = std::function<void(const Frame&)>;
+
+// The training timesteps that a request's denoising visits, in order.
+std::vector<std::int64_t> timesteps_of(const Request& request, const CogVideoXConfig& config);
 
 class CogVideoX {
  public:
@@ -59,7 +62,9 @@ class CogVideoX {
   at::Tensor encode_text(const Request& request);
   // The final latents, [1, F, C, H, W] in the model's dtype, padding frames included, as the peer's
   // output_type="latent".
-  at::Tensor denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step);
+  // attention_of_step: full precision everywhere when empty.
+  at::Tensor denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step,
+                     const StepAttention& attention_of_step = {});
   // Sends the clip's frames in order, one VAE frame batch after the other; the whole clip is never held as float.
   // num_frames: of the request; latent frames in front that it doesn't account for are padding and are dropped.
   void decode(const at::Tensor& latents, std::int64_t num_frames, const FrameCallback& on_frame);

@@ -34,8 +34,8 @@ at::Tensor Transformer::TimeEmbedding::operator()(const at::Tensor& x) const {
 }
 
 Transformer::Transformer(const Weights& weights, const TransformerConfig& config, LoadOptions options,
-                         TransformerKernels kernels)
-    : config_(config), options_(options), kernels_(kernels) {
+                         Elementwise elementwise)
+    : config_(config), options_(options) {
   Loader loader(weights, options);
   const Scope root = loader.root();
   const std::int64_t dim = config.inner_dim();
@@ -55,7 +55,7 @@ Transformer::Transformer(const Weights& weights, const TransformerConfig& config
   }
   blocks_.reserve(static_cast<std::size_t>(config.num_layers));
   for (std::int64_t i = 0; i < config.num_layers; ++i) {
-    blocks_.emplace_back(root / "transformer_blocks" / i, config, kernels.elementwise);
+    blocks_.emplace_back(root / "transformer_blocks" / i, config, elementwise);
   }
   norm_final_ = LayerNorm(root / "norm_final", dim, config.norm_eps);
   norm_out_ = LayerNorm(root / "norm_out" / "norm", dim, config.norm_eps);
@@ -137,13 +137,14 @@ at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning
   at::Tensor video = patchify(latents);
   if (conditioning.video_positions.defined()) video = video + conditioning.video_positions;
   at::Tensor x = at::cat({conditioning.text, video}, 1);
-  AttendOptions attention;
-  attention.backend = kernels_.attention;
-  attention.site.step = context.step;
-  for (std::size_t layer = 0; layer < blocks_.size(); ++layer) {
-    attention.site.layer = static_cast<std::int64_t>(layer);
-    x = blocks_[layer](x, time, text_tokens, conditioning.rotary, attention);
-    if (context.on_layer) context.on_layer(attention.site.layer, x);
+  std::int64_t layer = 0;
+  for (const TransformerBlock& block : blocks_) {
+    const auto attend_layer = [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+      return context.attention(layer, q, k, v);
+    };
+    x = block(x, time, text_tokens, conditioning.rotary, attend_layer);
+    if (context.on_layer) context.on_layer(layer, x);
+    ++layer;
   }
   const at::Tensor normed = norm_out_(norm_final_(x.narrow(1, text_tokens, x.size(1) - text_tokens)));
   const std::vector<at::Tensor> shift_scale = norm_out_linear_(time).unsqueeze(1).chunk(2, -1);

@@ -2,7 +2,7 @@
 //
 //   const Transformer transformer(checkpoint.weights("transformer"), config, {.dtype = at::kBFloat16});
 //   const Conditioning conditioning = transformer.condition(text, {.frames = 13, .height = 60, .width = 90});
-//   at::Tensor v = transformer(latents, conditioning, {.timestep = 999, .step = 0});
+//   at::Tensor v = transformer(latents, conditioning, {.timestep = 999});
 //
 // latents and v: [B, F, C, H, W]; text: [B, 226, text_embed_dim]. All variants of 1.0 and 1.5 (pipelines.md A.2, A.4).
 // Text and video are one sequence, text first; they share weights and differ only in their modulation.
@@ -15,10 +15,10 @@
 #include <functional>
 #include <vector>
 
-#include "attention/attention.h"
 #include "pipelines/checkpoint/modules.h"
 #include "pipelines/cogvideox/block.h"
 #include "pipelines/cogvideox/config.h"
+#include "pipelines/cogvideox/layer_attention.h"
 #include "pipelines/cogvideox/positions.h"
 
 namespace bitreel {
@@ -36,22 +36,16 @@ struct Conditioning {
 
 struct StepContext {
   std::int64_t timestep = 0;  // training timestep
-  std::int64_t step = 0;      // denoising step, for attention's precision plan
+  LayerAttention attention = full_attention();
   std::optional<double> ofs;  // the offset that 1.5 image-to-video models are conditioned on
   // Called after every layer with the joint sequence [B, text + video, D]; for tests and calibration.
   std::function<void(std::int64_t layer, const at::Tensor& sequence)> on_layer;
 };
 
-// Which implementations a transformer runs on; every fast one has its slow twin.
-struct TransformerKernels {
-  AttentionBackend attention = AttentionBackend::sdpa;
-  Elementwise elementwise = Elementwise::fused;
-};
-
 class Transformer {
  public:
   Transformer(const Weights& weights, const TransformerConfig& config, LoadOptions options,
-              TransformerKernels kernels = {});
+              Elementwise elementwise = Elementwise::fused);
 
   [[nodiscard]] Conditioning condition(const at::Tensor& text, LatentGrid grid) const;
   [[nodiscard]] at::Tensor operator()(const at::Tensor& latents, const Conditioning& conditioning,
@@ -73,7 +67,6 @@ class Transformer {
 
   TransformerConfig config_;
   LoadOptions options_;
-  TransformerKernels kernels_;
   Linear patch_proj_;  // weight [D, C*p*p] (1.0, a flattened convolution) or [D, C*pt*p*p] (1.5)
   Linear text_proj_;
   at::Tensor learned_positions_;  // [1, text + video, D] in 5b-I2V only

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "attention/attention.h"
 #include "attention/error.h"
 #include "pipelines/checkpoint/json_fields.h"
 
@@ -98,8 +99,8 @@ T5Encoder::Block::Block(const Scope& scope, const T5Config& config) {
   feed_forward_norm = RmsNorm(feed_forward / "layer_norm", config);
 }
 
-T5Encoder::T5Encoder(const Weights& weights, const T5Config& config, LoadOptions options, AttentionBackend attention)
-    : config_(config), attention_(attention) {
+T5Encoder::T5Encoder(const Weights& weights, const T5Config& config, LoadOptions options, std::string attention_backend)
+    : config_(config), attention_backend_(std::move(attention_backend)) {
   Loader loader(weights, options);
   const Scope root = loader.root();
   embedding_ = (root / "shared").tensor("weight", {config.vocab_size, config.d_model});
@@ -126,7 +127,7 @@ at::Tensor T5Encoder::attend_block(const Block& block, const at::Tensor& x, cons
     return projected.view({x.size(0), x.size(1), config_.num_heads, config_.d_kv}).transpose(1, 2);
   };
   const at::Tensor attended = attend(heads(block.q(x)), heads(block.k(x)), heads(block.v(x)),
-                                     {.backend = attention_, .site = {}, .scale = 1.0, .bias = bias});
+                                     {.backend = attention_backend_, .scale = 1.0, .bias = bias});
   return block.o(attended.transpose(1, 2).reshape({x.size(0), x.size(1), config_.num_heads * config_.d_kv}));
 }
 

@@ -11,9 +11,9 @@
 
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
+#include <string>
 #include <vector>
 
-#include "attention/attention.h"
 #include "pipelines/checkpoint/modules.h"
 
 namespace bitreel {
@@ -40,8 +40,8 @@ T5Config read_t5_config(const nlohmann::json& config);
 class T5Encoder {
  public:
   // In fp16, `wo` stays in fp32 and with it the residual stream, as transformers loads it.
-  T5Encoder(const Weights& weights, const T5Config& config, LoadOptions options,
-            AttentionBackend attention = AttentionBackend::sdpa);
+  // attention_backend: by name (attention/backend.h); the best for full precision when empty.
+  T5Encoder(const Weights& weights, const T5Config& config, LoadOptions options, std::string attention_backend = {});
   at::Tensor operator()(const at::Tensor& ids) const;
 
  private:
@@ -65,7 +65,7 @@ class T5Encoder {
   [[nodiscard]] at::Tensor activate(const at::Tensor& x) const;
 
   T5Config config_;
-  AttentionBackend attention_;
+  std::string attention_backend_;
   at::Tensor embedding_;      // [vocab, d_model]
   at::Tensor relative_bias_;  // [buckets, heads], block 0's, shared by all
   std::vector<Block> blocks_;

@@ -255,7 +255,7 @@ INSTANTIATE_TEST_SUITE_P(All, Flag,
                                            FlagCase{"--steps", "3"}, FlagCase{"--guidance-scale", "1"},
                                            FlagCase{"--dynamic-cfg", ""}, FlagCase{"--dynamic-cfg", "ramp"},
                                            FlagCase{"--scheduler", "dpm"}, FlagCase{"--seed", "8"},
-                                           FlagCase{"--dtype", "fp32"}, FlagCase{"--attention", "reference"},
+                                           FlagCase{"--dtype", "fp32"}, FlagCase{"--attention-backend", "reference"},
                                            FlagCase{"--model", "tests/golden/cog5b/model"}),
                          [](const auto& info) { return std::to_string(info.index); });
 

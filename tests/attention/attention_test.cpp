@@ -1,26 +1,25 @@
-// LibTorch's attention against the formula in fp64, and the formula against numbers worked out by hand.
+// The front door: what attend() makes of layouts and options, whom it asks, and what it refuses. The numbers behind it
+// are tested over the table of backends; here, the formula by hand.
 #include "attention/attention.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
+#include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <vector>
 
+#include "attention/emulated.h"
 #include "attention/reference.h"
+#include "tests/attention/calls.h"
+#include "tests/attention/tolerances.h"
 #include "tests/error_text.h"
 
 namespace bitreel {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
-
-at::Tensor random(at::IntArrayRef shape, std::uint64_t seed, at::ScalarType dtype = at::kDouble) {
-  return at::randn(shape, at::detail::createCPUGenerator(seed), at::TensorOptions(at::kDouble)).to(dtype);
-}
-
-double worst(const at::Tensor& a, const at::Tensor& b) {
-  return (a.to(at::kDouble) - b.to(at::kDouble)).abs().max().item<double>();
-}
 
 TEST(AttendReference, IsTheSoftmaxWeightedMeanOfTheValues) {
   const auto fp64 = at::TensorOptions(at::kDouble);
@@ -29,92 +28,163 @@ TEST(AttendReference, IsTheSoftmaxWeightedMeanOfTheValues) {
   const at::Tensor v = at::tensor({10.0, 0.0, 0.0, 20.0}, fp64).view({1, 1, 2, 2});
   const at::Tensor bias = at::tensor({0.25, 0.0}, fp64).view({1, 2});
   const double first = std::exp(0.5 * 1.0 + 0.25), second = std::exp(0.5 * 2.0);
-  const at::Tensor out = attend_reference(q, k, v, 0.5, bias).flatten();
+  at::Tensor log_sum_exp;
+  const at::Tensor out =
+      attend(q, k, v, {.backend = "reference", .scale = 0.5, .bias = bias, .log_sum_exp = &log_sum_exp}).flatten();
   EXPECT_NEAR(out[0].item<double>(), 10 * first / (first + second), 1e-14);
   EXPECT_NEAR(out[1].item<double>(), 20 * second / (first + second), 1e-14);
+  EXPECT_NEAR(log_sum_exp.item<double>(), std::log(first + second), 1e-6);
 }
 
-struct Shape {
-  std::int64_t batch, heads, queries, keys, dim;
-};
-
-class Attend : public testing::TestWithParam<std::tuple<at::ScalarType, Shape>> {
- protected:
-  // Values are of order one, logits reach 40 at scale 1: rounding them moves weights by that many fp32 epsilons.
-  static double allowed(at::ScalarType dtype) {
-    if (dtype == at::kDouble) return 1e-13;
-    if (dtype == at::kFloat) return 2e-5;
-    return dtype == at::kHalf ? 4e-3 : 3e-2;
-  }
-
-  at::ScalarType dtype = std::get<0>(GetParam());
-  Shape shape = std::get<1>(GetParam());
-  at::Tensor q = random({shape.batch, shape.heads, shape.queries, shape.dim}, 1, dtype);
-  at::Tensor k = random({shape.batch, shape.heads, shape.keys, shape.dim}, 2, dtype);
-  at::Tensor v = random({shape.batch, shape.heads, shape.keys, shape.dim}, 3, dtype);
-};
-
-TEST_P(Attend, EqualsTheReferenceWithEveryScaleAndBias) {
-  const at::Tensor copies[] = {q.clone(), k.clone(), v.clone()};
-  const at::Tensor per_key = random({1, 1, 1, shape.keys}, 4, dtype).expand({1, 1, shape.queries, shape.keys});
-  const at::Tensor per_head = random({1, shape.heads, shape.queries, shape.keys}, 5, dtype);
-  for (const std::optional<double> scale : {std::optional<double>(), std::optional(1.0), std::optional(0.01)}) {
-    for (const at::Tensor& bias : {at::Tensor(), per_key, per_head}) {
-      SCOPED_TRACE(testing::Message() << "scale " << scale.value_or(-1) << ", bias " << bias.defined());
-      const at::Tensor ours =
-          attend(q, k, v, {.backend = AttentionBackend::sdpa, .site = {}, .scale = scale, .bias = bias});
-      const double default_scale = 1.0 / std::sqrt(static_cast<double>(shape.dim));
-      const at::Tensor expected = attend_reference(q, k, v, scale.value_or(default_scale), bias);
-      EXPECT_EQ(ours.scalar_type(), dtype);
-      ASSERT_EQ(ours.sizes().vec(), (std::vector{shape.batch, shape.heads, shape.queries, shape.dim}));
-      EXPECT_LE(worst(ours, expected), allowed(dtype));
-      const at::Tensor reference =
-          attend(q, k, v, {.backend = AttentionBackend::reference, .site = {}, .scale = scale, .bias = bias});
-      EXPECT_TRUE(at::equal(reference, expected)) << "the reference backend is the reference";
-    }
-  }
-  EXPECT_TRUE(at::equal(q, copies[0]) && at::equal(k, copies[1]) && at::equal(v, copies[2])) << "inputs changed";
+TEST(AttendReference, LetsTheLastQuerySeeAllKeysWhenCausal) {
+  const at::Tensor q = at::zeros({1, 1, 2, 1}), k = at::zeros({1, 1, 4, 1});
+  const at::Tensor v = at::tensor({1.0F, 2.0F, 3.0F, 10.0F}).view({1, 1, 4, 1});
+  const at::Tensor out = attend(q, k, v, {.backend = "reference", .causality = Causality::bottom_right}).flatten();
+  EXPECT_EQ(out[0].item<float>(), 2) << "the mean of the first three";
+  EXPECT_EQ(out[1].item<float>(), 4) << "of all";
 }
 
-INSTANTIATE_TEST_SUITE_P(DtypesAndShapes, Attend,
-                         testing::Combine(testing::Values(at::kDouble, at::kFloat, at::kBFloat16, at::kHalf),
-                                          testing::Values(Shape{1, 1, 1, 1, 8}, Shape{2, 3, 5, 5, 16},
-                                                          Shape{1, 2, 7, 33, 64}, Shape{2, 1, 130, 70, 64},
-                                                          Shape{1, 2, 9, 4, 80}, Shape{1, 1, 33, 257, 128})),
-                         [](const auto& info) {
-                           const Shape& s = std::get<1>(info.param);
-                           return std::string(c10::toString(std::get<0>(info.param))) + "_" +
-                                  std::to_string(s.queries) + "_queries_" + std::to_string(s.keys) + "_keys_of_" +
-                                  std::to_string(s.dim);
-                         });
+struct Way {
+  std::string name;
+  AttendOptions options;
+};
+
+std::vector<Way> ways() {
+  return {
+      {"full", {}}, {"int8", {.precision = Precision::int8}}, {"recipe", {.recipe = recipe_from("int8+scales=token")}}};
+}
+
+TEST(Attend, TakesTokensFirstAndGivesThemBack) {
+  const Inputs in = random_inputs({.batch = 2, .query_heads = 4, .key_heads = 2, .queries = 33, .keys = 70}, 1);
+  const auto swapped = [](const at::Tensor& x) { return x.transpose(1, 2).contiguous(); };
+  for (const Way& way : ways()) {
+    AttendOptions tokens_first = way.options;
+    tokens_first.layout = Layout::tokens_first;
+    const at::Tensor expected = attend(in.q, in.k, in.v, way.options);
+    const at::Tensor out = attend(swapped(in.q), swapped(in.k), swapped(in.v), tokens_first);
+    ASSERT_EQ(out.sizes().vec(), (std::vector<std::int64_t>{2, 33, 4, 64})) << way.name;
+    EXPECT_LE(largest_difference(out.transpose(1, 2), expected), way.name == "full" ? 1e-6 : 0) << way.name;
+  }
+}
+
+TEST(Attend, GivesTheInputsDtype) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kHalf, at::kBFloat16}) {
+    const Inputs in = random_inputs({}, 2, dtype);
+    for (const Way& way : ways()) EXPECT_EQ(attend(in.q, in.k, in.v, way.options).scalar_type(), dtype) << way.name;
+  }
+  const Inputs wide = random_inputs({}, 2, at::kDouble);
+  EXPECT_LE(largest_difference(attend(wide.q, wide.k, wide.v), run(reference_backend(), wide, {}).out),
+            full_precision(at::kDouble));
+}
+
+TEST(Attend, RunsThePrecisionsOwnRecipeUnlessGivenOne) {
+  const Inputs in = random_inputs({.queries = 20, .keys = 100}, 3);
+  for (const Precision precision : all_precisions()) {
+    if (precision == Precision::full) continue;
+    const at::Tensor expected = run(emulated_backend(), in, {.recipe = recipe_of(precision)}).out;
+    EXPECT_TRUE(at::equal(attend(in.q, in.k, in.v, {.precision = precision, .backend = "emulated"}), expected))
+        << name_of(precision);
+  }
+  const Recipe given = recipe_from("sage1-t+pv=fp16");
+  EXPECT_TRUE(
+      at::equal(attend(in.q, in.k, in.v, {.precision = Precision::int4, .recipe = given, .backend = "emulated"}),
+                run(emulated_backend(), in, {.recipe = given}).out));
+}
+
+// Sets a variable of the environment and puts back what was there.
+class Variable {
+ public:
+  Variable(const char* name, const char* value) : name_(name) {
+    if (const char* const old = std::getenv(name)) before_ = old;
+    ::setenv(name, value, 1);
+  }
+  ~Variable() { before_ ? ::setenv(name_, before_->c_str(), 1) : ::unsetenv(name_); }
+  Variable(const Variable&) = delete;
+  Variable& operator=(const Variable&) = delete;
+
+ private:
+  const char* name_;
+  std::optional<std::string> before_;
+};
+
+TEST(ChooseBackend, TakesAKernelBeforeAnOracle) {
+  const Inputs in = random_inputs({}, 4);
+  EXPECT_EQ(choose_backend(call_of(in, {})).name, "sdpa");
+  EXPECT_EQ(choose_backend(call_of(in, {.recipe = recipe_of(Precision::int8)})).role, Role::kernel);
+  EXPECT_EQ(choose_backend(call_of(in, {.recipe = recipe_of(Precision::int8)}), "emulated").name, "emulated");
+}
+
+TEST(ChooseBackend, ListensToTheEnvironmentWhenNoneIsNamed) {
+  const Inputs in = random_inputs({}, 4);
+  const AttendCall quantized = call_of(in, {.recipe = recipe_of(Precision::int8)});
+  const Variable variable("BITREEL_ATTENTION_BACKEND", "emulated");
+  EXPECT_EQ(choose_backend(quantized).name, "emulated");
+  EXPECT_EQ(choose_backend(quantized, "cpu-scalar").name, "cpu-scalar") << "the caller knows better";
+  EXPECT_EQ(choose_backend(call_of(in, {})).name, "sdpa") << "the oracle of recipes is not for full precision";
+}
+
+TEST(ChooseBackend, NamesWhatItDoesNotKnowAndWhyNoneCan) {
+  const Inputs in = random_inputs({}, 4), wide = random_inputs({}, 4, at::kDouble);
+  EXPECT_THAT(error_text<UsageError>([&] { (void)choose_backend(call_of(in, {}), "emulatd"); }),
+              AllOf(HasSubstr("\"emulatd\""), HasSubstr("did you mean emulated?")));
+  const AttendCall of_doubles = call_of(wide, {.recipe = recipe_of(Precision::int8)});
+  EXPECT_THAT(error_text([&] { (void)choose_backend(of_doubles); }),
+              AllOf(HasSubstr("no attention backend"), HasSubstr("emulated:"), HasSubstr("cpu-scalar:")));
+  EXPECT_THAT(error_text([&] { (void)choose_backend(of_doubles, "cpu-scalar"); }), HasSubstr("cpu-scalar can't"));
+}
+
+TEST(Attend, ReportsOnceThatAnOracleStandsIn) {
+  std::vector<std::string> messages;
+  on_fallback([&](const std::string& message) { messages.push_back(message); });
+  const Inputs in = random_inputs({}, 5);
+  const AttendOptions without_kernel = {.recipe = recipe_from("sage2-8b+key-block=128")};
+  (void)attend(in.q, in.k, in.v, without_kernel);
+  (void)attend(in.q, in.k, in.v, without_kernel);
+  (void)attend(in.q, in.k, in.v, {.precision = Precision::int8});
+  (void)attend(in.q, in.k, in.v, {.precision = Precision::int8, .backend = "emulated"});
+  on_fallback({});
+  if (in.q.is_cpu()) {
+    EXPECT_THAT(messages, testing::ElementsAre(AllOf(HasSubstr("sage2-8b+key-block=128"), HasSubstr("emulated"))));
+  }
+}
 
 TEST(AttendErrors, NameAllThreeShapesAndDtypes) {
-  const at::Tensor good = random({1, 2, 3, 8}, 1, at::kFloat);
-  struct Case {
-    at::Tensor q, k, v;
+  const auto tensor = [](at::IntArrayRef sizes) { return at::ones(sizes); };
+  const at::Tensor good = tensor({1, 2, 3, 8});
+  const Inputs wrongs[] = {
+      {good[0], good, good},                               // no batch
+      {good, good, tensor({1, 2, 4, 8})},                  // fewer keys than values
+      {good, tensor({1, 2, 3, 4}), tensor({1, 2, 3, 4})},  // another dim
+      {tensor({2, 2, 3, 8}), good, good},                  // another batch
+      {tensor({1, 3, 3, 8}), good, good},                  // heads that do not divide
+      {good, good.to(at::kDouble), good},                  // k's dtype
+      {good, good, good.to(at::kHalf)},                    // v's dtype
+      {good.to(at::kInt), good.to(at::kInt), good.to(at::kInt)},
   };
-  const Case cases[] = {
-      {good[0], good, good},                                                             // no batch
-      {good, good, random({1, 2, 4, 8}, 1, at::kFloat)},                                 // fewer keys than values
-      {good, random({1, 2, 3, 4}, 1, at::kFloat), random({1, 2, 3, 4}, 1, at::kFloat)},  // another dim
-      {random({2, 2, 3, 8}, 1, at::kFloat), good, good},                                 // another batch
-      {random({1, 4, 3, 8}, 1, at::kFloat), good, good},                                 // another number of heads
-      {good, good.to(at::kDouble), good},                                                // k's dtype
-      {good, good, good.to(at::kHalf)},                                                  // v's dtype
-  };
-  for (const auto& [q, k, v] : cases) {
-    EXPECT_THAT(error_text([&, &q = q, &k = k, &v = v] { (void)attend(q, k, v); }),
-                testing::AllOf(HasSubstr("attend: q ["), HasSubstr("expected q [B, H, Nq, D]")));
+  for (const Inputs& wrong : wrongs) {
+    EXPECT_THAT(error_text([&] { (void)attend(wrong.q, wrong.k, wrong.v); }),
+                AllOf(HasSubstr("attend: q ["), HasSubstr("expected q [B, Hq, Nq, D]")));
   }
   EXPECT_THAT(error_text([&] { (void)attend(good, good, good.to(at::kHalf)); }), HasSubstr("v [1, 2, 3, 8] Half"));
 }
 
+TEST(AttendErrors, SayWhatIsWrongWithAnOption) {
+  const at::Tensor x = at::ones({2, 2, 4, 8});
+  const auto text = [&](const AttendOptions& options) { return error_text([&] { (void)attend(x, x, x, options); }); };
+  EXPECT_THAT(text({.key_mask = at::ones({2, 3}).to(at::kBool)}), HasSubstr("key_mask [2, 3]"));
+  EXPECT_THAT(text({.key_mask = at::ones({2, 4})}), HasSubstr("expected [2, 4] bool"));
+  EXPECT_THAT(text({.precision = Precision::int8, .bias = at::zeros({4, 4})}), HasSubstr("bias"));
+  const at::Tensor strided = at::ones({2, 2, 8, 4}).transpose(2, 3);
+  EXPECT_THAT(error_text([&] { (void)attend(strided, strided, strided); }), HasSubstr("last stride of 4, expected 1"));
+}
+
 TEST(AttentionNames, AreThoseOfTheCommandLine) {
-  EXPECT_EQ(name_of(AttentionBackend::sdpa), "sdpa");
-  EXPECT_EQ(name_of(AttentionBackend::reference), "reference");
-  EXPECT_EQ(name_of(Precision::full), "full");
-  EXPECT_EQ(precision_from("full"), Precision::full);
+  for (const Precision precision : all_precisions()) EXPECT_EQ(precision_from(name_of(precision)), precision);
+  EXPECT_EQ(precision_from("sage2-4b"), Precision::sage2_4b);
   EXPECT_EQ(precision_from("half"), std::nullopt);
+  EXPECT_EQ(all_precisions().front(), Precision::full);
+  EXPECT_EQ(level_of(Precision::full), Level::full);
+  EXPECT_EQ(level_of(Precision::sage1_vb), Level::eight_bit);
 }
 
 }  // namespace

@@ -3,7 +3,8 @@
     caption({"objects": [...], "background": "navy"}, random.Random(0))
     # 'a small red circle moves to the right on a navy background'
 
-    python phrase.py FILE       # writes the unseen prompts with their truth
+    python phrase.py FILE            # writes the unseen prompts with their truth
+    python phrase.py FILE 12 4 7     # 12 of one object and 4 of two, drawn with seed 7
 """
 import json
 import random
@@ -107,4 +108,5 @@ def unseen_prompts(singles=100, pairs=30, seed=2026):
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text("[\n" + ",\n".join("  " + json.dumps(p) for p in unseen_prompts()) + "\n]\n")
+    prompts = unseen_prompts(*map(int, sys.argv[2:]))
+    Path(sys.argv[1]).write_text("[\n" + ",\n".join("  " + json.dumps(p) for p in prompts) + "\n]\n")

@@ -66,8 +66,8 @@ TEST_P(WholeClip, LatentsEqualThePeersAtEveryStep) {
   CogVideoX clip = model(at::kFloat);
   std::vector<std::int64_t> timesteps;
   const at::Tensor latents = clip.denoise(request, clip.encode_text(request), [&](const StepEvent& event) {
-    golden.expect(event.latents, "denoise", "step." + std::to_string(event.index) + ".latents", tolerance::latents);
-    timesteps.push_back(event.timestep);
+    golden.expect(event.latents, "denoise", "step." + std::to_string(event.step.index) + ".latents", tolerance::latents);
+    timesteps.push_back(event.step.timestep);
   });
   EXPECT_EQ(timesteps, golden.json()["timesteps"].get<std::vector<std::int64_t>>());
   golden.expect(latents, "denoise", "final_latents", tolerance::latents);
@@ -117,7 +117,7 @@ TEST_P(WholeClip, OtherRequestsEqualThePeers) {
 }
 
 TEST_P(WholeClip, ReferenceAttentionGivesThePeersLatents) {
-  CogVideoX clip(checkpoint, {.dtype = at::kFloat, .device = test_device(), .attention = AttentionBackend::reference});
+  CogVideoX clip(checkpoint, {.dtype = at::kFloat, .device = test_device(), .attention_backend = "reference"});
   golden.expect(clip.denoise(request, text(), {}), "denoise", "final_latents", tolerance::latents);
 }
 

@@ -18,7 +18,7 @@ Transformer load(const std::filesystem::path& folder, at::ScalarType dtype = at:
   return {Weights::open(folder),
           read_transformer_config(read_json(folder / "config.json")),
           {.dtype = dtype},
-          {.elementwise = elementwise}};
+          elementwise};
 }
 
 LatentGrid grid_of(const at::Tensor& latents) {

@@ -1,0 +1,32 @@
+// The precision plan of one clip: from --attention to what ran.
+//
+//   const Plan plan = resolve_attention(render, checkpoint);           // throws before any work
+//   PlannedAttention planned(plan, planned_options(render, console));
+//   model.denoise(request, text, on_step, std::ref(planned));
+//   const auto record = attention_record(render, plan, planned);       // for the latents file and the sidecar
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "app/console.h"
+#include "app/render.h"
+#include "pipelines/cogvideox/planned_attention.h"
+#include "schedulers/precision/plan.h"
+
+namespace bitreel {
+
+// What a plan or a measurement of this request is for.
+PlanTarget target_of(const Render& render, const Checkpoint& checkpoint);
+
+// On the request's timesteps. UsageError for a plan that is malformed or made for another model or scheduler.
+Plan resolve_attention(const Render& render, const Checkpoint& checkpoint);
+
+// Guard events are said and kept as warnings.
+PlannedAttentionOptions planned_options(const Render& render, Console& console);
+
+// {"requested": "int8", "plan": "<hash>", "executed": [["int8", ...], ...], "guard": ["step 5, ...", ...]}:
+// executed holds one list per step, one precision name per layer.
+nlohmann::ordered_json attention_record(const Render& render, const Plan& plan, const PlannedAttention& planned);
+
+}  // namespace bitreel

@@ -1,0 +1,13 @@
+// Which CPU this is and how fast its clock runs right now: timings without it can't be compared.
+#pragma once
+
+#include <string>
+
+namespace bitreel {
+
+std::string cpu_name();
+
+// By timing a chain of additions, which take one cycle each; a few milliseconds.
+double measured_clock_ghz();
+
+}  // namespace bitreel

@@ -1,0 +1,18 @@
+// Files that a command writes at its end, whole or not at all.
+//
+//   check_can_write("scores.json");          // before any work: a mistyped folder should not cost it
+//   write_whole("scores.json", text);        // written beside, then renamed
+//
+// An empty path is nothing to check. Errors: Error naming the file and what is in the way.
+#pragma once
+
+#include <filesystem>
+#include <string_view>
+
+namespace bitreel {
+
+void check_can_write(const std::filesystem::path& path);
+
+void write_whole(const std::filesystem::path& path, std::string_view bytes);
+
+}  // namespace bitreel

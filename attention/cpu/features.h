@@ -1,0 +1,18 @@
+// What the processor and the operating system let kernels use.
+//
+//   if (x86_features().avx512_vnni) ...
+#pragma once
+
+namespace bitreel::cpu {
+
+struct X86Features {
+  bool avx2 = false;         // with FMA
+  bool avx_vnni = false;     // and AVX2
+  bool avx512_vnni = false;  // F, BW, VL, DQ, VBMI and VNNI: Ice Lake, Zen 4 and later
+  bool amx_int8 = false;     // and AVX512-VNNI; Linux has granted the tiles' memory
+};
+
+// Asks Linux once, on the first call, for leave to use tiles: before that they fault.
+const X86Features& x86_features();
+
+}  // namespace bitreel::cpu

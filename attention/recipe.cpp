@@ -1,0 +1,201 @@
+#include "attention/recipe.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "attention/error.h"
+#include "attention/nearest.h"
+
+namespace bitreel {
+namespace {
+
+constexpr std::array<Recipe, 8> presets = {{
+    {.precision = Precision::int8, .smooth_v = Smoothing::on},
+    {.precision = Precision::int4, .qk = QkFormat::int4, .smooth_q = Smoothing::on, .smooth_v = Smoothing::on},
+    {.precision = Precision::sage1_t,
+     .q_scales = Granularity::token,
+     .k_scales = Granularity::token,
+     .pv = PvFormat::fp16_fp16_sum,
+     .exponential = Exponential::exact,
+     .maximum = Maximum::running,
+     .key_block = 64},
+    {.precision = Precision::sage1_b,
+     .q_scales = Granularity::block,
+     .k_scales = Granularity::block,
+     .pv = PvFormat::fp16_fp16_sum,
+     .exponential = Exponential::exact,
+     .maximum = Maximum::running,
+     .key_block = 64},
+    {.precision = Precision::sage1_vt,
+     .q_scales = Granularity::token,
+     .k_scales = Granularity::token,
+     .p_levels = 127,
+     .exponential = Exponential::exact,
+     .maximum = Maximum::running,
+     .key_block = 64},
+    {.precision = Precision::sage1_vb,
+     .q_scales = Granularity::block,
+     .k_scales = Granularity::block,
+     .p_levels = 127,
+     .exponential = Exponential::exact,
+     .maximum = Maximum::running,
+     .key_block = 64},
+    {.precision = Precision::sage2_8b,
+     .q_scales = Granularity::thread,
+     .k_scales = Granularity::thread,
+     .pv = PvFormat::fp8_two_level,
+     .exponential = Exponential::exact,
+     .maximum = Maximum::running,
+     .key_block = 64},
+    {.precision = Precision::sage2_4b,
+     .qk = QkFormat::int4,
+     .q_scales = Granularity::thread,
+     .k_scales = Granularity::thread,
+     .smooth_q = Smoothing::on,
+     .pv = PvFormat::fp8_two_level,
+     .exponential = Exponential::exact,
+     .maximum = Maximum::running,
+     .key_block = 64},
+}};
+
+// A field as text. Values of an enumeration are in its order.
+struct Field {
+  std::string_view name;
+  std::vector<std::string> values;
+  std::string (*get)(const Field& field, const Recipe& recipe);
+  void (*set)(const Field& field, Recipe& recipe, std::size_t value);
+};
+
+template <auto member>
+Field field(std::string_view name, std::vector<std::string> values) {
+  using Value = std::remove_reference_t<decltype(std::declval<Recipe&>().*member)>;
+  if constexpr (std::is_enum_v<Value>) {
+    return {
+        name, std::move(values),
+        [](const Field& self, const Recipe& recipe) { return self.values[static_cast<std::size_t>(recipe.*member)]; },
+        [](const Field&, Recipe& recipe, std::size_t value) { recipe.*member = static_cast<Value>(value); }};
+  } else {
+    return {
+        name, std::move(values), [](const Field&, const Recipe& recipe) { return std::to_string(recipe.*member); },
+        [](const Field& self, Recipe& recipe, std::size_t value) { recipe.*member = std::stoi(self.values[value]); }};
+  }
+}
+
+const std::vector<Field>& fields() {
+  static const std::vector<std::string> granularities = {"block", "warp", "thread", "token", "strip"};
+  static const std::vector<std::string> switches = {"off", "on"};
+  static const std::vector<Field> all = {
+      field<&Recipe::qk>("qk", {"int8", "int4"}),
+      field<&Recipe::q_scales>("q-scales", granularities),
+      field<&Recipe::k_scales>("k-scales", granularities),
+      field<&Recipe::smooth_q>("smooth-q", switches),
+      field<&Recipe::smooth_k>("smooth-k", switches),
+      field<&Recipe::smooth_v>("smooth-v", switches),
+      field<&Recipe::pv>("pv", {"int8", "fp16", "fp16-fp16-sum", "fp8-two-level", "fp8-ones-row"}),
+      field<&Recipe::p_levels>("p-levels", {"127", "255"}),
+      field<&Recipe::exponential>("exponential", {"exact", "table"}),
+      field<&Recipe::maximum>("maximum", {"running", "block"}),
+      field<&Recipe::key_block>("key-block", {"64", "128", "256"}),
+  };
+  return all;
+}
+
+constexpr std::string_view both_scales = "scales";
+
+std::string did_you_mean(std::string_view wanted, const std::vector<std::string>& known) {
+  const std::string close = nearest(wanted, known);
+  return close.empty() ? fmt::format("it is one of {}", fmt::join(known, ", "))
+                       : fmt::format("did you mean {}?", close);
+}
+
+Precision preset_from(std::string_view name, std::string_view text) {
+  const std::optional<Precision> precision = precision_from(name);
+  if (precision && *precision != Precision::full) return *precision;
+  std::vector<std::string> names;
+  for (const Recipe& preset : presets) names.emplace_back(name_of(preset.precision));
+  throw UsageError(fmt::format("recipe \"{}\": {}", text,
+                               precision ? "full precision has none" : fmt::format("there is no preset \"{}\"", name)),
+                   did_you_mean(name, names));
+}
+
+void assign(Recipe& recipe, std::string_view name, std::string_view value, std::string_view text) {
+  if (name == both_scales) {
+    assign(recipe, "q-scales", value, text);
+    assign(recipe, "k-scales", value, text);
+    return;
+  }
+  const auto found = std::ranges::find(fields(), name, &Field::name);
+  if (found == fields().end()) {
+    std::vector<std::string> names = {std::string(both_scales)};
+    for (const Field& known : fields()) names.emplace_back(known.name);
+    throw UsageError(fmt::format("recipe \"{}\": there is no field \"{}\"", text, name), did_you_mean(name, names));
+  }
+  const auto index = std::ranges::find(found->values, value);
+  if (index == found->values.end()) {
+    throw UsageError(fmt::format("recipe \"{}\": {} is \"{}\"", text, name, value), did_you_mean(value, found->values));
+  }
+  found->set(*found, recipe, static_cast<std::size_t>(index - found->values.begin()));
+}
+
+}  // namespace
+
+void check(const Recipe& recipe) {
+  for (const Field& known : fields()) {
+    const std::string value = known.get(known, recipe);
+    if (std::ranges::find(known.values, value) == known.values.end()) {
+      throw UsageError(
+          fmt::format("recipe: {} is {}, expected one of {}", known.name, value, fmt::join(known.values, ", ")));
+    }
+  }
+  if (recipe.exponential == Exponential::table && recipe.pv != PvFormat::int8) {
+    throw UsageError("recipe: exponential=table makes bytes, for pv=int8 only", "add +exponential=exact");
+  }
+}
+
+const Recipe& recipe_of(Precision precision) {
+  const auto* const found = std::ranges::find(presets, precision, &Recipe::precision);
+  if (found == presets.end()) throw Error(fmt::format("{} precision has no recipe", name_of(precision)));
+  return *found;
+}
+
+Recipe recipe_from(std::string_view text) {
+  std::vector<std::string_view> parts;
+  for (std::size_t begin = 0, end = 0; end != std::string_view::npos; begin = end + 1) {
+    end = text.find('+', begin);
+    parts.push_back(text.substr(begin, end - begin));
+  }
+  Recipe recipe = recipe_of(preset_from(parts.front(), text));
+  for (std::size_t i = 1; i < parts.size(); ++i) {
+    const std::size_t equals = parts[i].find('=');
+    const bool bare = equals == std::string_view::npos;
+    assign(recipe, parts[i].substr(0, equals), bare ? "on" : parts[i].substr(equals + 1), text);
+  }
+  check(recipe);
+  return recipe;
+}
+
+std::string text_of(const Recipe& recipe) {
+  const Recipe& preset = recipe_of(recipe.precision);
+  std::string text(name_of(recipe.precision));
+  for (const Field& known : fields()) {
+    const std::string value = known.get(known, recipe);
+    if (value == known.get(known, preset)) continue;
+    text += value == "on" ? fmt::format("+{}", known.name) : fmt::format("+{}={}", known.name, value);
+  }
+  return text;
+}
+
+std::string summary_of(const Recipe& recipe) {
+  std::string text;
+  for (const Field& known : fields()) {
+    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", known.name, known.get(known, recipe));
+  }
+  return text;
+}
+
+}  // namespace bitreel

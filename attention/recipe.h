@@ -1,0 +1,92 @@
+// How one attention call is quantized, in the papers' terms: a precision's recipe, and recipes by name for studies.
+//
+//   const Recipe recipe = recipe_from("sage2-8b+pv=fp8-ones-row+smooth-v");
+//   at::Tensor o = attend(q, k, v, {.recipe = recipe});
+//
+// Per (batch, head), with i a query, j a key, c a channel, kept in fp32 except integers and sums of integers:
+//   k' = k - mean(k) when smooth_k; q' = q - mean(its block of 128) when smooth_q; v' = v - mean(v) when smooth_v
+//   integers = round(x' * (levels / amax)), scale = amax / levels over a group of tokens, levels 127 (int8) or 7 (int4)
+//   S[i,j] = (qi . kj) * sq[i] * sk[j] * scale * log2(e)  (+ mean(q block) . k'[j] * scale * log2(e) when smooth_q)
+//   P = quantized 2^(S - m), m the maximum as `maximum` says, over blocks of `key_block` keys
+//   O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] (+ mean(v)[c] when smooth_v)
+//   LSE[i] = m + log2(sum(P)), in natural logarithm  (+ q[i] . mean(k) * scale when smooth_k)
+// Subtracting mean(k) changes no output: it shifts all logits of a row alike (2410.02367 section 4.2); the term of
+// mean(q) must be added back, from k' before its quantization (2411.10958 section 3.1).
+// Rounding is to nearest, ties to even. Means are fp64 sums in token order, divided in fp64, rounded to fp32; amax is
+// at least 1e-30, so that zeros get a finite scale. Keys that key_mask leaves out are taken out before all else:
+// groups, blocks and means are of what is left, in order; causality still counts the original places, and m is over the
+// keys that the query sees. A query that holds NaN or infinity is a row of zeros to the others of its block.
+// Where k' or v' leaves fp32 the head is NaN; where logits do, their row may be.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "attention/precision.h"
+
+namespace bitreel {
+
+enum class QkFormat { int8, int4 };
+
+// Which tokens share one scale. Query blocks have 128 rows, their warps 32; key blocks have 64.
+// Threads own what one thread of an mma.m16n8 tile owns (2411.10958 section 3.2, as the published code has it):
+//   queries {w + i, w + i + 8, w + i + 16, w + i + 24}, i in 0..7, of each warp w; keys {8m + 2j, 8m + 2j + 1}, m and j
+//   in 0..7 and 0..3, of each block.
+// A key's warp is its block. strip: 16 consecutive tokens, the height of a CPU tile.
+enum class Granularity { block, warp, thread, token, strip };
+
+// int8: V per channel with 127 levels, P unsigned with p_levels, sum(P) of the integers.
+// fp16: P rounded to fp16, sum(P) before it; V to fp16 after a power of two per channel, so that key_block * amax is in
+//   (2^14, 2^15] and no sum can overflow. fp16_fp16_sum rounds the sums to fp16 too, every 16 keys within a key block.
+// fp8: P * 448 and V per channel with 448 levels in E4M3, fp32 sums. two_level adds each key block's sum to the output,
+//   sum(P) before rounding; ones_row takes sum(P) from the rounded P, by one more row of V.
+enum class PvFormat { int8, fp16, fp16_fp16_sum, fp8_two_level, fp8_ones_row };
+
+enum class Smoothing { off, on };
+
+// What the exponent is taken against: the maximum so far (FlashAttention), or the block's own, merged in fp32.
+enum class Maximum { running, block };
+
+// How P's 8-bit values come about: rounded from the exact power, or looked up at 1/7 octave in a table of 64 bytes
+// (round(p_levels * 2^(-i/7)), i = round(7 (m - S)) up to 63, which is zero: 9 octaves). The table is for int8 PV only.
+enum class Exponential { exact, table };
+
+struct Recipe {
+  Precision precision = Precision::int8;  // the preset it started from
+  QkFormat qk = QkFormat::int8;
+  Granularity q_scales = Granularity::token;
+  Granularity k_scales = Granularity::strip;
+  Smoothing smooth_q = Smoothing::off;
+  Smoothing smooth_k = Smoothing::on;
+  Smoothing smooth_v = Smoothing::off;
+  PvFormat pv = PvFormat::int8;
+  int p_levels = 255;  // int8 PV: P's largest integer, 127 or 255
+  Exponential exponential = Exponential::table;
+  Maximum maximum = Maximum::block;
+  std::int64_t key_block = 256;  // 64, 128 or 256
+
+  bool operator==(const Recipe&) const = default;
+};
+
+inline constexpr std::int64_t query_block = 128;  // rows that smooth_q and Granularity::block share
+
+// Throws UsageError where fields contradict each other or a number is none of those that kernels are made for.
+void check(const Recipe& recipe);
+
+// A precision's own recipe. Throws Error for Precision::full, which quantizes nothing.
+const Recipe& recipe_of(Precision precision);
+
+// "PRESET" or "PRESET+FIELD+FIELD=VALUE...", fields as in the struct with - for _; "smooth-v" alone switches it on, and
+// "scales" sets both granularities.
+// Throws UsageError naming the field or value that is unknown, and the nearest.
+Recipe recipe_from(std::string_view text);
+
+// What recipe_from reads back: the preset and the fields that differ from it.
+std::string text_of(const Recipe& recipe);
+
+// Every field with its value, for people.
+std::string summary_of(const Recipe& recipe);
+
+}  // namespace bitreel

@@ -1,0 +1,32 @@
+// How the layers of a transformer attend: the seam where precision plans, guards and calibration come in.
+//
+//   transformer(latents, conditioning, {.timestep = 999, .attention = full_attention("reference")});
+//   model.denoise(request, text, {.attention_of_step = [&](const DenoisingStep& step) { return planned(step); }});
+//
+// q, k, v [B, H, N, D] in the model's dtype, guidance's branches side by side in B; the result has q's shape.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+namespace bitreel {
+
+using LayerAttention =
+    std::function<at::Tensor(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
+
+struct DenoisingStep {
+  std::int64_t index = 0;     // 0 .. count - 1
+  std::int64_t count = 0;     // may differ from Request::steps: see pipelines.md B.2
+  std::int64_t timestep = 0;  // training timestep, 0 .. 999
+};
+
+// Asked once before each step.
+using StepAttention = std::function<LayerAttention(const DenoisingStep& step)>;
+
+// Full precision everywhere, on the backend of that name; the best there is when empty.
+LayerAttention full_attention(const std::string& backend = {});
+
+}  // namespace bitreel

@@ -1,0 +1,46 @@
+#include "pipelines/cogvideox/planned_attention.h"
+
+#include <ATen/ATen.h>
+
+#include "attention/attention.h"
+#include "attention/similarity.h"
+
+namespace bitreel {
+
+PlannedAttention::PlannedAttention(const Plan& plan, PlannedAttentionOptions options)
+    : plan_(plan), options_(std::move(options)) {
+  if (options_.guard) guard_.emplace(plan_, *options_.guard);
+}
+
+LayerAttention PlannedAttention::operator()(const DenoisingStep& step) {
+  executed_.push_back(guard_ ? guard_->row(step.index) : plan_.row(step.timestep));
+  return [this, index = step.index, row = executed_.back()](std::int64_t layer, const at::Tensor& q,
+                                                            const at::Tensor& k, const at::Tensor& v) {
+    const Precision precision = row.at(static_cast<std::size_t>(layer));
+    const at::Tensor out = attend(q, k, v, {.precision = precision, .backend = options_.backend});
+    if (guard_ && precision != Precision::full && guard_->due(index)) look(index, layer, q, k, v, out);
+    return out;
+  };
+}
+
+// Heads of all batch entries are numbered through, so that guidance's branches take turns too.
+void PlannedAttention::look(std::int64_t step, std::int64_t layer, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v, const at::Tensor& out) {
+  const std::int64_t heads = q.size(1);
+  const std::int64_t sampled = guard_->head(step, layer, q.size(0) * heads);
+  const auto head_of = [&](const at::Tensor& x) {
+    return x.narrow(0, sampled / heads, 1).narrow(1, sampled % heads, 1);
+  };
+  const at::Tensor exact = attend(head_of(q), head_of(k), head_of(v));
+  const Similarity close = similarity(exact, head_of(out));
+  const auto event =
+      guard_->observe(step, layer, {.cosine = close.cosine, .relative_l1 = close.relative_l1, .rmse = close.rmse});
+  if (event && options_.on_event) options_.on_event(*event);
+}
+
+const std::vector<GuardEvent>& PlannedAttention::events() const {
+  static const std::vector<GuardEvent> none;
+  return guard_ ? guard_->events() : none;
+}
+
+}  // namespace bitreel

@@ -1,0 +1,49 @@
+// A precision plan at work: every layer of every step attends as the plan's row says, and what ran is kept.
+//
+//   PlannedAttention planned(plan, {.guard = GuardOptions{.every = 5}, .on_event = log});
+//   model.denoise(request, text, on_step, std::ref(planned));
+//   planned.executed();       // one row per step
+//
+// With a guard, every few steps one head of each layer that is not in full precision is computed in full precision too
+// (schedulers/precision/guard.h); where its error exceeds the bound, the layer gets more bits from the next step on.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "pipelines/cogvideox/layer_attention.h"
+#include "schedulers/precision/guard.h"
+#include "schedulers/precision/plan.h"
+
+namespace bitreel {
+
+struct PlannedAttentionOptions {
+  std::string backend = {};  // by name, for calls of its arithmetic; the best when empty
+  std::optional<GuardOptions> guard = {};
+  std::function<void(const GuardEvent&)> on_event = {};
+};
+
+class PlannedAttention {
+ public:
+  // plan: on this run's timesteps. UsageError when a guard is asked for and there is no bound.
+  PlannedAttention(const Plan& plan, PlannedAttentionOptions options);
+
+  // The attention of one step; steps come in order.
+  LayerAttention operator()(const DenoisingStep& step);
+
+  [[nodiscard]] const std::vector<PrecisionRow>& executed() const { return executed_; }
+  [[nodiscard]] const std::vector<GuardEvent>& events() const;
+
+ private:
+  void look(std::int64_t step, std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+            const at::Tensor& out);
+
+  Plan plan_;
+  PlannedAttentionOptions options_;
+  std::optional<Guard> guard_;
+  std::vector<PrecisionRow> executed_;
+};
+
+}  // namespace bitreel

@@ -1,0 +1,232 @@
+// What every backend keeps to besides its numbers: layouts, threads, NaN and infinity, masked keys, log-sum-exp. That
+// outputs are filled, nothing beside them is, and inputs stay as they are, is checked at every run of every test.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "attention/emulated.h"
+#include "attention/reference.h"
+#include "tests/attention/calls.h"
+#include "tests/attention/tolerances.h"
+
+namespace bitreel {
+namespace {
+
+constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+// A recipe of each family, and full precision as the empty text.
+const std::vector<std::string>& arithmetics() {
+  static const std::vector<std::string> all = {"", "int8", "int4", "sage1-t", "sage1-vb", "sage2-8b", "sage2-4b"};
+  return all;
+}
+
+class EveryBackend : public testing::TestWithParam<std::string> {
+ protected:
+  // Calls `body` with each backend that can do a call of this arithmetic.
+  template <class Body>
+  void each(const Inputs& in, Asked asked, Body body) {
+    if (!GetParam().empty()) asked.recipe = recipe_from(GetParam());
+    const auto able = those_that_can(call_of(in, asked));
+    ASSERT_FALSE(able.empty());
+    for (const Backend* backend : able) {
+      SCOPED_TRACE(std::string(backend->name));
+      body(*backend, asked);
+    }
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Arithmetics, EveryBackend, testing::ValuesIn(arithmetics()), [](const auto& info) {
+  std::string name = info.param.empty() ? "full" : info.param;
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
+TEST_P(EveryBackend, ReadsAnyStrides) {
+  constexpr std::int64_t heads = 3, tokens = 90, dim = 40;
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    // As a fused projection leaves them: [B, N, 3, H, D].
+    const at::Tensor fused = normal({2, tokens, 3, heads, dim}, 1).to(test_device(), dtype);
+    const auto part = [&](std::int64_t which) { return fused.select(2, which).transpose(1, 2); };
+    const Inputs views = {part(0), part(1), part(2)};
+    const Inputs packed = {part(0).contiguous(), part(1).contiguous(), part(2).contiguous()};
+    // Every second token of a padded buffer, and one head for all by a stride of zero.
+    const at::Tensor wide = normal({2, heads, 2 * tokens, dim + 5}, 2).to(test_device(), dtype);
+    const Inputs sparse = {
+        wide.slice(2, 0, 2 * tokens, 2).slice(3, 5),
+        wide.slice(1, 0, 1).slice(2, 1, 2 * tokens, 2).slice(3, 0, dim).expand({2, heads, tokens, dim}), views.v};
+    const Inputs sparse_packed = {sparse.q.contiguous(), sparse.k.contiguous(), sparse.v.contiguous()};
+    each(views, {}, [&](const Backend& backend, const Asked& asked) {
+      EXPECT_LE(largest_difference(run(backend, views, asked).out, run(backend, packed, asked).out),
+                full_precision(dtype) * (asked.recipe ? 0 : 1));
+      EXPECT_LE(largest_difference(run(backend, sparse, asked).out, run(backend, sparse_packed, asked).out),
+                full_precision(dtype) * (asked.recipe ? 0 : 1));
+    });
+  }
+}
+
+TEST_P(EveryBackend, GivesTheSameBitsAgainAndWithAnyNumberOfThreads) {
+  const Inputs in = random_inputs({.batch = 2, .query_heads = 2, .key_heads = 1, .queries = 150, .keys = 200}, 3);
+  each(in, {.causality = Causality::bottom_right}, [&](const Backend& backend, const Asked& asked) {
+    const Answer first = run(backend, in, asked);
+    for (const int threads : {1, 2}) {
+      at::set_num_threads(threads);
+      const Answer again = run(backend, in, asked);
+      EXPECT_TRUE(at::equal(first.out, again.out)) << threads << " threads";
+      EXPECT_TRUE(at::equal(first.log_sum_exp, again.log_sum_exp)) << threads << " threads";
+    }
+    at::set_num_threads(1);
+  });
+}
+
+TEST_P(EveryBackend, TakesMaskedKeysForNotThere) {
+  Inputs in = random_inputs({.batch = 2, .query_heads = 2, .key_heads = 1, .queries = 70, .keys = 210}, 4);
+  const at::Tensor counted = at::cat({at::ones({100}), at::zeros({50}), at::ones({60})}).to(at::kBool);
+  const at::Tensor mask = counted.expand({2, 210}).to(in.k.device());
+  const auto without = [](const at::Tensor& x) { return at::cat({x.slice(2, 0, 100), x.slice(2, 150)}, 2); };
+  const Inputs shorter = {in.q, without(in.k), without(in.v)};
+  in.k.slice(2, 100, 150).fill_(nan);  // whatever a padded buffer holds
+  in.v.slice(2, 100, 150).fill_(infinity);
+  each(in, {}, [&](const Backend& backend, const Asked& asked) {
+    Asked masked = asked;
+    masked.key_mask = mask;
+    const Answer of_masked = run(backend, in, masked), of_shorter = run(backend, shorter, asked);
+    EXPECT_LE(largest_difference(of_masked.out, of_shorter.out), full_precision(at::kFloat));
+    EXPECT_LE(largest_difference(of_masked.log_sum_exp, of_shorter.log_sum_exp), log_sum_exp);
+  });
+}
+
+TEST_P(EveryBackend, GivesZerosToAQueryWithoutKeys) {
+  const Inputs in = random_inputs({.batch = 2, .queries = 20, .keys = 12}, 5);
+  at::Tensor mask = at::ones({2, 12}, at::TensorOptions(at::kBool).device(in.q.device()));
+  mask[1].fill_(false);
+  each(in, {.causality = Causality::bottom_right, .key_mask = mask}, [&](const Backend& backend, const Asked& asked) {
+    const Answer answer = run(backend, in, asked);
+    const at::Tensor alone = at::cat({answer.out[0][0].slice(0, 0, 8), answer.out[1][0]});
+    EXPECT_TRUE(at::equal(alone, at::zeros_like(alone)));
+    EXPECT_TRUE((answer.log_sum_exp[0][0].slice(0, 0, 8) == -infinity).all().item<bool>());
+    EXPECT_TRUE((answer.log_sum_exp[1] == -infinity).all().item<bool>());
+    EXPECT_TRUE((answer.out[0][0].slice(0, 8) != 0).any(1).all().item<bool>()) << "the others have keys";
+    EXPECT_TRUE(answer.log_sum_exp[0][0].slice(0, 8).isfinite().all().item<bool>());
+  });
+}
+
+TEST_P(EveryBackend, LetsPartsOfTheKeysBeMergedByLogSumExp) {
+  const Inputs in = random_inputs({.query_heads = 2, .key_heads = 2, .queries = 50, .keys = 400}, 6);
+  in.k.add_(5 * normal({64}, 7).to(in.k.device()));  // a mean that smoothing takes off, differently in each part
+  const auto part = [&](std::int64_t begin, std::int64_t end) {
+    return Inputs{in.q, in.k.slice(2, begin, end), in.v.slice(2, begin, end)};
+  };
+  const Answer truth = run(reference_backend(), in, {});
+  each(in, {}, [&](const Backend& backend, const Asked& asked) {
+    const Answer a = run(backend, part(0, 150), asked), b = run(backend, part(150, 400), asked);
+    const at::Tensor whole = at::logaddexp(a.log_sum_exp, b.log_sum_exp);
+    const at::Tensor merged =
+        a.out * (a.log_sum_exp - whole).exp().unsqueeze(3) + b.out * (b.log_sum_exp - whole).exp().unsqueeze(3);
+    const Level level = asked.recipe ? level_of(asked.recipe->precision) : Level::full;
+    const double relative = ((merged - truth.out).norm() / truth.out.norm()).item<double>();
+    EXPECT_LE(relative, level == Level::full ? full_precision(at::kFloat) : level == Level::four_bit ? 0.3 : 0.06);
+    EXPECT_LE(largest_difference(whole, truth.log_sum_exp),
+              level == Level::full ? log_sum_exp : log_sum_exp_of_quantized(level));
+  });
+}
+
+TEST_P(EveryBackend, TakesAnyScale) {
+  const Inputs in = random_inputs({.queries = 30, .keys = 140}, 8);
+  for (const double scale : {1e-4, 0.03, 0.5, -0.2}) {
+    const Answer truth = run(reference_backend(), in, {.scale = scale});
+    each(in, {.scale = scale}, [&](const Backend& backend, const Asked& asked) {
+      const Answer answer = run(backend, in, asked);
+      if (asked.recipe) {
+        EXPECT_TRUE(same_arithmetic(in, run(emulated_backend(), in, asked), answer)) << scale;
+      } else {
+        EXPECT_LE(largest_difference(answer.out, truth.out), full_precision(at::kFloat)) << scale;
+      }
+    });
+  }
+}
+
+class EveryQuantizingBackend : public EveryBackend {};
+
+INSTANTIATE_TEST_SUITE_P(Arithmetics, EveryQuantizingBackend,
+                         testing::ValuesIn(arithmetics().begin() + 1, arithmetics().end()), [](const auto& info) {
+                           std::string name = info.param;
+                           std::ranges::replace(name, '-', '_');
+                           return name;
+                         });
+
+TEST_P(EveryQuantizingBackend, MakesTheRowOfABrokenQueryNaNAndNoOther) {
+  for (const float broken : {nan, infinity, -infinity}) {
+    Inputs in = random_inputs({.query_heads = 2, .key_heads = 2, .queries = 150, .keys = 80}, 9);
+    in.q[0][1][77][3] = broken;
+    Inputs zeroed = {in.q.clone(), in.k, in.v};
+    zeroed.q[0][1][77].zero_();
+    each(in, {}, [&](const Backend& backend, const Asked& asked) {
+      const Answer answer = run(backend, in, asked, Poison::number), expected = run(backend, zeroed, asked);
+      EXPECT_TRUE(answer.out[0][1][77].isnan().all().item<bool>()) << broken;
+      EXPECT_TRUE(answer.log_sum_exp[0][1][77].isnan().item<bool>()) << broken;
+      answer.out[0][1][77].copy_(expected.out[0][1][77]);
+      answer.log_sum_exp[0][1][77] = expected.log_sum_exp[0][1][77];
+      EXPECT_TRUE(at::equal(answer.out, expected.out)) << "to the others it is a row of zeros";
+      EXPECT_TRUE(at::equal(answer.log_sum_exp, expected.log_sum_exp));
+    });
+  }
+}
+
+TEST_P(EveryQuantizingBackend, MakesTheHeadOfABrokenKeyOrValueNaNAndNoOther) {
+  for (const float broken : {nan, infinity, -infinity}) {
+    for (const bool in_value : {false, true}) {
+      Inputs in = random_inputs({.batch = 2, .query_heads = 4, .key_heads = 2, .queries = 150, .keys = 270}, 10);
+      const Answer before = run(emulated_backend(), in, {.recipe = recipe_from(GetParam())});
+      (in_value ? in.v : in.k)[1][0][265][7] = broken;
+      each(in, {.causality = Causality::bottom_right}, [&](const Backend& backend, const Asked& asked) {
+        const Answer answer = run(backend, in, asked, Poison::number);
+        EXPECT_TRUE(answer.out[1].slice(0, 0, 2).isnan().all().item<bool>()) << broken << " in value " << in_value;
+        EXPECT_TRUE(answer.log_sum_exp[1].slice(0, 0, 2).isnan().all().item<bool>());
+        for (const at::Tensor& others : {answer.out[0], answer.out[1].slice(0, 2)}) {
+          EXPECT_TRUE(others.isfinite().all().item<bool>());
+        }
+      });
+    }
+  }
+}
+
+TEST_P(EveryQuantizingBackend, TakesTheLargestAndTheLeastNumbersOfBf16) {
+  const Inputs normal_sized = random_inputs({.queries = 40, .keys = 130}, 12, at::kBFloat16);
+  for (const double size : {5e37, 1e-37}) {
+    const Inputs in = {normal_sized.q, normal_sized.k, normal_sized.v * size};
+    const Inputs one = {normal_sized.q, normal_sized.k, in.v.to(at::kDouble).div(size).to(at::kBFloat16)};
+    each(in, {}, [&](const Backend& backend, const Asked& asked) {
+      const at::Tensor out = run(backend, in, asked).out;
+      EXPECT_TRUE(out.isfinite().all().item<bool>()) << size;
+      if (size > 1) {  // below 1e-30 values are zeros: recipe.h
+        const at::Tensor expected = run(backend, one, asked).out;
+        EXPECT_LE(largest_difference(out.to(at::kDouble) / size, expected), 0.05) << size;
+      }
+    });
+    const Inputs large_logits = {normal_sized.q * 100, normal_sized.k * 100, normal_sized.v};
+    each(large_logits, {}, [&](const Backend& backend, const Asked& asked) {
+      const at::Tensor out = run(backend, large_logits, asked).out;
+      EXPECT_TRUE(out.isfinite().all().item<bool>()) << "one key takes all";
+    });
+  }
+}
+
+TEST_P(EveryQuantizingBackend, GivesZeroForValuesOfZeros) {
+  Inputs in = random_inputs({.queries = 20, .keys = 70}, 13);
+  in.v.zero_();
+  in.k.zero_();
+  in.q.slice(2, 0, 10).zero_();
+  each(in, {}, [&](const Backend& backend, const Asked& asked) {
+    const Answer answer = run(backend, in, asked);
+    EXPECT_TRUE(at::equal(answer.out, at::zeros_like(answer.out)));
+    EXPECT_LE(largest_difference(answer.log_sum_exp, at::full_like(answer.log_sum_exp, std::log(70.0))), 1e-5);
+  });
+}
+
+}  // namespace
+}  // namespace bitreel

@@ -1,0 +1,153 @@
+// The integer kernels against each other: every instruction set that this machine has gives the scalar one's bits,
+// and what they pack are the integers and scales that attention/quantize.h says.
+#include "attention/cpu/cpu_backend.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <cctype>
+#include <vector>
+
+#include "attention/cpu/features.h"
+#include "attention/cpu/kernels.h"
+#include "attention/quantize.h"
+#include "tests/attention/calls.h"
+
+namespace bitreel {
+namespace {
+
+using namespace cpu;
+
+bool same_bits(const at::Tensor& a, const at::Tensor& b) {
+  const auto bits = a.element_size() == 2 ? at::kShort : at::kInt;
+  return at::equal(a.contiguous().view(bits), b.contiguous().view(bits));
+}
+
+const Backend& scalar() {
+  return cpu_backends().back();
+}
+
+std::string readable(std::string text) {
+  std::ranges::replace_if(
+      text, [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
+  return text;
+}
+
+class CpuKernels : public testing::TestWithParam<std::tuple<std::string, Shape>> {
+ protected:
+  Recipe recipe = recipe_from(std::get<0>(GetParam()));
+  Shape shape = std::get<1>(GetParam());
+};
+
+TEST_P(CpuKernels, GiveTheSameBitsOnEveryInstructionSet) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const Inputs in = random_inputs(shape, 1, dtype);
+    for (const Causality causality : {Causality::none, Causality::bottom_right}) {
+      for (const at::Tensor& mask : {at::Tensor(), normal({shape.batch, shape.keys}, 4) > -0.5}) {
+        SCOPED_TRACE(testing::Message() << dtype << (mask.defined() ? " masked" : "")
+                                        << (causality == Causality::none ? "" : " causal"));
+        const Asked asked = {.recipe = recipe, .causality = causality, .key_mask = mask};
+        const Answer expected = run(scalar(), in, asked);
+        for (const Backend& backend : cpu_backends()) {
+          if (!backend.missing().empty()) continue;
+          const Answer answer = run(backend, in, asked);
+          EXPECT_TRUE(same_bits(answer.out, expected.out)) << backend.name;
+          EXPECT_TRUE(same_bits(answer.log_sum_exp, expected.log_sum_exp)) << backend.name;
+        }
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    RecipesAndShapes, CpuKernels,
+    testing::Combine(testing::Values("int8", "int4", "sage1-vt", "sage1-vb", "int8+key-block=64",
+                                     "int8+scales=thread+exponential=exact", "int8+scales=warp+maximum=running",
+                                     "int8+scales=block+exponential=exact+key-block=128", "int8+p-levels=127"),
+                     testing::Values(Shape{1, 1, 1, 1, 1, 1}, Shape{2, 4, 2, 17, 70, 64}, Shape{1, 2, 1, 150, 290, 40},
+                                     Shape{1, 1, 1, 33, 513, 128}, Shape{1, 2, 2, 65, 30, 80})),
+    [](const auto& info) {
+      const Shape& s = std::get<1>(info.param);
+      return readable(std::get<0>(info.param)) + "_" + std::to_string(s.queries) + "_queries_" +
+             std::to_string(s.keys) + "_keys_of_" + std::to_string(s.dim);
+    });
+
+TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
+  const Inputs in = random_inputs({.batch = 2, .query_heads = 2, .key_heads = 1, .queries = 300, .keys = 200}, 1);
+  const int threads = at::get_num_threads();
+  for (const Backend& backend : cpu_backends()) {
+    if (!backend.missing().empty()) continue;
+    at::set_num_threads(1);
+    const Answer one = run(backend, in, {.recipe = recipe_of(Precision::int8)});
+    at::set_num_threads(3);
+    const Answer three = run(backend, in, {.recipe = recipe_of(Precision::int8)});
+    EXPECT_TRUE(same_bits(one.out, three.out)) << backend.name;
+  }
+  at::set_num_threads(threads);
+}
+
+// The kernels of the instruction sets that this machine has.
+std::vector<const Kernels*> all_kernels() {
+  const X86Features& has = x86_features();
+  std::vector<const Kernels*> all = {&cpu_scalar::kernels()};
+  if (has.amx_int8) all.push_back(&cpu_amx::kernels());
+  if (has.avx512_vnni) all.push_back(&cpu_avx512_vnni::kernels());
+  if (has.avx_vnni) all.push_back(&cpu_avx_vnni::kernels());
+  if (has.avx2) all.push_back(&cpu_avx2::kernels());
+  return all;
+}
+
+struct Packed {
+  at::Tensor integers, scales, offsets, values;
+  Head head;
+};
+
+Packed pack(const Kernels& kernels, const Inputs& in, const Recipe& recipe) {
+  const std::int64_t keys = in.k.size(2), padded = (keys + 63) / 64 * 64, dim = in.k.size(3) <= 64 ? 64 : 128;
+  Packed p = {at::empty({padded, dim}, at::kChar),
+              at::empty({padded}, at::kFloat),
+              at::empty({padded}, at::kInt),
+              at::empty({padded / 64, dim, 64}, at::kChar),
+              {}};
+  p.head.padded = padded;
+  p.head.count = keys;
+  p.head.keys = p.integers.mutable_data_ptr<std::int8_t>();
+  p.head.key_offsets = p.offsets.mutable_data_ptr<std::int32_t>();
+  p.head.key_scales = p.scales.mutable_data_ptr<float>();
+  p.head.values = p.values.mutable_data_ptr<std::int8_t>();
+  const auto rows = [](const at::Tensor& x) { return Rows{x.const_data_ptr(), x.stride(2), Element::fp32}; };
+  kernels.pack(
+      {.k = rows(in.k), .v = rows(in.v), .kept = nullptr, .count = keys, .dim = static_cast<int>(in.k.size(3))}, recipe,
+      p.head);
+  return p;
+}
+
+TEST(CpuKernels, PackTheIntegersAndScalesOfTheRecipe) {
+  for (const char* text : {"int8", "int8+scales=token", "int8+scales=thread+smooth-k=off", "int4+scales=block"}) {
+    for (const std::int64_t keys : {1, 63, 130}) {
+      for (const std::int64_t dim : {5, 64, 100}) {
+        SCOPED_TRACE(testing::Message() << text << ", " << keys << " keys of " << dim);
+        const Recipe recipe = recipe_from(text);
+        const Inputs in = random_inputs({.queries = 1, .keys = keys, .dim = dim}, 1);
+        const QuantizedTokens k = quantize_keys(in.k[0][0], recipe);
+        const QuantizedValues v = quantize_values(in.v[0][0], recipe);
+        for (const Kernels* kernels : all_kernels()) {
+          const Packed p = pack(*kernels, in, recipe);
+          EXPECT_TRUE(at::equal(p.integers.slice(0, 0, keys).slice(1, 0, dim), k.integers));
+          EXPECT_TRUE(at::equal(p.scales.slice(0, 0, keys), k.scales));
+          EXPECT_TRUE(at::equal(p.offsets, p.integers.to(at::kInt).sum(1) * -128));
+          const at::Tensor values = p.values.transpose(1, 2).flatten(0, 1);  // [padded][D]
+          EXPECT_TRUE(at::equal(values.slice(0, 0, keys).slice(1, 0, dim).to(at::kFloat), v.values));
+          EXPECT_EQ(values.slice(0, keys).abs().sum().item<std::int64_t>(), 0) << "padding";
+          EXPECT_TRUE(at::equal(at::from_blob(const_cast<float*>(p.head.value_scales), {dim}, at::kFloat), v.scales));
+          EXPECT_TRUE(at::equal(at::from_blob(const_cast<float*>(p.head.value_mean), {dim}, at::kFloat), v.mean));
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bitreel

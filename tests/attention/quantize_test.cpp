@@ -1,0 +1,207 @@
+// Integers and scales against recipe.h's words, worked out here one element at a time.
+#include "attention/quantize.h"
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "tests/attention/calls.h"
+
+namespace bitreel {
+namespace {
+
+constexpr std::int64_t tokens = 300, dim = 24;
+
+at::Tensor sample() {
+  at::Tensor x = normal({tokens, dim}, 3) * 2 + normal({dim}, 4);
+  x *= at::linspace(0.1, 3, tokens).unsqueeze(1);
+  x.slice(0, 130, 180).zero_();
+  return x;
+}
+
+float at_of(const at::Tensor& x, std::int64_t i, std::int64_t c) {
+  return x.const_data_ptr<float>()[i * dim + c];
+}
+
+float mean_by_hand(const at::Tensor& x, std::int64_t first, std::int64_t last, std::int64_t c) {
+  double sum = 0;
+  for (std::int64_t i = first; i < last; ++i) sum += static_cast<double>(at_of(x, i, c));
+  return static_cast<float>(sum / static_cast<double>(last - first));
+}
+
+using GroupOf = std::function<std::int64_t(std::int64_t token)>;
+
+// Compares every integer and scale with those of the group's largest value.
+void expect_by_hand(const QuantizedTokens& actual, const at::Tensor& smoothed, float levels, const GroupOf& group) {
+  std::map<std::int64_t, float> amax;
+  for (std::int64_t i = 0; i < tokens; ++i) {
+    float& largest = amax.try_emplace(group(i), 1e-30F).first->second;
+    for (std::int64_t c = 0; c < dim; ++c) largest = std::max(largest, std::fabs(at_of(smoothed, i, c)));
+  }
+  std::int64_t wrong = 0;
+  for (std::int64_t i = 0; i < tokens; ++i) {
+    const float largest = amax.at(group(i)), inverse = levels / largest;
+    wrong += actual.scales.const_data_ptr<float>()[i] != largest / levels ? 1 : 0;
+    for (std::int64_t c = 0; c < dim; ++c) {
+      const auto expected = static_cast<std::int8_t>(std::nearbyintf(at_of(smoothed, i, c) * inverse));
+      wrong += actual.integers.const_data_ptr<std::int8_t>()[i * dim + c] != expected ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(wrong, 0);
+}
+
+at::Tensor less_its_mean(const at::Tensor& x, std::int64_t block) {
+  at::Tensor smoothed = x.clone();
+  for (std::int64_t first = 0; first < tokens; first += block) {
+    const std::int64_t last = std::min(first + block, tokens);
+    for (std::int64_t c = 0; c < dim; ++c) {
+      const float mean = mean_by_hand(x, first, last, c);
+      for (std::int64_t i = first; i < last; ++i) {
+        smoothed.mutable_data_ptr<float>()[i * dim + c] = at_of(x, i, c) - mean;
+      }
+    }
+  }
+  return smoothed;
+}
+
+struct Groups {
+  std::string name;
+  GroupOf of_query, of_key;
+};
+
+const std::vector<Groups>& groupings() {
+  static const std::vector<Groups> all = {
+      {"block", [](std::int64_t i) { return i / 128; }, [](std::int64_t i) { return i / 64; }},
+      {"warp", [](std::int64_t i) { return i / 32; }, [](std::int64_t i) { return i / 64; }},
+      {"thread", [](std::int64_t i) { return i / 32 * 100 + i % 8; },
+       [](std::int64_t i) { return i / 64 * 100 + i % 8 / 2; }},
+      {"strip", [](std::int64_t i) { return i / 16; }, [](std::int64_t i) { return i / 16; }},
+      {"token", [](std::int64_t i) { return i; }, [](std::int64_t i) { return i; }},
+  };
+  return all;
+}
+
+TEST(Quantize, GivesTheIntegersAndScalesOfEveryGrouping) {
+  const at::Tensor x = sample();
+  for (const Groups& groups : groupings()) {
+    SCOPED_TRACE(groups.name);
+    const Recipe recipe = recipe_from("int8+scales=" + groups.name);
+    expect_by_hand(quantize_queries(x, recipe), x, 127, groups.of_query);
+    expect_by_hand(quantize_keys(x, recipe), less_its_mean(x, tokens), 127, groups.of_key);
+    const Recipe four = recipe_from("int4+smooth-k=off+scales=" + groups.name);
+    expect_by_hand(quantize_queries(x, four), less_its_mean(x, 128), 7, groups.of_query);
+    expect_by_hand(quantize_keys(x, four), x, 7, groups.of_key);
+  }
+}
+
+// What one thread of mma.m16n8k32 holds of C: rows t/4 and t/4 + 8, columns 2(t%4) and 2(t%4) + 1.
+TEST(Quantize, GroupsOfThreadsAreWhatATensorCoresThreadOwns) {
+  const Recipe recipe = recipe_from("int8+scales=thread+smooth-k=off");
+  at::Tensor x = at::ones({128, 1});
+  for (const int thread : {0, 5, 31}) {
+    std::set<std::int64_t> queries, keys;
+    for (int tile = 0; tile < 2; ++tile) {
+      for (int half = 0; half < 2; ++half) queries.insert(tile * 16 + half * 8 + thread / 4);
+    }
+    for (int tile = 0; tile < 8; ++tile) {
+      for (int column = 0; column < 2; ++column) keys.insert(tile * 8 + 2 * (thread % 4) + column);
+    }
+    const auto marked = [&](const std::set<std::int64_t>& owned) {
+      at::Tensor y = x.clone();
+      y[*owned.begin()][0] = 100;  // one token's value shows in the scales of its group, and only there
+      return y;
+    };
+    const at::Tensor q = quantize_queries(marked(queries), recipe).scales > 0.5;
+    const at::Tensor k = quantize_keys(marked(keys), recipe).scales > 0.5;
+    for (std::int64_t i = 0; i < 128; ++i) {
+      EXPECT_EQ(q[i].item<bool>(), queries.contains(i)) << "query " << i << " of thread " << thread;
+      EXPECT_EQ(k[i].item<bool>(), keys.contains(i)) << "key " << i << " of thread " << thread;
+    }
+  }
+}
+
+TEST(Quantize, SharesNothingBetweenBlocksOfQueries) {
+  const Recipe recipe = recipe_of(Precision::int4);
+  at::Tensor x = sample();
+  const QuantizedTokens before = quantize_queries(x, recipe);
+  x.slice(0, 128, 256) *= 50;
+  const QuantizedTokens after = quantize_queries(x, recipe);
+  EXPECT_TRUE(at::equal(before.integers.slice(0, 0, 128), after.integers.slice(0, 0, 128)));
+  EXPECT_TRUE(at::equal(before.integers.slice(0, 256), after.integers.slice(0, 256)));
+  EXPECT_FALSE(at::equal(before.scales.slice(0, 128, 256), after.scales.slice(0, 128, 256)));
+}
+
+TEST(Quantize, TiesGoToEven) {
+  const at::Tensor x = at::tensor({127.0F, 0.5F, 1.5F, 2.5F, -0.5F, -1.5F, -126.5F}).view({1, 7});
+  const at::Tensor integers = quantize_queries(x, recipe_from("int8")).integers;
+  EXPECT_TRUE(at::equal(integers, at::tensor({127, 0, 2, 2, 0, -2, -126}).to(at::kChar).view({1, 7}))) << integers;
+}
+
+TEST(QuantizeValues, GivesIntegersPerChannel) {
+  const at::Tensor x = sample();
+  for (const char* text : {"int8", "int8+smooth-v=off"}) {
+    const Recipe recipe = recipe_from(text);
+    const QuantizedValues v = quantize_values(x, recipe);
+    const at::Tensor smoothed = recipe.smooth_v == Smoothing::on ? less_its_mean(x, tokens) : x;
+    std::int64_t wrong = 0;
+    for (std::int64_t c = 0; c < dim; ++c) {
+      float largest = 0;
+      for (std::int64_t i = 0; i < tokens; ++i) largest = std::max(largest, std::fabs(at_of(smoothed, i, c)));
+      const float inverse = 127.0F / largest;
+      wrong += v.scales.const_data_ptr<float>()[c] != largest / 127.0F ? 1 : 0;
+      for (std::int64_t i = 0; i < tokens; ++i) {
+        wrong += at_of(v.values, i, c) != std::nearbyintf(at_of(smoothed, i, c) * inverse) ? 1 : 0;
+      }
+    }
+    EXPECT_EQ(wrong, 0) << text;
+  }
+}
+
+TEST(QuantizeValues, HaveScalesThatArePowersOfTwoInFp16) {
+  for (const char* text : {"sage1-t", "sage1-t+pv=fp16+key-block=256"}) {
+    const Recipe recipe = recipe_from(text);
+    for (int exponent = -90; exponent <= 120; exponent += 7) {
+      const at::Tensor x = at::tensor({1.0F, 1.25F, -1.999F, 0.37F}).view({2, 2}) * std::ldexp(1.0F, exponent);
+      const QuantizedValues v = quantize_values(x, recipe);
+      for (const float scale : {v.scales[0].item<float>(), v.scales[1].item<float>()}) {
+        int ignored = 0;
+        EXPECT_EQ(std::frexp(scale, &ignored), 0.5F) << scale;
+      }
+      const at::Tensor sums = v.values.abs().amax(0) * recipe.key_block;
+      EXPECT_TRUE((sums > 1 << 14).logical_and(sums <= (1 << 15) + 16).all().item<bool>()) << sums;
+      EXPECT_TRUE(at::allclose(v.values * v.scales, x, 5e-4, 0)) << text << " 2^" << exponent;
+    }
+  }
+}
+
+TEST(RoundToE4m3, GivesTheNearestOfItsNumbers) {
+  // Three bits after the first, exponents from -6, below that steps of 2^-9.
+  std::vector<double> numbers;
+  for (int mantissa = 0; mantissa < 8; ++mantissa) numbers.push_back(std::ldexp(mantissa, -9));
+  for (int exponent = -6; exponent <= 8; ++exponent) {
+    for (int mantissa = 0; mantissa < 8; ++mantissa) numbers.push_back(std::ldexp(8 + mantissa, exponent - 3));
+  }
+  numbers.pop_back();  // 480 stands for NaN
+  EXPECT_EQ(numbers.back(), 448);
+  for (std::size_t i = 0; i + 1 < numbers.size(); ++i) {
+    const double low = numbers[i], high = numbers[i + 1], middle = (low + high) / 2;
+    const double even = i % 2 == 0 ? low : high;
+    const at::Tensor x =
+        at::tensor({low, low + (middle - low) * 0.99, middle, middle + (high - middle) * 0.01, -high}, at::kDouble);
+    EXPECT_TRUE(at::equal(round_to_e4m3(x), at::tensor({low, low, even, high, -high}, at::kDouble))) << low;
+  }
+  EXPECT_EQ(round_to_e4m3(at::tensor({1e30, 460.0, -1e9}, at::kDouble)).abs().min().item<double>(), 448);
+}
+
+TEST(QuantizeValues, UseAllOfE4m3) {
+  const QuantizedValues v = quantize_values(sample(), recipe_from("sage2-8b"));
+  EXPECT_TRUE(at::equal(v.values.abs().amax(0), at::full({dim}, 448.0F)));
+  EXPECT_TRUE(at::equal(round_to_e4m3(v.values), v.values));
+}
+
+}  // namespace
+}  // namespace bitreel
