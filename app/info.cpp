@@ -119,7 +119,7 @@ std::string describe_attention() {
 }  // namespace
 
 std::string describe(const fs::path& path) {
-  if (path == "attention" && !fs::exists(path)) return describe_attention();
+  if (path == "attention") return describe_attention();  // a folder of that name is ./attention
   if (fs::exists(path / "model_index.json")) return describe_checkpoint(path);
   if (path.extension() == ".safetensors") return describe_safetensors(path);
   if (fs::exists(path) || path.string().find('%') != std::string::npos) return describe_video(path);

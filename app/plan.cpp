@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -17,6 +18,7 @@
 #include "schedulers/precision/measurement_file.h"
 #include "schedulers/precision/plan_file.h"
 #include "schedulers/precision/planner.h"
+#include "schedulers/precision/rank_correlation.h"
 
 namespace bitreel {
 namespace {
@@ -54,6 +56,23 @@ PlannerOptions planner_options(const PlanCommand& command) {
     begin = end + 1;
   }
   return options;
+}
+
+// "int4=0.5,int8=0.6": seconds of calls whose full precision takes what was measured.
+std::map<Precision, double> seconds_from(const std::string& costs, double full) {
+  std::map<Precision, double> seconds;
+  for (std::size_t begin = 0; begin < costs.size();) {
+    const std::size_t end = std::min(costs.find(',', begin), costs.size());
+    const std::string rule = costs.substr(begin, end - begin);
+    const std::size_t equals = rule.find('=');
+    const std::string expected = "a part of full precision's time such as int4=0.5";
+    if (equals == std::string::npos) throw UsageError(fmt::format("--costs is \"{}\", expected {}", rule, expected));
+    const double part = number_from(std::string_view(rule).substr(equals + 1), "--costs", expected);
+    if (!(part > 0)) throw UsageError(fmt::format("--costs is \"{}\", expected {}", rule, expected));
+    seconds[parse_precision(rule.substr(0, equals), "--costs")] = part * full;
+    begin = end + 1;
+  }
+  return seconds;
 }
 
 Measurement read_all(const std::vector<fs::path>& files) {
@@ -153,12 +172,24 @@ void save_pictures(const PlanCommand& command, const Planner& planner, const Pla
   fmt::print("\n{} pictures are in {}\n", scenes.size(), command.pictures.string());
 }
 
+void print_rank_correlation(const Measurement& measurement, const fs::path& held_out) {
+  const Measurement other = read_measurement(held_out);
+  fmt::print("\nrank correlation (Spearman) of the cells' scores with those of {} other prompts in {}:\n",
+             other.prompts().size(), held_out.string());
+  for (const Precision precision : measurement.design().precisions) {
+    if (std::ranges::find(other.design().precisions, precision) == other.design().precisions.end()) continue;
+    fmt::print("  {:<9} {:.4f}\n", name_of(precision), rank_correlation(measurement, other, precision));
+  }
+}
+
 }  // namespace
 
 int run_plan(const PlanCommand& command) {
   check_can_write(command.output);
   const Measurement measurement = read_all(command.measurements);
-  const Planner planner(measurement, planner_options(command));
+  PlannerOptions planning = planner_options(command);
+  planning.seconds = seconds_from(command.costs, measurement.median_seconds(Precision::full));
+  const Planner planner(measurement, planning);
   auto [rule, table] = choose(command, planner);
   make_folder(command.pictures);
   const double full = planner.uniform(Precision::full).seconds;
@@ -170,6 +201,8 @@ int run_plan(const PlanCommand& command) {
       "plan {}\n{}\n{}",
       measured_text(measurement, planner), rule, shares_text(table.plan), table.error, table.seconds,
       100 * table.seconds / full, table.plan.hash(), table_text(table.plan), front_text(planner));
+  if (!command.costs.empty()) fmt::print("costs are not this device's but as given: {}\n", command.costs);
+  if (!command.held_out.empty()) print_rank_correlation(measurement, command.held_out);
   if (!command.output.empty()) {
     write_whole(command.output, to_yaml(table.plan));
     fmt::print("\nwritten to {}: bitreel generate --attention {} ...\n", command.output.string(),
@@ -200,6 +233,14 @@ void add_plan(CLI::App& app) {
   max_error->type_name("ERROR")->excludes(share);
   command->add_option("--precisions", state->precisions, "Plan with these only, such as int4,int8,full [all measured]")
       ->type_name("LIST");
+  command
+      ->add_option("--costs", state->costs,
+                   "Plan for another device: parts of full precision's time, such as int4=0.5,int8=0.6 [as measured]")
+      ->type_name("LIST");
+  command
+      ->add_option("--held-out", state->held_out,
+                   "A measurement of other prompts: how well the ranking of cells carries over")
+      ->type_name("MEASURED.json");
   command->add_option("--by", state->judged_by, "A cell's score is that of its prompts' mean or worst [mean]")
       ->check(CLI::IsMember({"mean", "worst"}))
       ->type_name("mean|worst");

@@ -23,6 +23,8 @@ struct PlanCommand {
   std::string full_share;        // as well
   std::string min_score;         // at most one of share, min_score and max_error; none: share 30 %
   std::string max_error;
+  std::string costs;               // int4=0.5,int8=0.6: of full precision's time, on another device; empty: as measured
+  std::filesystem::path held_out;  // a measurement of other prompts to compare ranks with; empty: none
   std::string precisions;          // candidates, separated by commas; empty: all
   std::string judged_by = "mean";  // mean, worst
   std::filesystem::path pictures;  // folder; empty: none

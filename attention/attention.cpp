@@ -50,7 +50,10 @@ void check_mask(const AttendCall& call) {
 }
 
 std::optional<Recipe> recipe_for(const AttendOptions& options) {
-  if (options.recipe) return options.recipe;
+  if (options.recipe) {
+    check(*options.recipe);
+    return options.recipe;
+  }
   if (options.precision == Precision::full) return std::nullopt;
   return recipe_of(options.precision);
 }

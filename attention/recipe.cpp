@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -117,7 +118,8 @@ Precision preset_from(std::string_view name, std::string_view text) {
   const std::optional<Precision> precision = precision_from(name);
   if (precision && *precision != Precision::full) return *precision;
   std::vector<std::string> names;
-  for (const Recipe& preset : presets) names.emplace_back(name_of(preset.precision));
+  std::ranges::transform(presets, std::back_inserter(names),
+                         [](const Recipe& preset) { return std::string(name_of(preset.precision)); });
   throw UsageError(fmt::format("recipe \"{}\": {}", text,
                                precision ? "full precision has none" : fmt::format("there is no preset \"{}\"", name)),
                    did_you_mean(name, names));

@@ -59,8 +59,8 @@ const PrecisionRow& Plan::row(std::int64_t timestep) const {
 }
 
 Plan Plan::on(const std::vector<std::int64_t>& timesteps) const {
-  std::vector<PrecisionRow> rows;
-  for (const std::int64_t timestep : timesteps) rows.push_back(row(timestep));
+  std::vector<PrecisionRow> rows(timesteps.size());
+  std::ranges::transform(timesteps, rows.begin(), [this](std::int64_t timestep) { return row(timestep); });
   PlanTarget target = made_for_;
   target.timesteps = timesteps;
   Plan plan(std::move(target), std::move(rows));

@@ -43,7 +43,10 @@ struct Planner::Exchange {
 };
 
 Planner::Planner(const Measurement& measurement, const PlannerOptions& options)
-    : measurement_(measurement), judged_by_(options.judged_by), candidates_(options.precisions) {
+    : measurement_(measurement),
+      judged_by_(options.judged_by),
+      seconds_(options.seconds),
+      candidates_(options.precisions) {
   const MeasurementDesign& design = measurement_.design();
   for (std::int64_t layer = 0; layer < design.made_for.layers; ++layer)
     nearest_layer_.push_back(
@@ -93,7 +96,8 @@ double Planner::worst_error(std::size_t layer, std::size_t step, Precision preci
 }
 
 double Planner::seconds(Precision precision) const {
-  return measurement_.median_seconds(precision);
+  const auto given = seconds_.find(precision);
+  return given == seconds_.end() ? measurement_.median_seconds(precision) : given->second;
 }
 
 double Planner::mean_error(Precision precision) const {

@@ -17,6 +17,7 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct PlannerOptions {
   // What plans may use; every measured precision and full when empty. full counts as measured.
   std::vector<Precision> precisions = {};
   PromptStatistic judged_by = PromptStatistic::mean;
+  std::map<Precision, double> seconds = {};  // of a call on another device, instead of the measured ones
 };
 
 // Shares of all cells, from 0 to 1.
@@ -97,6 +99,7 @@ class Planner {
 
   Measurement measurement_;
   PromptStatistic judged_by_;
+  std::map<Precision, double> seconds_;
   std::vector<std::int64_t> nearest_layer_, nearest_step_;  // the sampled ones, by layer and step of the plan
   std::vector<Precision> candidates_;
   std::vector<std::string> remarks_;

@@ -174,6 +174,9 @@ TEST(AttendErrors, SayWhatIsWrongWithAnOption) {
   EXPECT_THAT(text({.key_mask = at::ones({2, 3}).to(at::kBool)}), HasSubstr("key_mask [2, 3]"));
   EXPECT_THAT(text({.key_mask = at::ones({2, 4})}), HasSubstr("expected [2, 4] bool"));
   EXPECT_THAT(text({.precision = Precision::int8, .bias = at::zeros({4, 4})}), HasSubstr("bias"));
+  Recipe odd_blocks = recipe_of(Precision::int8);
+  odd_blocks.key_block = 96;
+  EXPECT_THAT(error_text<UsageError>([&] { (void)attend(x, x, x, {.recipe = odd_blocks}); }), HasSubstr("key-block"));
   const at::Tensor strided = at::ones({2, 2, 8, 4}).transpose(2, 3);
   EXPECT_THAT(error_text([&] { (void)attend(strided, strided, strided); }), HasSubstr("last stride of 4, expected 1"));
 }

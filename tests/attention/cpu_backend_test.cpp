@@ -13,6 +13,8 @@
 #include "attention/cpu/features.h"
 #include "attention/cpu/kernels.h"
 #include "attention/quantize.h"
+#include "attention/reference.h"
+#include "attention/similarity.h"
 #include "tests/attention/calls.h"
 
 namespace bitreel {
@@ -73,6 +75,19 @@ INSTANTIATE_TEST_SUITE_P(
       return readable(std::get<0>(info.param)) + "_" + std::to_string(s.queries) + "_queries_" +
              std::to_string(s.keys) + "_keys_of_" + std::to_string(s.dim);
     });
+
+// At 1e10 octaves, a seventh of one is far below the rounding of a score.
+TEST(CpuKernels, FindTheLargestOfHugeLogits) {
+  Inputs in = random_inputs({.queries = 40, .keys = 300}, 1);
+  in.q *= 1e5;
+  in.k *= 1e5;
+  const Answer one_hot = run(reference_backend(), in, {});
+  for (const Backend& backend : cpu_backends()) {
+    if (!backend.missing().empty()) continue;
+    const Answer answer = run(backend, in, {.recipe = recipe_of(Precision::int8)});
+    EXPECT_GE(similarity(one_hot.out, answer.out).cosine, 0.99) << backend.name;
+  }
+}
 
 TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
   const Inputs in = random_inputs({.batch = 2, .query_heads = 2, .key_heads = 1, .queries = 300, .keys = 200}, 1);
