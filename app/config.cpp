@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <iterator>
 #include <set>
 
 #include "app/options.h"
@@ -41,7 +42,9 @@ YAML::Node load_map(const std::filesystem::path& file) {
   if (!stream)
     throw UsageError(fmt::format("--config {} cannot be read", file.string()), "give the path of a YAML file");
   try {
-    YAML::Node document = YAML::Load(stream);
+    const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+    // The end is marked because yaml-cpp lets a quote that is never closed run to the end of the file.
+    YAML::Node document = YAML::Load(text + "\n...\n");
     if (document.IsMap()) return document;
   } catch (const YAML::Exception& e) {  // yaml-cpp's own type: translated here, where the file's name is known
     throw UsageError(fmt::format("{}:{}: {}", file.string(), e.mark.line + 1, e.msg));

@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <filesystem>
 #include <memory>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "app/console.h"
 #include "app/flags.h"
@@ -18,15 +21,27 @@
 namespace bitreel {
 namespace {
 
+namespace fs = std::filesystem;
+
 // What decoding still depends on; everything else was settled when the latents were made.
 const std::set<std::string> flags_of_decode = {"model",       "dtype",  "device", "fps", "vae-tiling",
                                                "vae-slicing", "output", "codec",  "crf", "no-metadata"};
 
 struct DecodeCommand {
   std::unique_ptr<Flags> flags;
-  std::filesystem::path file;
+  fs::path file;
   ProgressStyle progress = ProgressStyle::automatic;
 };
+
+// What nobody knows of latents that another program made, or resolve() would have us claim its defaults.
+std::vector<std::string> settings_of_denoising() {
+  std::vector<std::string> keys;
+  for (const Setting& setting : settings()) {
+    const bool from_latents = setting.name == "width" || setting.name == "height" || setting.name == "num-frames";
+    if (!from_latents && !flags_of_decode.contains(setting.name)) keys.push_back(setting.key());
+  }
+  return keys;
+}
 
 // Size and length follow from the latents when their file doesn't say them.
 void fill_from_latents(GenerateOptions& options, const at::Tensor& latents, const Checkpoint& checkpoint) {
@@ -39,7 +54,7 @@ void fill_from_latents(GenerateOptions& options, const at::Tensor& latents, cons
   }
 }
 
-void expect_shape(const at::Tensor& latents, const Render& render, const std::filesystem::path& file) {
+void expect_shape(const at::Tensor& latents, const Render& render, const fs::path& file) {
   const Geometry geometry = geometry_of(render.request, render.config);
   const std::vector<std::int64_t> expected = {1, geometry.latent_frames, render.config.vae.latent_channels,
                                               geometry.latent_height, geometry.latent_width};
@@ -54,16 +69,22 @@ void decode(const DecodeCommand& command) {
   GenerateOptions options;
   if (!file.config.is_null()) apply_json(options, file.config, command.file.string());
   options.save_latents.clear();
-  const std::filesystem::path recorded_output = options.output;
+  const fs::path recorded_output = options.output;
   command.flags->apply(options);
   if (options.output.extension() != recorded_output.extension()) {  // another kind of file: its own codec again
     options.codec.clear();
     options.crf.reset();
     command.flags->apply(options);
   }
+  if (options.output.empty()) options.output = fs::path(command.file).replace_extension(".mp4");
   const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
   fill_from_latents(options, file.latents, checkpoint);
-  const Render render = resolve(options, checkpoint);
+  Render render = resolve(options, checkpoint);
+  if (file.config.is_null()) render.unknown = settings_of_denoising();
+  if (!file.stopped_after_step.empty()) {
+    render.warnings.push_back(
+        fmt::format("these latents were stopped after step {}: the clip is unfinished", file.stopped_after_step));
+  }
   expect_shape(file.latents, render, command.file);
 
   watch_interrupts();

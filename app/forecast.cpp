@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "app/console.h"
+#include "app/pace.h"
 
 namespace bitreel {
 namespace {
@@ -76,19 +77,27 @@ Forecast forecast_of(const Render& render, const Checkpoint& checkpoint) {
   const double peak = program_bytes + std::max({phases.text, phases.denoise, phases.decode});
   const std::int64_t tokens = geometry.text_tokens + geometry.video_tokens;
   const char* guidance = request.guidance_scale > 1 ? "with" : "without";
+  std::string time = "the time left is shown from the first step on";
   Forecast forecast;
+  if (render.model.device.is_cpu()) {
+    forecast.denoise_seconds = seconds_per_step(render) * static_cast<double>(request.steps);
+    time = fmt::format("roughly {} to denoise when nothing else runs; the steps will tell",
+                       duration_text(*forecast.denoise_seconds));
+  }
   forecast.text = fmt::format(
       "model    {}\n"
       "clip     {}x{}, {} frames at {} fps, seed {}\n"
       "work     {} steps of {} ({} guidance {}), {} text + {} video tokens, {} on {}\n"
-      "memory   about {} at the peak; the time left is shown from the first step on",
+      "memory   about {} at the peak\n"
+      "time     {}",
       checkpoint.folder().string(), request.width, request.height, request.num_frames, render.video.fps, request.seed,
       request.steps, name_of(request.scheduler), guidance, request.guidance_scale, geometry.text_tokens,
-      geometry.video_tokens, name_of(render.model.dtype), name_of(render.options.device), bytes_text(peak));
+      geometry.video_tokens, name_of(render.model.dtype), name_of(render.options.device), bytes_text(peak), time);
   forecast.fields = {{"model", checkpoint.folder().string()},
                      {"config", to_json(render.options)},
                      {"tokens", tokens},
                      {"expected_memory_bytes", static_cast<std::uint64_t>(peak)}};
+  if (forecast.denoise_seconds) forecast.fields["expected_denoise_seconds"] = *forecast.denoise_seconds;
   return forecast;
 }
 

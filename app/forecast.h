@@ -1,13 +1,15 @@
-// What a clip will take, said before the work starts. Time is not in it: the first steps tell it better than a guess.
+// What a clip will take, said before the work starts.
 //
 //   const Forecast forecast = forecast_of(render, checkpoint);
 //   console.say(forecast.text, "plan", forecast.fields);
 //
 // Memory is the largest of the three phases, which follow each other: weights in the run's dtype plus the largest
-// tensors that live at once (counts beside the constants in forecast.cpp, checked against the measured peak).
+// tensors that live at once (counts beside the constants in forecast.cpp, checked against the measured peak). Time is a
+// guess from slices of the work (app/pace.h), on a CPU only.
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "app/render.h"
@@ -17,6 +19,7 @@ namespace bitreel {
 struct Forecast {
   std::string text;
   nlohmann::ordered_json fields;
+  std::optional<double> denoise_seconds;
 };
 
 Forecast forecast_of(const Render& render, const Checkpoint& checkpoint);

@@ -24,6 +24,26 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// "out/clip.mp4" -> "out/clip.latents.safetensors": beside the video, under its name.
+fs::path beside(const fs::path& output, const std::string& extension) {
+  fs::path path = output.has_filename() ? output : output.parent_path();
+  return path.replace_extension(extension);
+}
+
+// An interrupt between two steps: what there is goes into a file of its own first.
+void stop(const StepEvent& event, const Render& render, const nlohmann::ordered_json& attention, Console& console) {
+  const std::int64_t done = event.step.index + 1, count = event.step.count;
+  if (done == count) return;  // after the last step all of it is kept anyway
+  const fs::path& output = render.options.output;
+  const fs::path path = beside(output, fmt::format(".step-{}.safetensors", done));
+  write_latents(path, event.latents, render.options, attention, fmt::format("{} of {}", done, count));
+  console.say(fmt::format("the latents after step {} of {} are kept; to see how far they are:\n"
+                          "  bitreel decode {} --output {}",
+                          done, count, path.string(), output.string()),
+              "latents_kept", {{"path", path.string()}, {"step", done}});
+  check_interrupt("the clip is not denoised to its end, no video was written");
+}
+
 // The denoised latents on the disk while their video is not. Without --save-latents the file is only a safety copy.
 class LatentsOnDisk {
  public:
@@ -31,10 +51,7 @@ class LatentsOnDisk {
                 Console& console)
       : path_(render.options.save_latents), output_(render.options.output), console_(console) {
     is_copy_ = path_.empty();
-    if (is_copy_) {
-      path_ = output_.has_filename() ? output_ : output_.parent_path();
-      path_.replace_extension(".latents.safetensors");
-    }
+    if (is_copy_) path_ = beside(output_, ".latents.safetensors");
     write_latents(path_, latents, render.options, attention);
   }
   ~LatentsOnDisk() {
@@ -89,13 +106,13 @@ void generate(const GenerateOptions& options, Console& console) {
   CogVideoX model(checkpoint, render.model);
   console.begin("text");
   const at::Tensor text = model.encode_text(render.request);
-  check_interrupt("nothing is kept, the denoising was not complete");
+  check_interrupt("nothing is kept, the denoising had not begun");
 
   console.begin("denoise", render.request.steps);
   const auto on_step = [&](const StepEvent& event) {
     console.count(event.step.count);
     console.step(event.step.index + 1);
-    check_interrupt("nothing is kept, the denoising was not complete");
+    if (interrupt_requested()) stop(event, render, attention_record(render, plan, planned), console);
   };
   const at::Tensor latents = model.denoise(render.request, text, on_step, std::ref(planned));
   const nlohmann::ordered_json attention = attention_record(render, plan, planned);

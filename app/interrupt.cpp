@@ -24,8 +24,12 @@ void watch_interrupts() {
   std::signal(SIGTERM, on_signal);
 }
 
+bool interrupt_requested() {
+  return received != 0;
+}
+
 void check_interrupt(std::string_view outcome) {
-  if (received != 0) throw Interrupted{received, std::string(outcome)};
+  if (interrupt_requested()) throw Interrupted{received, std::string(outcome)};
 }
 
 }  // namespace bitreel

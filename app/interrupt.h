@@ -2,6 +2,7 @@
 //
 //   watch_interrupts();                           // by the commands that check
 //   check_interrupt("no video was written");      // between steps: throws Interrupted after a signal
+//   if (interrupt_requested()) keep(latents);     // what should happen before that
 //
 // A second signal ends the process at once.
 #pragma once
@@ -17,6 +18,7 @@ struct Interrupted {
 };
 
 void watch_interrupts();
+bool interrupt_requested();
 void check_interrupt(std::string_view outcome);
 
 }  // namespace bitreel

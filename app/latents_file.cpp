@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <map>
+
 #include "attention/error.h"
 #include "bitreel/version.h"
 #include "pipelines/checkpoint/safetensors.h"
@@ -10,9 +12,11 @@
 namespace bitreel {
 
 void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options,
-                   const nlohmann::ordered_json& attention) {
-  write_safetensors(path, {{"latents", latents.cpu().contiguous()}},
-                    {{"bitreel", version}, {"config", to_json(options).dump()}, {"attention", attention.dump()}});
+                   const nlohmann::ordered_json& attention, const std::string& stopped_after_step) {
+  std::map<std::string, std::string> metadata = {
+      {"bitreel", version}, {"config", to_json(options).dump()}, {"attention", attention.dump()}};
+  if (!stopped_after_step.empty()) metadata["stopped_after_step"] = stopped_after_step;
+  write_safetensors(path, {{"latents", latents.cpu().contiguous()}}, metadata);
 }
 
 LatentsFile read_latents(const std::filesystem::path& path) {
@@ -33,6 +37,8 @@ LatentsFile read_latents(const std::filesystem::path& path) {
   };
   read.config = metadata("config");
   read.attention = metadata("attention");
+  const auto stopped = file.metadata().find("stopped_after_step");
+  if (stopped != file.metadata().end()) read.stopped_after_step = stopped->second;
   return read;
 }
 

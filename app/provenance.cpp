@@ -79,9 +79,11 @@ nlohmann::json provenance(const Render& render, const Checkpoint& checkpoint, co
       files[fmt::format("{}/{}", component, file.filename().string())] = identity_of(file);
     }
   }
+  nlohmann::json config = to_json(render.options);
+  for (const std::string& key : render.unknown) config.erase(key);
   return {{"bitreel", version},
           {"libtorch", TORCH_VERSION},
-          {"config", to_json(render.options)},
+          {"config", std::move(config)},
           {"attention", attention},
           {"model", {{"class", checkpoint.pipeline_class()}, {"files", files}}}};
 }

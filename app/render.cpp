@@ -101,7 +101,10 @@ Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
   render.video.fps = options.fps.value_or(trained_fps(render.config));
   render.video.codec = options.codec;
   if (options.crf) render.video.crf = static_cast<int>(*options.crf);
-  check_output(options.output, render.video);
+  for (std::string& event :
+       check_output(options.output, render.video, static_cast<int>(request.width), static_cast<int>(request.height))) {
+    render.warnings.push_back(std::move(event));
+  }
   check_latents_path(options.save_latents);
 
   options.prompt = request.prompt;

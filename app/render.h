@@ -23,6 +23,7 @@ struct Render {
   ModelOptions model;
   VideoOptions video;
   std::vector<std::string> warnings;  // what the person should know before the work starts
+  std::vector<std::string> unknown;  // settings' keys that provenance leaves out: how other programs' latents were made
 };
 
 // The folder that --model names, else the default model of this source tree.

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <ctime>
 
 #include "app/interrupt.h"
@@ -39,7 +40,10 @@ void deliver(CogVideoX& model, const at::Tensor& latents, const Render& render, 
   console.begin("decode", request.num_frames);
   VideoWriter video(output, render.video, static_cast<int>(request.width), static_cast<int>(request.height),
                     render.options.no_metadata ? nlohmann::json() : provenance(render, checkpoint, attention));
-  for (const std::string& event : video.events()) console.warn(event);
+  for (const std::string& event : video.events()) {
+    const std::vector<std::string>& said = console.warnings();  // before the work, most of them
+    if (std::find(said.begin(), said.end(), event) == said.end()) console.warn(event);
+  }
   std::int64_t frames = 0;
   model.decode(latents, request.num_frames, [&](const Frame& frame) {
     check_interrupt("no video was written");

@@ -1,6 +1,5 @@
 # LibTorch from a folder, everything else from the distribution's packages.
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 find_package(yaml-cpp REQUIRED)

@@ -78,7 +78,7 @@ VaeNorm::VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& con
 }
 
 at::Tensor VaeNorm::operator()(const at::Tensor& x, const at::Tensor& latent) const {
-  const at::Tensor normed = norm_layer(x);
+  at::Tensor normed = norm_layer(x);
   if (!conv_y) return normed;
   const auto height = x.size(3), width = x.size(4);
   // A 1x1x1 convolution commutes with nearest-neighbour resizing, so it runs on the small latent.

@@ -67,7 +67,7 @@ struct Reading {
     if (!value.is_object() || value.empty()) fail(fmt::format("{} is not an object of name: [r, g, b]", key));
     std::vector<NamedColour> result;
     for (const auto& [name, rgb] : value.items()) {
-      const std::string entry = key + "." + name;
+      const std::string entry = fmt::format("{}.{}", key, name);
       if (!rgb.is_array() || rgb.size() != 3) fail(fmt::format("{} is {}, expected [r, g, b]", entry, rgb.dump()));
       NamedColour colour{.name = name, .rgb = {}, .lab = {}};
       for (int c = 0; c < 3; ++c) colour.rgb[c] = static_cast<float>(number(rgb[c], entry, 0, 1));
@@ -90,6 +90,7 @@ struct Reading {
   std::vector<Value> words(const json& value, const std::string& key, const Names& names) const {
     if (!value.is_array() || value.empty()) fail(fmt::format("{} is not a list of names", key));
     std::vector<std::string> known;
+    known.reserve(names.size());
     for (const auto& entry : names) known.emplace_back(entry.first);
     std::vector<Value> result;
     for (const auto& word : value) {

@@ -51,7 +51,7 @@ struct Entry {
   }
 
   [[nodiscard]] std::string word(const std::string& key, const std::vector<std::string>& known) const {
-    const std::string got = text(key);
+    std::string got = text(key);
     if (std::ranges::count(known, got) == 0)
       fail(fmt::format("{} is \"{}\", which the domain does not hold", key, got),
            fmt::format("it holds {}", fmt::join(known, ", ")));

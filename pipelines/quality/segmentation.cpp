@@ -41,7 +41,7 @@ cv::Vec3f rgb_of(const cv::Vec3f& lab) {
 // The fullest of 16 x 16 x 16 boxes of colour over the whole clip.
 cv::Vec3f commonest_colour(const Clip& clip) {
   constexpr int side = 16;
-  std::vector<int> count(side * side * side);
+  std::vector<int> count(std::size_t{side} * side * side);
   const auto box = [](const cv::Vec3f& p) {
     int index = 0;
     for (int c = 0; c < 3; ++c) index = index * side + std::clamp(static_cast<int>(p[c] * side), 0, side - 1);

@@ -146,6 +146,15 @@ TEST(Config, AnUnknownKeyNamesTheNearest) {
   EXPECT_THAT(folder.names(), ::testing::ElementsAre("clip.yaml"));
 }
 
+TEST(Config, AQuoteThatIsNeverClosedIsRefused) {
+  const TemporaryFolder folder;
+  for (const char* text : {"steps: 2\nprompt: \"x\n", "prompt: 'x\nsteps: 2\n", "prompt: \"x"}) {
+    std::ofstream(folder / "clip.yaml") << text;
+    const Outcome outcome = run_bitreel({"generate", "--config", folder / "clip.yaml", "--output", folder / "a.mp4"});
+    expect_clear_error(outcome, 2, {"clip.yaml:", "in scalar"});
+  }
+}
+
 // Checkpoints with one thing wrong.
 
 using Damage = std::function<void(const fs::path& model)>;

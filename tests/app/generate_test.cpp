@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "app/latents_file.h"
+#include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/video/reader.h"
 #include "tests/app/program.h"
 #include "tests/temporary_folder.h"
@@ -19,6 +20,7 @@ using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
 using ::testing::Not;
 
 json json_of(const std::filesystem::path& file) {
@@ -98,6 +100,10 @@ TEST(Generate, SpeaksJsonLinesToPrograms) {
   int frames = 0;
   for (const std::string& line : lines_of(outcome.out)) {
     const json event = json::parse(line);
+    if (event["event"] == "plan") {
+      EXPECT_GT(event["expected_memory_bytes"], 0);
+      EXPECT_GT(event["expected_denoise_seconds"], 0);
+    }
     if (event["event"] != "step") {
       events.push_back(event.value("phase", event["event"]));
     } else if (event["phase"] == "denoise") {
@@ -177,14 +183,37 @@ TEST(Latents, SurviveAVideoThatCouldNotBeWritten) {
   EXPECT_EQ(inspect_video(folder / "clip.mkv").frames, 17);
 }
 
-TEST(Interrupt, DuringDenoisingStopsAndLeavesNothing) {
+TEST(Latents, OfAnotherProgramClaimNoSeedOfOurs) {
+  const TemporaryFolder folder;
+  const SafetensorsFile peer = SafetensorsFile::open("tests/golden/cog2b/denoise.safetensors");
+  write_safetensors(folder / "peer.safetensors", {{"latents", peer.tensor("final_latents")}}, {});
+  const Outcome outcome = run_bitreel({"decode", folder / "peer.safetensors", "--model", tiny_model});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(folder.names(), ElementsAre("peer.json", "peer.mp4", "peer.safetensors"));
+  const json config = json_of(folder / "peer.json")["config"];
+  EXPECT_EQ(config["num_frames"], 17);
+  for (const char* unknown : {"seed", "prompt", "negative_prompt", "steps", "guidance_scale", "scheduler"}) {
+    EXPECT_FALSE(config.contains(unknown)) << unknown;
+  }
+}
+
+TEST(Interrupt, DuringDenoisingKeepsHowFarItIs) {
   for (const int signal : {SIGINT, SIGTERM}) {
     const TemporaryFolder folder;
     const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--steps", "900"},
                                         {.file_size_limit = {}, .signal_after = "[denoise] 1/900", .signal = signal});
     EXPECT_EQ(outcome.code, 128 + signal);
-    EXPECT_THAT(outcome.err, HasSubstr("bitreel: interrupted: nothing is kept"));
-    EXPECT_THAT(folder.names(), IsEmpty());
+    EXPECT_THAT(outcome.err, HasSubstr("bitreel: interrupted: the clip is not denoised to its end"));
+    ASSERT_THAT(folder.names(), ElementsAre(MatchesRegex("clip\\.step-[0-9]+\\.safetensors")));
+    const std::string latents = folder / folder.names().front();
+    EXPECT_THAT(outcome.err, HasSubstr("bitreel decode " + latents + " --output " + (folder / "clip.mp4").string()));
+
+    const Outcome decoded = run_bitreel({"decode", latents});
+    ASSERT_EQ(decoded.code, 0) << decoded.err;
+    EXPECT_EQ(inspect_video(folder / "clip.mp4").frames, 17);
+    EXPECT_THAT(
+        json_of(folder / "clip.json")["events"],
+        ElementsAre(MatchesRegex("these latents were stopped after step [0-9]+ of 900: the clip is unfinished")));
   }
 }
 

@@ -5,13 +5,16 @@
 // The clip is the checkpoint's default one in its own dtype, guidance on: what `bitreel generate` makes. Stages load
 // their weights as they do there, but for the step, which is timed from one step's end to the next one's.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <benchmark/benchmark.h>
+#include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
 #include <chrono>
 #include <filesystem>
 
 #include "app/render.h"
+#include "attention/attention.h"
 #include "attention/error.h"
 #include "pipelines/cogvideox/pipeline.h"
 #include "pipelines/video/writer.h"
@@ -108,7 +111,7 @@ int run(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (argc != 2)
     throw UsageError("bench_stages needs one checkpoint folder", "build/bench/tests/bench_stages assets/pocket");
-  const at::NoGradGuard no_grad;
+  const c10::InferenceMode no_gradients;
   Clip clip = open_clip(argv[1]);
   benchmark::AddCustomContext("model", clip.checkpoint.folder().filename().string());
   benchmark::AddCustomContext("threads", std::to_string(at::get_num_threads()));

@@ -78,8 +78,7 @@ TEST(Weights, MissAShardByName) {
 TEST(Weights, StayInsideTheirFolder) {
   const ComponentFolder folder;
   folder.add("../outside.safetensors", {{"a", ones({2})}});
-  for (const char* name :
-       {R"("../outside.safetensors")", R"("/etc/passwd")", R"("a/b.safetensors")", "7", "null"}) {
+  for (const char* name : {R"("../outside.safetensors")", R"("/etc/passwd")", R"("a/b.safetensors")", "7", "null"}) {
     folder.add_index(R"({"a":)" + std::string(name) + "}");
     EXPECT_THAT(error_text([&] { (void)folder.open(); }),
                 AllOf(HasSubstr("model.safetensors.index.json: weight_map gives a the file " + std::string(name)),

@@ -37,7 +37,9 @@ LayerNorm random_norm(std::int64_t features, at::ScalarType dtype) {
 }
 
 // fp32 sums in another order; bf16 rounds once where the composed operations round four times.
-double allowed(at::ScalarType dtype) { return dtype == at::kFloat ? 2e-6 : 1.6e-2; }
+double allowed(at::ScalarType dtype) {
+  return dtype == at::kFloat ? 2e-6 : 1.6e-2;
+}
 
 class Fused : public testing::TestWithParam<at::ScalarType> {
  protected:
@@ -50,13 +52,16 @@ class Fused : public testing::TestWithParam<at::ScalarType> {
 };
 
 TEST_P(Fused, LayersModulateNormsAndGatesLikeTheComposedOnes) {
-  for (const auto& [tokens, text_tokens, dim] : {std::tuple{7, 3, 16}, std::tuple{300, 226, 64}, std::tuple{5, 0, 40}, std::tuple{4, 4, 8}}) {
+  for (const auto& [tokens, text_tokens, dim] :
+       {std::tuple{7, 3, 16}, std::tuple{300, 226, 64}, std::tuple{5, 0, 40}, std::tuple{4, 4, 8}}) {
     SCOPED_TRACE(testing::Message() << tokens << " tokens of " << dim << ", " << text_tokens << " of text");
     const auto modulation = [&, dim = dim](std::uint64_t seed) {
       const std::vector<at::Tensor> three = random({2, 1, 3 * dim}, seed, dtype).chunk(3, -1);
       return Modulation{three[0], three[1], three[2]};
     };
-    const auto in_fp32 = [](const Modulation& m) { return Modulation{m.shift.to(at::kFloat), m.scale.to(at::kFloat), m.gate.to(at::kFloat)}; };
+    const auto in_fp32 = [](const Modulation& m) {
+      return Modulation{m.shift.to(at::kFloat), m.scale.to(at::kFloat), m.gate.to(at::kFloat)};
+    };
     const Modulations m{.text = modulation(5), .video = modulation(6), .text_tokens = text_tokens};
     const Modulations exact{.text = in_fp32(m.text), .video = in_fp32(m.video), .text_tokens = text_tokens};
     const LayerNorm norm = random_norm(dim, dtype);
@@ -64,14 +69,17 @@ TEST_P(Fused, LayersModulateNormsAndGatesLikeTheComposedOnes) {
     exact_norm.weight = norm.weight.to(at::kFloat);
     exact_norm.bias = norm.bias.to(at::kFloat);
     const at::Tensor x = random({2, tokens, dim}, 7, dtype), update = random({2, tokens, dim}, 8, dtype);
-    expect_near(modulated_norm(norm, x, m, Elementwise::fused), modulated_norm(exact_norm, x.to(at::kFloat), exact, Elementwise::composed));
-    expect_near(gated_add(x, update, m, Elementwise::fused), gated_add(x.to(at::kFloat), update.to(at::kFloat), exact, Elementwise::composed));
+    expect_near(modulated_norm(norm, x, m, Elementwise::fused),
+                modulated_norm(exact_norm, x.to(at::kFloat), exact, Elementwise::composed));
+    expect_near(gated_add(x, update, m, Elementwise::fused),
+                gated_add(x.to(at::kFloat), update.to(at::kFloat), exact, Elementwise::composed));
   }
 }
 
 TEST_P(Fused, HeadsAreNormedAndRotatedLikeTheComposedOnes) {
   for (const auto& [tokens, text_tokens, dim, rotated] :
-       {std::tuple{9, 4, 16, true}, std::tuple{9, 4, 16, false}, std::tuple{40, 0, 64, true}, std::tuple{260, 226, 32, true}}) {
+       {std::tuple{9, 4, 16, true}, std::tuple{9, 4, 16, false}, std::tuple{40, 0, 64, true},
+        std::tuple{260, 226, 32, true}}) {
     SCOPED_TRACE(testing::Message() << tokens << " tokens, heads of " << dim);
     const at::Tensor qkv = random({2, tokens, 3, 3, dim}, 3, dtype);
     const LayerNorm norm = random_norm(dim, dtype);
@@ -84,7 +92,8 @@ TEST_P(Fused, HeadsAreNormedAndRotatedLikeTheComposedOnes) {
       rotary = {.cos = at::cos(angle), .sin = at::sin(angle)};
     }
     const QueryKeyValue ours = split_heads(qkv, norm, norm, rotary, text_tokens, Elementwise::fused);
-    const QueryKeyValue composed = split_heads(qkv.to(at::kFloat), exact, exact, rotary, text_tokens, Elementwise::composed);
+    const QueryKeyValue composed =
+        split_heads(qkv.to(at::kFloat), exact, exact, rotary, text_tokens, Elementwise::composed);
     expect_near(ours.q, composed.q);
     expect_near(ours.k, composed.k);
     expect_near(ours.v, composed.v);
@@ -110,14 +119,18 @@ T* data(const at::Tensor& x) {
 template <class T>
 void expect_kernels_near_formulas(at::ScalarType dtype) {
   constexpr std::int64_t rows = 3, dim = 23;
-  const auto near = [&](const at::Tensor& ours, const at::Tensor& exact) { EXPECT_LT(worst_share(ours, exact), allowed(dtype)); };
+  const auto near = [&](const at::Tensor& ours, const at::Tensor& exact) {
+    EXPECT_LT(worst_share(ours, exact), allowed(dtype));
+  };
   for (const RowKernels<T>* kernels : tables<T>()) {
     SCOPED_TRACE(kernels->name);
-    const at::Tensor x = random({rows, dim}, 1, dtype), update = random({rows, dim}, 2, dtype), v = random({4, dim}, 3, dtype);
+    const at::Tensor x = random({rows, dim}, 1, dtype), update = random({rows, dim}, 2, dtype),
+                     v = random({4, dim}, 3, dtype);
     const at::Tensor fp32 = x.to(at::kFloat), f = v.to(at::kFloat);
     const at::Tensor normed = at::layer_norm(fp32, {dim}, f[0], f[1], 1e-3);
     const at::Tensor y = at::empty_like(x);
-    kernels->norm_modulate(data<T>(x), {data<T>(v[0]), data<T>(v[1]), data<T>(v[2]), data<T>(v[3]), 1e-3F, dim}, rows, data<T>(y));
+    kernels->norm_modulate(data<T>(x), {data<T>(v[0]), data<T>(v[1]), data<T>(v[2]), data<T>(v[3]), 1e-3F, dim}, rows,
+                           data<T>(y));
     near(y, normed * (1 + f[3]) + f[2]);
     kernels->gated_add(data<T>(x), data<T>(update), data<T>(v[0]), dim, rows, data<T>(y));
     near(y, fp32 + f[0] * update.to(at::kFloat));
@@ -125,21 +138,27 @@ void expect_kernels_near_formulas(at::ScalarType dtype) {
     const std::int64_t even = dim - 1;
     const at::Tensor angle = random({rows, even}, 4, at::kFloat);
     const at::Tensor cos = at::cos(angle), sin = at::sin(angle), z = at::empty({rows, even}, x.options());
-    kernels->norm_rotate(data<T>(x), {data<T>(v[0]), data<T>(v[1]), data<float>(cos), data<float>(sin), 1e-3F, even, dim}, rows, data<T>(z));
-    const at::Tensor cut = at::layer_norm(fp32.narrow(1, 0, even), {even}, f[0].narrow(0, 0, even), f[1].narrow(0, 0, even), 1e-3);
+    kernels->norm_rotate(data<T>(x),
+                         {data<T>(v[0]), data<T>(v[1]), data<float>(cos), data<float>(sin), 1e-3F, even, dim}, rows,
+                         data<T>(z));
+    const at::Tensor cut =
+        at::layer_norm(fp32.narrow(1, 0, even), {even}, f[0].narrow(0, 0, even), f[1].narrow(0, 0, even), 1e-3);
     const at::Tensor pairs = cut.unflatten(1, {-1, 2});
     near(z, cut * cos + at::stack({-pairs.select(2, 1), pairs.select(2, 0)}, 2).flatten(1) * sin);
   }
 }
 
 TEST_P(Fused, KernelsOfEveryInstructionSetFollowTheFormulas) {
-  if (dtype == at::kFloat) expect_kernels_near_formulas<float>(dtype);
-  else expect_kernels_near_formulas<Bf16>(dtype);
+  if (dtype == at::kFloat)
+    expect_kernels_near_formulas<float>(dtype);
+  else
+    expect_kernels_near_formulas<Bf16>(dtype);
 }
 
 template <class T>
 void expect_gelu_everywhere(at::ScalarType dtype) {
-  const at::Tensor x = at::cat({at::linspace(-12, 12, 2001, at::kFloat), at::tensor({-1e4F, 1e4F, -100.F, 100.F, 0.F})}).to(dtype);
+  const at::Tensor x =
+      at::cat({at::linspace(-12, 12, 2001, at::kFloat), at::tensor({-1e4F, 1e4F, -100.F, 100.F, 0.F})}).to(dtype);
   const at::Tensor exact = at::gelu(x.to(at::kDouble), "tanh");
   for (const RowKernels<T>* kernels : tables<T>()) {
     SCOPED_TRACE(kernels->name);
@@ -152,8 +171,10 @@ void expect_gelu_everywhere(at::ScalarType dtype) {
 }
 
 TEST_P(Fused, GeluIsTheTanhFormFromOneEndToTheOther) {
-  if (dtype == at::kFloat) expect_gelu_everywhere<float>(dtype);
-  else expect_gelu_everywhere<Bf16>(dtype);
+  if (dtype == at::kFloat)
+    expect_gelu_everywhere<float>(dtype);
+  else
+    expect_gelu_everywhere<Bf16>(dtype);
 }
 
 TEST_P(Fused, KernelsKeepNaN) {

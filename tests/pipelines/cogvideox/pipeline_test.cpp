@@ -36,6 +36,13 @@ at::Device test_device() {
   return resolve_device(name != nullptr && std::string_view(name) == "cuda" ? DeviceChoice::cuda : DeviceChoice::cpu);
 }
 
+// LibTorch looks for its CUDA library once, at the first convolution; other tests of this binary must not come first.
+class DeviceBeforeAnyTest : public testing::Environment {
+  void SetUp() override { (void)test_device(); }
+};
+[[maybe_unused]] const testing::Environment* const device_before_any_test =
+    testing::AddGlobalTestEnvironment(new DeviceBeforeAnyTest);
+
 class WholeClip : public testing::TestWithParam<std::string> {
  protected:
   Golden golden{GetParam()};

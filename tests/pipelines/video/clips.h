@@ -1,4 +1,4 @@
-// Drawn clips, folders that clean up after themselves, and the distance between frames: what the video tests share.
+// Drawn clips and the distance between frames: what the video tests share.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "pipelines/video/frame.h"
 #include "pipelines/video/writer.h"
+#include "tests/temporary_folder.h"
 
 namespace bitreel::test {
 
@@ -33,21 +34,5 @@ void write_clip(const std::filesystem::path& video, const VideoOptions& options,
                 const nlohmann::json& provenance = nullptr);
 
 std::string bytes_of(const std::filesystem::path& file);
-
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  [[nodiscard]] std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  // Every name in it, hidden ones too, sorted.
-  [[nodiscard]] std::vector<std::string> names() const;
-
- private:
-  std::filesystem::path path_;
-};
 
 }  // namespace bitreel::test

@@ -1,13 +1,12 @@
 // A disk that refuses: one clear error and nothing left behind, whatever the codec.
 #include <gmock/gmock.h>
-#include <sys/resource.h>
 
-#include <csignal>
 #include <fstream>
 
 #include "attention/error.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/partial.h"
+#include "tests/full_disk.h"
 #include "tests/pipelines/video/clips.h"
 
 namespace bitreel::test {
@@ -17,29 +16,9 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
-// A full disk as far as a process can make one for itself: no file of its own grows beyond `bytes`.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) : handler_(std::signal(SIGXFSZ, SIG_IGN)) {
-    getrlimit(RLIMIT_FSIZE, &before_);
-    const rlimit limited{.rlim_cur = bytes, .rlim_max = before_.rlim_max};
-    setrlimit(RLIMIT_FSIZE, &limited);
-  }
-  ~FileSizeLimit() {
-    setrlimit(RLIMIT_FSIZE, &before_);
-    std::signal(SIGXFSZ, handler_);
-  }
-  FileSizeLimit(const FileSizeLimit&) = delete;
-  FileSizeLimit& operator=(const FileSizeLimit&) = delete;
-
- private:
-  rlimit before_{};
-  void (*handler_)(int);
-};
-
 std::string error_of_writing(const std::filesystem::path& path, const std::string& codec, rlim_t limit,
                              const nlohmann::json& provenance) {
-  const FileSizeLimit full(limit);
+  const FullDisk full(limit);
   try {
     VideoWriter writer(path, {.fps = 8, .codec = codec, .crf = std::nullopt}, 128, 96, provenance);
     for (int time = 0; time < 12; ++time) writer.push(noise(128, 96, time).frame());
