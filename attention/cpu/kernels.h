@@ -22,8 +22,8 @@ enum class Element { fp32, fp16, bf16 };
 inline constexpr std::int64_t tile = 16;                // queries of a vector; keys of a strip
 inline constexpr std::int64_t key_tile = 64;            // keys of a V tile, to which a head is padded
 inline constexpr std::int64_t largest_key_block = 256;  // 255 * 127 * 256 < 2^24: sums of P V are exact even as floats
-inline constexpr std::int64_t largest_pass = 8 * largest_key_block;
-inline constexpr std::int64_t largest_dim = 128;
+inline constexpr std::int64_t largest_pass = 8 * largest_key_block;  // keys that some kernels go through at a time
+inline constexpr std::int64_t largest_dim = 128;                     // 128 * 127 * 128 < 2^24: so are scores
 inline constexpr std::int64_t tiles_of_block = query_block / tile;
 
 struct Rows {
