@@ -17,6 +17,7 @@
 
 #include "app/cpu_clock.h"
 #include "attention/attention.h"
+#include "attention/cpu/cpu_backend.h"
 #include "attention/error.h"
 #include "attention/similarity.h"
 #include "schedulers/precision/strict_yaml.h"
@@ -53,7 +54,8 @@ Inputs random_inputs(const AttentionCase& shape) {
 struct Contender {
   std::string name;
   std::string precision;
-  std::function<at::Tensor()> attend;
+  std::function<at::Tensor(double& quantization_seconds)> attend;
+  double peak_tops = 0;  // of its dot-product instruction; 0 when unknown
   std::vector<double> seconds = {};
   std::vector<double> quantization = {};
 };
@@ -92,24 +94,31 @@ std::vector<Contender> contenders_of(const AttentionBench& bench, const Inputs& 
   std::vector<Contender> all;
   for (const std::string& dtype : bench.baselines) {
     const Inputs x = inputs.to(dtype_of(dtype, "baselines"));
-    all.push_back({.name = "LibTorch " + dtype, .precision = dtype, .attend = [x] {
+    all.push_back({.name = "LibTorch " + dtype, .precision = dtype, .attend = [x](double&) {
                      return at::scaled_dot_product_attention(x.q, x.k, x.v);
                    }});
   }
   for (const Backend& backend : backends()) {
-    const bool wanted =
-        bench.backends.empty() || std::ranges::find(bench.backends, backend.name) != bench.backends.end();
+    // Without vector instructions one call of these shapes takes minutes: only when it is asked for.
+    const bool wanted = bench.backends.empty()
+                            ? backend.name != "cpu-scalar"
+                            : std::ranges::find(bench.backends, backend.name) != bench.backends.end();
     if (backend.arithmetic != Arithmetic::quantized || backend.role != Role::kernel || !wanted) continue;
     if (!backend.missing().empty()) {
       if (bench.backends.empty()) continue;
       throw Error(fmt::format("attention backend {} can't be timed here: {}", backend.name, backend.missing()));
     }
+    const double peak = peak_tops(backend);
     for (const std::string& precision : bench.precisions) {
-      all.push_back({.name = std::string(backend.name),
-                     .precision = precision,
-                     .attend = [x = inputs, recipe = recipe_from(precision), name = std::string(backend.name)] {
-                       return attend(x.q, x.k, x.v, {.recipe = recipe, .backend = name});
-                     }});
+      all.push_back(
+          {.name = std::string(backend.name),
+           .precision = precision,
+           .attend =
+               [x = inputs, recipe = recipe_from(precision), name = std::string(backend.name)](double& quantization) {
+                 return attend(x.q, x.k, x.v,
+                               {.recipe = recipe, .backend = name, .quantization_seconds = &quantization});
+               },
+           .peak_tops = peak});
     }
   }
   return all;
@@ -122,14 +131,18 @@ ordered_json run_case(const AttentionBench& bench, const AttentionCase& shape) {
   std::vector<Contender> contenders = contenders_of(bench, inputs);
   std::vector<double> clock_ghz;
   std::vector<Similarity> similarities;
-  for (const Contender& contender : contenders)
-    similarities.push_back(accuracy.of(contender.attend()));  // warms up too
+  for (const Contender& contender : contenders) {
+    double ignored = 0;
+    similarities.push_back(accuracy.of(contender.attend(ignored)));  // warms up too
+  }
   for (std::int64_t round = 0; round < bench.rounds; ++round) {
     clock_ghz.push_back(measured_clock_ghz());
     for (Contender& contender : contenders) {
       const Clock::time_point begun = Clock::now();
-      contender.attend();
+      double quantization = 0;
+      contender.attend(quantization);
       contender.seconds.push_back(std::chrono::duration<double>(Clock::now() - begun).count());
+      contender.quantization.push_back(quantization);
     }
   }
   const double operations = 4.0 * static_cast<double>(shape.batch * shape.heads) *
@@ -141,7 +154,9 @@ ordered_json run_case(const AttentionBench& bench, const AttentionCase& shape) {
     ordered_json row = {{"backend", contender.name},
                         {"precision", contender.precision},
                         {"ms", seconds * 1e3},
+                        {"quantization_ms", median(contender.quantization) * 1e3},
                         {"tops", operations / seconds * 1e-12},
+                        {"peak_tops", contender.peak_tops},
                         {"cosine", similarities[i].cosine},
                         {"relative_l2", similarities[i].relative_l2}};
     for (std::size_t base = 0; base < bench.baselines.size(); ++base) {
@@ -212,8 +227,8 @@ ordered_json run_attention_bench(const AttentionBench& bench, const std::functio
 }
 
 std::string attention_table(const ordered_json& results) {
-  std::string text = "| shape | backend | precision | ms | TOPS |";
-  std::string rule = "|---|---|---|---:|---:|";
+  std::string text = "| shape | backend | precision | ms | of which quantizing | TOPS | of peak |";
+  std::string rule = "|---|---|---|---:|---:|---:|---:|";
   for (const auto& baseline : results["baselines"]) {
     text += fmt::format(" vs LibTorch {} |", baseline.get<std::string>());
     rule += "---:|";
@@ -221,9 +236,13 @@ std::string attention_table(const ordered_json& results) {
   text += " CosSim | rel. L2 |\n" + rule + "---:|---:|\n";
   for (const auto& shape : results["cases"]) {
     for (const auto& row : shape["rows"]) {
-      text += fmt::format("| {} {} | {} | {} | {:.1f} | {:.2f} |", shape["name"].get<std::string>(),
+      const double tops = row["tops"], peak = row["peak_tops"];
+      const bool ours = peak > 0;
+      text += fmt::format("| {} {} | {} | {} | {:.1f} | {} | {:.2f} | {} |", shape["name"].get<std::string>(),
                           shape["shape"].dump(), row["backend"].get<std::string>(), row["precision"].get<std::string>(),
-                          row["ms"].get<double>(), row["tops"].get<double>());
+                          row["ms"].get<double>(),
+                          ours ? fmt::format("{:.1f} ms", row["quantization_ms"].get<double>()) : "", tops,
+                          ours ? fmt::format("{:.0f} %", 100 * tops / peak) : "");
       for (const auto& baseline : results["baselines"]) {
         text += fmt::format(" {:.2f}x |", row["times_" + baseline.get<std::string>()].get<double>());
       }

@@ -6,7 +6,8 @@
 //
 // Times include quantization. Contenders take turns within each round; what is reported is the median over rounds, and
 // for "times faster" the median of the rounds' own ratios, so that a busy neighbour hits both sides alike.
-// TOPS counts 4 B H N^2 D operations a call. Accuracy is against the formula in fp64 on the same inputs.
+// TOPS counts 4 B H N^2 D operations a call; of peak: of what the kernel's dot-product instruction alone reaches on all
+// threads, measured in the same run. Accuracy is against the formula in fp64 on the same inputs.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -32,7 +33,7 @@ struct AttentionBench {
   std::int64_t accuracy_rows = 64;
   std::vector<std::string> baselines;   // dtypes
   std::vector<std::string> precisions;  // recipes: attention/recipe.h
-  std::vector<std::string> backends;    // by name; every kernel of this machine when empty
+  std::vector<std::string> backends;    // by name; every vectorised kernel of this machine when empty
   std::vector<AttentionCase> cases;
 };
 

@@ -110,6 +110,7 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   call.key_mask = options.key_mask;
   check_mask(call);
   call.bias = options.bias;
+  call.quantization_seconds = options.quantization_seconds;
   call.out = empty_output(call.q);
   if (options.log_sum_exp != nullptr) {
     call.log_sum_exp = at::empty({call.q.size(0), call.q.size(1), call.q.size(2)}, call.q.options().dtype(at::kFloat));

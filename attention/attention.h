@@ -33,9 +33,10 @@ struct AttendOptions {
   Layout layout = Layout::heads_first;
   std::optional<double> scale = {};  // 1 / sqrt(D) when absent
   Causality causality = Causality::none;
-  at::Tensor key_mask = {};           // [B, Nkv] bool, true for keys that count
-  at::Tensor bias = {};               // added to the logits, broadcast to [B, Hq, Nq, Nkv]; full precision only
-  at::Tensor* log_sum_exp = nullptr;  // set to [B, Hq, Nq] fp32, natural logarithm
+  at::Tensor key_mask = {};                // [B, Nkv] bool, true for keys that count
+  at::Tensor bias = {};                    // added to the logits, broadcast to [B, Hq, Nq, Nkv]; full precision only
+  double* quantization_seconds = nullptr;  // set to the time that quantizing took; by CPU kernels only
+  at::Tensor* log_sum_exp = nullptr;       // set to [B, Hq, Nq] fp32, natural logarithm
 };
 
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttendOptions& options = {});

@@ -1,8 +1,9 @@
 """The default clip by bitreel and by diffusers, in turn, each in a process of its own, on the same checkpoint folder:
 
-    python3 tests/oracle/side_by_side.py assets/pocket --bitreel build/cpu/bitreel --peer .deps/peer/bin/python
+    python3 tests/oracle/side_by_side.py assets/pocket --bitreel build/cpu/bitreel --peer .deps/peer/bin/python \\
+        --attention full int8 --output results.json
 
-Writes one JSON object: every run, and the ratios of the medians. Needs only Python's standard library; --peer is a
+Writes one JSON object: every run, and the ratios of the medians for each --attention. Needs only Python's standard library; --peer is a
 Python that has tests/oracle/requirements.txt. Seconds by this process's clock: bitreel's events are dated as they come.
 """
 
@@ -21,10 +22,10 @@ from pathlib import Path
 PROMPT = "a red circle moves right on a navy background"
 
 
-def run_bitreel(arguments: argparse.Namespace) -> dict:
+def run_bitreel(arguments: argparse.Namespace, attention: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         command = [arguments.bitreel, "generate", "--model", arguments.model, "--prompt", PROMPT, "--seed", "42",
-                   "--dtype", arguments.dtype, "--steps", str(arguments.steps), "--device", "cpu", "--progress", "json",
+                   "--dtype", arguments.dtype, "--steps", str(arguments.steps), "--device", "cpu", "--progress", "json", "--attention", attention,
                    "--output", f"{folder}/clip.mp4"]
         started = time.perf_counter()
         ends, done = [], None
@@ -67,7 +68,7 @@ def machine() -> dict:
     cpuinfo = Path("/proc/cpuinfo").read_text()
     field = lambda name: next(line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if line.startswith(name))
     flags = set(field("flags").split())
-    return {"processor": field("model name"), "cores": os.cpu_count(), "system": platform.platform(),
+    return {"processor": field("model name"), "cores": os.cpu_count(), "cores_used": len(os.sched_getaffinity(0)), "system": platform.platform(),
             "bf16_instructions": sorted(flags & {"avx512_bf16", "amx_bf16"}), "load_before": os.getloadavg()[0]}
 
 
@@ -79,16 +80,21 @@ def main() -> None:
     parser.add_argument("--dtype", default="bf16")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--attention", nargs="+", default=["full", "int8"], help="precisions or plans of bitreel's runs")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     report = {"date": datetime.date.today().isoformat(), "command": "./dev bench", "machine": machine(),
-              "model": arguments.model.name, "dtype": arguments.dtype, "bitreel": [], "diffusers": []}
+              "model": arguments.model.name, "dtype": arguments.dtype,
+              "bitreel": {attention: [] for attention in arguments.attention}, "diffusers": []}
     for _ in range(arguments.repeats):
-        report["bitreel"].append(run_bitreel(arguments))
+        for attention, runs in report["bitreel"].items():
+            runs.append(run_bitreel(arguments, attention))
         report["diffusers"].append(run_peer(arguments))
-    median = lambda who, what: statistics.median(run[what] for run in report[who])
-    report["times_faster"] = {what: median("diffusers", f"{what}_s") / median("bitreel", f"{what}_s")
-                              for what in ("step_median", "clip", "process", "start_to_first_step")}
+    median = lambda runs, what: statistics.median(run[what] for run in runs)
+    report["times_faster"] = {
+        attention: {what: median(report["diffusers"], f"{what}_s") / median(runs, f"{what}_s")
+                    for what in ("step_median", "step_min", "clip", "process", "start_to_first_step")}
+        for attention, runs in report["bitreel"].items()}
     arguments.output.write_text(json.dumps(report, indent=1) + "\n")
     print(json.dumps(report["times_faster"], indent=1))
 
