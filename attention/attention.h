@@ -6,7 +6,8 @@
 // queries); fp32, fp16 or bf16 (fp64 in full precision), all of one dtype and device; last stride 1; D <= 128 when
 // quantized. Returns the same layout as q in q's dtype. Inputs are not changed.
 // Keys that key_mask or causality leave out don't count; a query without any key gets zeros, log-sum-exp -infinity.
-// NaN or infinity in a query makes its row NaN; in a key or value, its whole head.
+// Quantized, NaN or infinity in a query makes its row NaN, in a key or value its whole head; in full precision they
+// spread as the formula spreads them.
 // Throws Error when no backend can do what was asked, UsageError when a named one can't. Runs that a slow oracle has to
 // do because no kernel can are reported to on_fallback, never silent.
 // softmax(scale q k^T + bias) v: Vaswani et al. 2017, arXiv 1706.03762. Quantization: attention/recipe.h.

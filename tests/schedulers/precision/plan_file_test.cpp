@@ -55,6 +55,11 @@ rules:
   EXPECT_EQ(plan.made_for().timesteps, (std::vector<std::int64_t>{999, 749, 499, 249}));
 }
 
+TEST(PlanFile, SeesAQuoteThatIsNeverClosed) {
+  EXPECT_THAT(error_text<UsageError>([] { (void)plan_from_yaml(head + "default: int8\nnote: \"open", "plan.yaml"); }),
+              testing::HasSubstr("plan.yaml:"));
+}
+
 TEST(PlanFile, NeedsNoDefaultWhenRulesNameEveryCell) {
   const Plan plan = plan_from_yaml(
       head + "rules:\n  - {precision: int8, layers: 0-2}\n  - {precision: full, layers: 3}", "plan.yaml");

@@ -1,0 +1,191 @@
+// Precision from the command line: generate --attention, calibrate, compare, bench attention, info attention.
+#include <gmock/gmock.h>
+
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "attention/backend.h"
+#include "schedulers/precision/measurement_file.h"
+#include "tests/app/program.h"
+#include "tests/temporary_folder.h"
+
+namespace bitreel::test {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+using Arguments = std::vector<std::string>;
+
+Outcome generate(const fs::path& output, const Arguments& flags) {
+  return run_bitreel(Arguments{"generate", "--model", tiny_model, "--prompt", "a red circle", "--steps", "3", "--seed",
+                               "7", "--device", "cpu", "--output", output.string()} +
+                     flags);
+}
+
+fs::path write_text(const fs::path& path, const std::string& text) {
+  std::ofstream(path) << text;
+  return path;
+}
+
+json read_json(const fs::path& path) {
+  return json::parse(std::ifstream(path));
+}
+
+TEST(GenerateAttention, RecordsWhatRanStepByStepAndLayerByLayer) {
+  const TemporaryFolder folder;
+  const Outcome outcome = generate(folder / "clip.mp4", {"--attention", "first-last:1=full,layers:1=int4,rest=int8"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("attention first-last:1=full,layers:1=int4,rest=int8: full 66.7 %"));
+  const json attention = read_json(folder / "clip.json")["attention"];
+  EXPECT_EQ(attention["requested"], "first-last:1=full,layers:1=int4,rest=int8");
+  EXPECT_EQ(attention["executed"], json::parse(R"([["full","full"],["int8","int4"],["full","full"]])"));
+}
+
+TEST(GenerateAttention, GuardMovesALayerThatErrsMoreThanItsBound) {
+  const TemporaryFolder folder;
+  const Outcome outcome =
+      generate(folder / "clip.mp4", {"--attention", "int4", "--guard", "1", "--guard-bound", "0.0000001"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json attention = read_json(folder / "clip.json")["attention"];
+  EXPECT_EQ(attention["executed"], json::parse(R"([["int4","int4"],["int8","int8"],["full","full"]])"));
+  EXPECT_EQ(attention["guard"].size(), 4U);
+  EXPECT_THAT(attention["guard"][0].get<std::string>(), HasSubstr("int8 instead of int4 from step 1 on"));
+  EXPECT_THAT(outcome.err, HasSubstr("guard: step 0, layer 0"));
+}
+
+TEST(GenerateAttention, SaysWhenASlowOracleStandsInForAKernel) {
+  const TemporaryFolder folder;
+  const Outcome outcome = generate(folder / "clip.mp4", {"--attention", "sage2-8b"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("sage2-8b: no kernel runs it"), HasSubstr("slow backend emulated")));
+}
+
+struct Refused {
+  Arguments flags;
+  std::string message;
+};
+
+TEST(GenerateAttention, RefusesWhatCannotBeBeforeAnyWork) {
+  const TemporaryFolder folder;
+  const std::string other = write_text(folder / "other.yaml",
+                                       "bitreel_plan: 1\nmade_for: {model: another, model_hash: abc, scheduler: ddim, "
+                                       "layers: 2, timesteps: [999, 666, 333]}\ndefault: int8\n");
+  const std::vector<Refused> cases = {{{"--attention", "int9"}, "did you mean int"},
+                                      {{"--attention", "first:1=int8"}, "no rule holds layer 0 of step 1"},
+                                      {{"--attention", other}, "another"},
+                                      {{"--attention", folder / "none.yaml"}, "none.yaml"},
+                                      {{"--attention-backend", "cpu-avx"}, "cpu-avx"},
+                                      {{"--attention", "int8", "--guard"}, "bound"}};
+  for (const auto& [flags, message] : cases) {
+    SCOPED_TRACE(flags[1]);
+    const Outcome outcome = generate(folder / "clip.mp4", flags);
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr(message));
+    EXPECT_FALSE(fs::exists(folder / "clip.mp4"));
+  }
+  EXPECT_EQ(generate(folder / "clip.mp4", {"--attention", other, "--accept-plan-of", "another"}).code, 0);
+}
+
+TEST(Calibrate, MeasuresEveryCellAndGoesOnWhereItStopped) {
+  const TemporaryFolder folder;
+  const std::string prompts = write_text(folder / "prompts.txt", "a red circle\na blue star\n");
+  const fs::path measured = folder / "measured.json";
+  const Arguments command = {"calibrate", "--model", tiny_model,  "--steps", "2",        "--seed",         "5",
+                             "--device",  "cpu",     "--prompts", prompts,   "--output", measured.string()};
+  ASSERT_EQ(run_bitreel(command).code, 0);
+  const Measurement whole = read_measurement(measured);
+  ASSERT_EQ(whole.prompts().size(), 2U);
+  EXPECT_EQ(whole.prompts()[1].seed, 6U);
+  for (const std::int64_t layer : {0, 1}) {
+    for (const std::int64_t step : {0, 1}) {
+      const double eight = whole.cell({layer, step, Precision::int8}).score.mean;
+      const double four = whole.cell({layer, step, Precision::int4}).score.mean;
+      EXPECT_GT(eight, four) << "layer " << layer << ", step " << step;
+      EXPECT_GT(eight, 0.9);
+    }
+  }
+
+  fs::remove(measured);
+  const std::string first = write_text(folder / "first.txt", "a red circle\n");
+  Arguments half = command;
+  half[10] = first;
+  ASSERT_EQ(run_bitreel(half).code, 0);
+  const Outcome resumed = run_bitreel(command);
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_THAT(resumed.err, HasSubstr("going on after 1 prompts"));
+  const Measurement again = read_measurement(measured);
+  EXPECT_EQ(again.prompts(), whole.prompts());
+  const CellKey cell{1, 1, Precision::int4};
+  EXPECT_EQ(again.cell(cell).score.mean, whole.cell(cell).score.mean);
+
+  const Outcome other = run_bitreel(command + Arguments{"--precisions", "int8"});
+  EXPECT_EQ(other.code, 1);
+  EXPECT_THAT(other.err, HasSubstr("another model, device, shape, sample or set of precisions"));
+}
+
+TEST(Compare, RanksPrecisionsByWhatTheyDoToTheClip) {
+  const TemporaryFolder folder;
+  const std::string prompts = write_text(folder / "prompts.txt", "a red circle\n");
+  const Outcome outcome =
+      run_bitreel({"compare", "--model", tiny_model, "--steps", "2", "--device", "cpu", "--prompts", prompts,
+                   "--attention", "int8", "--attention", "int4", "--output", folder / "out"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json variants = read_json(folder / "out/compare.json")["variants"];
+  ASSERT_EQ(variants.size(), 3U);
+  EXPECT_EQ(variants[0]["attention"], "full");
+  EXPECT_EQ(variants[0]["psnr"], 99);
+  EXPECT_EQ(variants[0]["latent_error"], json::parse("[0.0, 0.0]"));
+  EXPECT_GT(variants[1]["latent_error"][1], 0);
+  EXPECT_GT(variants[2]["latent_error"][1], variants[1]["latent_error"][1]);
+  EXPECT_TRUE(fs::exists(folder / "out/int4/clip-000.mp4"));
+}
+
+TEST(BenchAttention, TimesKernelsBesideLibTorchAndShowsTheTableAgain) {
+  const TemporaryFolder folder;
+  const std::string cases =
+      write_text(folder / "cases.yaml",
+                 "rounds: 1\nbaselines: [fp32]\nprecisions: [int8, int8+smooth-v=off]\nbackends: [cpu-scalar]\n"
+                 "cases:\n  - {name: small, shape: [1, 2, 100, 40], dtype: bf16}\n");
+  const Outcome outcome = run_bitreel({"bench", "attention", cases, "--output", folder / "results.json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json rows = read_json(folder / "results.json")["cases"][0]["rows"];
+  ASSERT_EQ(rows.size(), 3U);
+  EXPECT_EQ(rows[0]["times_fp32"], 1.0);
+  EXPECT_GT(rows[1]["cosine"], 0.998);
+  EXPECT_GT(rows[1]["quantization_ms"], 0);
+  EXPECT_EQ(run_bitreel({"bench", "attention", "--show", folder / "results.json"}).out, outcome.out);
+}
+
+TEST(BenchAttention, RefusesCasesThatMakeNoSense) {
+  const TemporaryFolder folder;
+  const std::vector<std::pair<std::string, std::string>> wrong = {
+      {"cases: []\nprecisions: [int8]\nbaselines: [fp32]\n", "cases is not a list with entries"},
+      {"cases: [{name: a, shape: [1, 2, 3], dtype: bf16}]\nprecisions: [int8]\nbaselines: [fp32]\n", "expected 4"},
+      {"cases: [{name: a, shape: [1, 2, 3, 4], dtype: bf17}]\nprecisions: [int8]\nbaselines: [fp32]\n", "bf17"},
+      {"cases: [{name: a, shape: [1, 2, 3, 4], dtype: bf16}]\nprecisions: [int9]\nbaselines: [fp32]\n", "int9"},
+      {"case: 1\n", "did you mean cases?"}};
+  for (const auto& [text, message] : wrong) {
+    SCOPED_TRACE(text);
+    const Outcome outcome = run_bitreel({"bench", "attention", write_text(folder / "cases.yaml", text)});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_THAT(outcome.err, HasSubstr(message));
+  }
+}
+
+TEST(InfoAttention, ListsEveryBackendAndPrecision) {
+  const Outcome outcome = run_bitreel({"info", "attention"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  for (const Backend& backend : backends()) EXPECT_THAT(outcome.out, HasSubstr(std::string(backend.name)));
+  for (const Precision precision : all_precisions())
+    EXPECT_THAT(outcome.out, HasSubstr(std::string(name_of(precision))));
+}
+
+}  // namespace
+}  // namespace bitreel::test
