@@ -86,7 +86,8 @@ TEST(Scene, EscapesWords) {
   Scene scene;
   scene.add(Words{.x = 10, .y = 20, .text = "a<b> & \xC3\xA9\n"});
   scene.add(Words{.x = 630, .y = 355, .text = "over the edge"});
-  EXPECT_THAT(to_svg(scene), HasSubstr(">a&lt;b&gt; &amp; ??" "?</text>"));
+  EXPECT_THAT(to_svg(scene), HasSubstr(">a&lt;b&gt; &amp; ??"
+                                       "?</text>"));
   EXPECT_EQ(decoded(scene).cols, 1280);
 }
 

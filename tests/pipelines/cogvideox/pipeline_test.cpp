@@ -66,7 +66,8 @@ TEST_P(WholeClip, LatentsEqualThePeersAtEveryStep) {
   CogVideoX clip = model(at::kFloat);
   std::vector<std::int64_t> timesteps;
   const at::Tensor latents = clip.denoise(request, clip.encode_text(request), [&](const StepEvent& event) {
-    golden.expect(event.latents, "denoise", "step." + std::to_string(event.step.index) + ".latents", tolerance::latents);
+    golden.expect(event.latents, "denoise", "step." + std::to_string(event.step.index) + ".latents",
+                  tolerance::latents);
     timesteps.push_back(event.step.timestep);
   });
   EXPECT_EQ(timesteps, golden.json()["timesteps"].get<std::vector<std::int64_t>>());

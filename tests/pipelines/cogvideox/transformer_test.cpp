@@ -15,10 +15,8 @@ using testing::HasSubstr;
 
 Transformer load(const std::filesystem::path& folder, at::ScalarType dtype = at::kFloat,
                  Elementwise elementwise = Elementwise::fused) {
-  return {Weights::open(folder),
-          read_transformer_config(read_json(folder / "config.json")),
-          {.dtype = dtype},
-          elementwise};
+  return {
+      Weights::open(folder), read_transformer_config(read_json(folder / "config.json")), {.dtype = dtype}, elementwise};
 }
 
 LatentGrid grid_of(const at::Tensor& latents) {
