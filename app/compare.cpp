@@ -79,7 +79,8 @@ std::vector<Variant> variants_of(const CompareCommand& command, const Render& re
   std::vector<Variant> variants;
   std::vector<std::string> attentions = command.attentions;
   if (std::ranges::find(attentions, "full") == attentions.end()) attentions.insert(attentions.begin(), "full");
-  std::ranges::stable_partition(attentions, [](const std::string& attention) { return attention == "full"; });
+  std::stable_partition(attentions.begin(), attentions.end(),
+                        [](const std::string& attention) { return attention == "full"; });
   for (const std::string& attention : attentions) {
     Render changed = render;
     changed.options.attention = attention;

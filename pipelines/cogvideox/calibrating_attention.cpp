@@ -29,7 +29,7 @@ CalibratingAttention::CalibratingAttention(const MeasurementDesign& design, Meas
 
 LayerAttention CalibratingAttention::operator()(const DenoisingStep& step) {
   return [this, step](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    const at::Tensor exact = attend(q, k, v, {.backend = options_.backend});
+    at::Tensor exact = attend(q, k, v, {.backend = options_.backend});
     if (holds(design_.steps, step.index) && holds(design_.layers, layer)) measure(step.index, layer, q, k, v, exact);
     if (step.index == step.count / 2 && layer == design_.layers.front()) time(q, k, v);
     return exact;

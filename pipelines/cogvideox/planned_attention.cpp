@@ -17,7 +17,7 @@ LayerAttention PlannedAttention::operator()(const DenoisingStep& step) {
   return [this, index = step.index, row = executed_.back()](std::int64_t layer, const at::Tensor& q,
                                                             const at::Tensor& k, const at::Tensor& v) {
     const Precision precision = row.at(static_cast<std::size_t>(layer));
-    const at::Tensor out = attend(q, k, v, {.precision = precision, .backend = options_.backend});
+    at::Tensor out = attend(q, k, v, {.precision = precision, .backend = options_.backend});
     if (guard_ && precision != Precision::full && guard_->due(index)) look(index, layer, q, k, v, out);
     return out;
   };

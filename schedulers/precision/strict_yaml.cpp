@@ -11,7 +11,7 @@
 
 namespace bitreel {
 
-StrictYaml::StrictYaml(std::string name, YAML::Node root) : name_(std::move(name)), root_(std::move(root)) {}
+StrictYaml::StrictYaml(std::string name, const YAML::Node& root) : name_(std::move(name)), root_(root) {}
 
 StrictYaml StrictYaml::open(const std::filesystem::path& file) {
   std::ifstream stream(file);

@@ -54,7 +54,7 @@ class StrictYaml {
   }
 
  private:
-  StrictYaml(std::string name, YAML::Node root);
+  StrictYaml(std::string name, const YAML::Node& root);
 
   std::string name_;
   YAML::Node root_;
