@@ -51,9 +51,8 @@ struct CalibrateCommand {
 
 std::vector<Precision> precisions_from(const std::string& text) {
   std::vector<Precision> precisions;
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const Precision precision = parse_precision(text.substr(begin, end - begin), "--precisions");
+  for (const std::string_view name : split(text, ',')) {
+    const Precision precision = parse_precision(name, "--precisions");
     if (precision == Precision::full) {
       throw UsageError("--precisions names full, which is what the others are measured against", "leave it out");
     }
@@ -61,7 +60,6 @@ std::vector<Precision> precisions_from(const std::string& text) {
       throw UsageError(fmt::format("--precisions names {} twice", name_of(precision)));
     }
     precisions.push_back(precision);
-    begin = end + 1;
   }
   return precisions;
 }
@@ -70,15 +68,11 @@ std::vector<Precision> precisions_from(const std::string& text) {
 std::vector<std::int64_t> sampled_from(const std::string& text, const std::string& flag, std::string_view what,
                                        std::int64_t count) {
   std::set<std::int64_t> numbers;
-  if (text.empty()) {
-    for (std::int64_t i = 0; i < count; ++i) numbers.insert(i);
-  }
-  for (std::size_t begin = 0; !text.empty() && begin <= text.size();) {
-    const std::size_t end = std::min(text.find('+', begin), text.size());
-    const Range range = range_from(text.substr(begin, end - begin), flag);
+  const std::string all = fmt::format("0-{}", count - 1);
+  for (const std::string_view part : split(text.empty() ? all : text, '+')) {
+    const Range range = range_from(part, flag);
     check_within(range, what, count, flag);
     for (std::int64_t i = range.first; i <= range.last; ++i) numbers.insert(i);
-    begin = end + 1;
   }
   return {numbers.begin(), numbers.end()};
 }

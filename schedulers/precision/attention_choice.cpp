@@ -31,16 +31,6 @@ std::vector<std::string> precision_names() {
   return names;
 }
 
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (std::size_t begin = 0;;) {
-    const std::size_t end = text.find(separator, begin);
-    parts.push_back(text.substr(begin, end == std::string_view::npos ? end : end - begin));
-    if (end == std::string_view::npos) return parts;
-    begin = end + 1;
-  }
-}
-
 RuleScope scope_from(std::string_view name, const std::string& where) {
   std::vector<std::string> names;
   for (const auto& [known, scope] : scopes) {

@@ -20,6 +20,16 @@ std::optional<std::int64_t> number_from(std::string_view text) {
 
 }  // namespace
 
+std::vector<std::string_view> split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  for (std::size_t begin = 0;;) {
+    const std::size_t end = text.find(separator, begin);
+    parts.push_back(text.substr(begin, end == std::string_view::npos ? end : end - begin));
+    if (end == std::string_view::npos) return parts;
+    begin = end + 1;
+  }
+}
+
 Range range_from(std::string_view text, const std::string& where) {
   const std::size_t dash = text.find('-');
   const auto first = number_from(text.substr(0, dash));

@@ -20,6 +20,9 @@ struct Range {
   friend bool operator==(const Range&, const Range&) = default;
 };
 
+// The parts between separators; one, empty, of an empty text.
+std::vector<std::string_view> split(std::string_view text, char separator);
+
 Range range_from(std::string_view text, const std::string& where);
 
 // Throws UsageError unless the range ends below `count` ("layers", 12).
