@@ -165,52 +165,9 @@ Queries queries_of(const AttendCall& call, const Visibility& visible, std::int64
           .log_sum_exp_stride = lse.defined() ? lse.stride(2) : 0};
 }
 
-void run_with(const Kernels& kernels, const AttendCall& call) {
-  const std::int64_t batches = call.q.size(0), heads = call.q.size(1), queries = call.q.size(2);
-  if (call.q.numel() == 0) return;
-  const at::Tensor mask = call.key_mask.defined() ? call.key_mask.contiguous() : at::Tensor();
-  std::vector<Visibility> visible;
-  std::int64_t most = 0;
-  for (std::int64_t b = 0; b < batches; ++b) {
-    visible.push_back(visibility_of(call, mask.defined() ? mask[b] : mask));
-    most = std::max(most, visible.back().count);
-  }
-  const std::int64_t key_heads = call.k.size(1), shared_by = heads / key_heads, all_key_heads = batches * key_heads;
-  const std::int64_t padded = (most + key_tile - 1) / key_tile * key_tile, dim = call.q.size(3) <= 64 ? 64 : 128;
-
-  // A few heads at a time, so that packed ones are still in the cache when they are read, and memory stays small.
-  constexpr std::int64_t packed_bytes = 4 << 20;
-  const std::int64_t fit = packed_bytes / std::max<std::int64_t>(1, 2 * padded * dim);
-  const std::int64_t together =
-      std::clamp<std::int64_t>(std::max<std::int64_t>(fit, at::get_num_threads()), 1, all_key_heads);
-  QuantizationClock clock(call);
-  PackedHeads packed(together, padded, dim, call.recipe->smooth_q);
-  const std::int64_t blocks = (queries + query_block - 1) / query_block;
-  for (std::int64_t first = 0; first < all_key_heads; first += together) {
-    const std::int64_t count = std::min(together, all_key_heads - first);
-    pack_heads(kernels, call, visible, first, count, packed, clock);
-    at::parallel_for(0, count * shared_by * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
-      const auto work = std::make_unique_for_overwrite<Workspace>();
-      kernels.enter();
-      for (std::int64_t i = begin; i < end; ++i) {
-        // Query heads are numbered like key heads, shared_by of them to each.
-        const std::int64_t block = i % blocks, query_head = first * shared_by + i / blocks;
-        const std::int64_t batch = query_head / heads;
-        const Queries of =
-            queries_of(call, visible[static_cast<std::size_t>(batch)], batch, query_head % heads, block * query_block);
-        const Head& head = packed[query_head / shared_by - first];
-        clock.time([&] { kernels.quantize(of, head, *call.recipe, *work); });
-        kernels.attend(of, head, *call.recipe, *work);
-      }
-      kernels.leave();
-    });
-  }
-  clock.report();
-}
-
 template <const Kernels& (*kernels)()>
 void run(const AttendCall& call) {
-  run_with(kernels(), call);
+  run_kernels(kernels(), call);
 }
 
 std::string unless(bool has, const char* lack) {
@@ -260,6 +217,49 @@ double operations_per_second(const Kernels& kernels, std::int64_t rounds) {
 }
 
 }  // namespace
+
+void run_kernels(const Kernels& kernels, const AttendCall& call) {
+  const std::int64_t batches = call.q.size(0), heads = call.q.size(1), queries = call.q.size(2);
+  if (call.q.numel() == 0) return;
+  const at::Tensor mask = call.key_mask.defined() ? call.key_mask.contiguous() : at::Tensor();
+  std::vector<Visibility> visible;
+  std::int64_t most = 0;
+  for (std::int64_t b = 0; b < batches; ++b) {
+    visible.push_back(visibility_of(call, mask.defined() ? mask[b] : mask));
+    most = std::max(most, visible.back().count);
+  }
+  const std::int64_t key_heads = call.k.size(1), shared_by = heads / key_heads, all_key_heads = batches * key_heads;
+  const std::int64_t padded = (most + key_tile - 1) / key_tile * key_tile, dim = call.q.size(3) <= 64 ? 64 : 128;
+
+  // A few heads at a time, so that packed ones are still in the cache when they are read, and memory stays small.
+  constexpr std::int64_t packed_bytes = 4 << 20;
+  const std::int64_t fit = packed_bytes / std::max<std::int64_t>(1, 2 * padded * dim);
+  const std::int64_t together =
+      std::clamp<std::int64_t>(std::max<std::int64_t>(fit, at::get_num_threads()), 1, all_key_heads);
+  QuantizationClock clock(call);
+  PackedHeads packed(together, padded, dim, call.recipe->smooth_q);
+  const std::int64_t blocks = (queries + query_block - 1) / query_block;
+  for (std::int64_t first = 0; first < all_key_heads; first += together) {
+    const std::int64_t count = std::min(together, all_key_heads - first);
+    pack_heads(kernels, call, visible, first, count, packed, clock);
+    at::parallel_for(0, count * shared_by * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+      const auto work = std::make_unique_for_overwrite<Workspace>();
+      kernels.enter();
+      for (std::int64_t i = begin; i < end; ++i) {
+        // Query heads are numbered like key heads, shared_by of them to each.
+        const std::int64_t block = i % blocks, query_head = first * shared_by + i / blocks;
+        const std::int64_t batch = query_head / heads;
+        const Queries of =
+            queries_of(call, visible[static_cast<std::size_t>(batch)], batch, query_head % heads, block * query_block);
+        const Head& head = packed[query_head / shared_by - first];
+        clock.time([&] { kernels.quantize(of, head, *call.recipe, *work); });
+        kernels.attend(of, head, *call.recipe, *work);
+      }
+      kernels.leave();
+    });
+  }
+  clock.report();
+}
 
 std::span<const Backend> cpu_backends() {
   static const std::vector<Backend> all = [] {

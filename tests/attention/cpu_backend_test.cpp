@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cctype>
 #include <chrono>
+#include <iterator>
 #include <vector>
 
 #include "attention/cpu/features.h"
@@ -17,6 +18,7 @@
 #include "attention/reference.h"
 #include "attention/similarity.h"
 #include "tests/attention/calls.h"
+#include "tests/attention/kernels_amx_emulated.h"
 
 namespace bitreel {
 namespace {
@@ -30,6 +32,20 @@ bool same_bits(const at::Tensor& a, const at::Tensor& b) {
 
 const Backend& scalar() {
   return cpu_backends().back();
+}
+
+// Those that this machine can run, and cpu-amx's code with emulated tiles.
+const std::vector<Backend>& kernels_here() {
+  static const std::vector<Backend> here = [] {
+    std::vector<Backend> all;
+    std::ranges::copy_if(cpu_backends(), std::back_inserter(all), [](const Backend& b) { return b.missing().empty(); });
+    Backend emulated = scalar();
+    emulated.name = "cpu-amx with emulated tiles";
+    emulated.run = [](const AttendCall& call) { run_kernels(cpu_amx_emulated::kernels(), call); };
+    all.push_back(emulated);
+    return all;
+  }();
+  return here;
 }
 
 std::string readable(std::string text) {
@@ -53,8 +69,7 @@ TEST_P(CpuKernels, GiveTheSameBitsOnEveryInstructionSet) {
                                         << (causality == Causality::none ? "" : " causal"));
         const Asked asked = {.recipe = recipe, .causality = causality, .key_mask = mask};
         const Answer expected = run(scalar(), in, asked);
-        for (const Backend& backend : cpu_backends()) {
-          if (!backend.missing().empty()) continue;
+        for (const Backend& backend : kernels_here()) {
           const Answer answer = run(backend, in, asked);
           EXPECT_TRUE(same_bits(answer.out, expected.out)) << backend.name;
           EXPECT_TRUE(same_bits(answer.log_sum_exp, expected.log_sum_exp)) << backend.name;
@@ -83,8 +98,7 @@ TEST(CpuKernels, FindTheLargestOfHugeLogits) {
   in.q *= 1e5;
   in.k *= 1e5;
   const Answer one_hot = run(reference_backend(), in, {});
-  for (const Backend& backend : cpu_backends()) {
-    if (!backend.missing().empty()) continue;
+  for (const Backend& backend : kernels_here()) {
     const Answer answer = run(backend, in, {.recipe = recipe_of(Precision::int8)});
     EXPECT_GE(similarity(one_hot.out, answer.out).cosine, 0.99) << backend.name;
   }
@@ -95,8 +109,7 @@ TEST(CpuKernels, GiveNaNRatherThanNonsenseForLogitsBeyondFp32) {
   in.q *= 1e25;
   in.k *= 1e25;
   for (const Precision precision : {Precision::int8, Precision::int4}) {
-    for (const Backend& backend : cpu_backends()) {
-      if (!backend.missing().empty()) continue;
+    for (const Backend& backend : kernels_here()) {
       const Answer answer = run(backend, in, {.recipe = recipe_of(precision)}, Poison::number);
       EXPECT_TRUE(answer.out.isnan().all().item<bool>()) << backend.name;
       EXPECT_TRUE(answer.log_sum_exp.isnan().all().item<bool>()) << backend.name;
@@ -107,8 +120,7 @@ TEST(CpuKernels, GiveNaNRatherThanNonsenseForLogitsBeyondFp32) {
 TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
   const Inputs in = random_inputs({.batch = 2, .query_heads = 2, .key_heads = 1, .queries = 300, .keys = 200}, 1);
   const int threads = at::get_num_threads();
-  for (const Backend& backend : cpu_backends()) {
-    if (!backend.missing().empty()) continue;
+  for (const Backend& backend : kernels_here()) {
     at::set_num_threads(1);
     const Answer one = run(backend, in, {.recipe = recipe_of(Precision::int8)});
     at::set_num_threads(3);
@@ -120,8 +132,7 @@ TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
 
 TEST(CpuKernels, SayHowLongQuantizingTook) {
   const Inputs in = random_inputs({.queries = 500, .keys = 500}, 1);
-  for (const Backend& backend : cpu_backends()) {
-    if (!backend.missing().empty()) continue;
+  for (const Backend& backend : kernels_here()) {
     double quantizing = -1;
     AttendCall call = call_of(in, {.recipe = recipe_of(Precision::int8)});
     call.quantization_seconds = &quantizing;
@@ -140,10 +151,10 @@ TEST(CpuKernels, HaveAPeakWhereTheyRun) {
   EXPECT_EQ(peak_tops(reference_backend()), 0);
 }
 
-// The kernels of the instruction sets that this machine has.
+// Likewise, as kernels.
 std::vector<const Kernels*> all_kernels() {
   const X86Features& has = x86_features();
-  std::vector<const Kernels*> all = {&cpu_scalar::kernels()};
+  std::vector<const Kernels*> all = {&cpu_scalar::kernels(), &cpu_amx_emulated::kernels()};
   if (has.amx_int8) all.push_back(&cpu_amx::kernels());
   if (has.avx512_vnni) all.push_back(&cpu_avx512_vnni::kernels());
   if (has.avx_vnni) all.push_back(&cpu_avx_vnni::kernels());
