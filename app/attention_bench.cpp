@@ -19,6 +19,7 @@
 #include "attention/attention.h"
 #include "attention/cpu/cpu_backend.h"
 #include "attention/error.h"
+#include "attention/median.h"
 #include "attention/similarity.h"
 #include "schedulers/precision/strict_yaml.h"
 
@@ -59,13 +60,6 @@ struct Contender {
   std::vector<double> seconds = {};
   std::vector<double> quantization = {};
 };
-
-double median(std::vector<double> values) {
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  if (values.size() % 2 == 1) return *middle;
-  return (*middle + *std::max_element(values.begin(), middle)) / 2;
-}
 
 double median_ratio(const std::vector<double>& slower, const std::vector<double>& faster) {
   std::vector<double> ratios(slower.size());

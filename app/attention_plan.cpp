@@ -1,6 +1,10 @@
 #include "app/attention_plan.h"
 
+#include <fmt/format.h>
+
 #include "app/provenance.h"
+#include "attention/attention.h"
+#include "attention/error.h"
 #include "schedulers/precision/attention_choice.h"
 
 namespace bitreel {
@@ -38,9 +42,49 @@ nlohmann::ordered_json attention_record(const Render& render, const Plan& plan, 
       {"requested", render.options.attention}, {"plan", plan.hash()}, {"executed", executed}};
   if (render.options.guard) {
     record["guard"] = nlohmann::ordered_json::array();
-    for (const GuardEvent& event : planned.events()) record["guard"].push_back(text_of(event));
+    for (const GuardEvent& event : planned.events()) {
+      record["guard"].push_back({{"step", event.step},
+                                 {"layer", event.layer},
+                                 {"from", name_of(event.from)},
+                                 {"to", name_of(event.to)},
+                                 {"error", event.error},
+                                 {"bound", event.bound}});
+    }
   }
   return record;
+}
+
+PlanProgress progress_of(const nlohmann::ordered_json& record) {
+  const std::string where = "the record of attention";
+  const auto precision = [&](const nlohmann::ordered_json& name) {
+    return parse_precision(name.get<std::string>(), where);
+  };
+  PlanProgress progress;
+  try {
+    for (const auto& names : record.at("executed")) {
+      PrecisionRow& row = progress.executed.emplace_back();
+      for (const auto& name : names) row.push_back(precision(name));
+    }
+    for (const auto& event : record.value("guard", nlohmann::ordered_json::array())) {
+      progress.events.push_back({.step = event.at("step"),
+                                 .layer = event.at("layer"),
+                                 .from = precision(event.at("from")),
+                                 .to = precision(event.at("to")),
+                                 .error = event.at("error"),
+                                 .bound = event.at("bound")});
+    }
+  } catch (const nlohmann::json::exception& e) {
+    throw Error(fmt::format("{} cannot be read: {}", where, e.what()));
+  }
+  return progress;
+}
+
+FallbackWarnings::FallbackWarnings(Console& console) {
+  on_fallback([&console](const std::string& message) { console.warn(message); });
+}
+
+FallbackWarnings::~FallbackWarnings() {
+  on_fallback({});
 }
 
 }  // namespace bitreel

@@ -25,8 +25,19 @@ Plan resolve_attention(const Render& render, const Checkpoint& checkpoint);
 // Guard events are said and kept as warnings.
 PlannedAttentionOptions planned_options(const Render& render, Console& console);
 
-// {"requested": "int8", "plan": "<hash>", "executed": [["int8", ...], ...], "guard": ["step 5, ...", ...]}:
-// executed holds one list per step, one precision name per layer.
+// {"requested": "int8", "plan": "<hash>", "executed": [["int8", ...], ...], "guard": [{"step": 5, ...}, ...]}:
+// executed holds one list per step, one precision name per layer; guard the events, with a guard.
 nlohmann::ordered_json attention_record(const Render& render, const Plan& plan, const PlannedAttention& planned);
+// What such a record says of the steps before. Error when it is none.
+PlanProgress progress_of(const nlohmann::ordered_json& record);
+
+// While it lives, calls of attend() that a slow backend does are warned about. One at a time.
+class FallbackWarnings {
+ public:
+  explicit FallbackWarnings(Console& console);
+  ~FallbackWarnings();
+  FallbackWarnings(const FallbackWarnings&) = delete;
+  FallbackWarnings& operator=(const FallbackWarnings&) = delete;
+};
 
 }  // namespace bitreel

@@ -18,10 +18,10 @@
 #include "app/flags.h"
 #include "app/generate.h"
 #include "app/interrupt.h"
+#include "app/plan.h"
 #include "app/prompts_file.h"
 #include "app/render.h"
 #include "app/written_file.h"
-#include "attention/attention.h"
 #include "attention/error.h"
 #include "pipelines/cogvideox/calibrating_attention.h"
 #include "pipelines/cogvideox/device.h"
@@ -44,6 +44,7 @@ struct CalibrateCommand {
   std::unique_ptr<Flags> flags;
   fs::path prompts = fs::path(BITREEL_SOURCE_DIR) / "assets/prompts/calibration-16.json";
   fs::path output;
+  fs::path plan;  // made from the measurement; beside it, with the extension .yaml, when empty
   std::string precisions = "int8,int4";
   std::string heads, layers, steps;  // sampled ones as ranges, 0-3+7; all when empty
   ProgressStyle progress = ProgressStyle::automatic;
@@ -115,7 +116,10 @@ Measurement measurement_at(const fs::path& output, const MeasurementDesign& desi
 
 void calibrate(const CalibrateCommand& command) {
   if (command.output.empty()) throw UsageError("calibrate needs a file to write", "--output MEASURED.json");
+  const fs::path plan = command.plan.empty() ? fs::path(command.output).replace_extension(".yaml") : command.plan;
+  if (plan == command.output) throw UsageError(fmt::format("measurement and plan are both {}", plan.string()));
   check_can_write(command.output);
+  check_can_write(plan);
   const std::vector<std::string> prompts = read_prompts(command.prompts);
   GenerateOptions options;
   command.flags->apply(options);
@@ -128,7 +132,7 @@ void calibrate(const CalibrateCommand& command) {
 
   watch_interrupts();
   Console console(command.progress);
-  on_fallback([&console](const std::string& message) { console.warn(message); });
+  const FallbackWarnings fallbacks(console);
   Measurement measurement = measurement_at(command.output, design, console);
   console.say(fmt::format("{} prompts, {} steps, {} of {} layers, {} precisions: {} cells a prompt, on {}",
                           prompts.size(), design.made_for.steps(), design.layers.size(), design.made_for.layers,
@@ -155,9 +159,8 @@ void calibrate(const CalibrateCommand& command) {
     write_whole(command.output, to_json(measurement));
   }
   console.end();
-  console.say(fmt::format("{}: {} prompts; next: bitreel plan {} --output plan.yaml", command.output.string(),
-                          measurement.prompts().size(), command.output.string()),
-              "done", {{"output", command.output.string()}});
+  console.say(run_plan({.measurements = {command.output}, .output = plan}), "done",
+              {{"output", command.output.string()}, {"plan", plan.string()}});
 }
 
 }  // namespace
@@ -168,6 +171,8 @@ void add_calibrate(CLI::App& app) {
   auto state = std::make_shared<CalibrateCommand>();
   command->add_option("--output,-o", state->output, "The measurement; goes on where it stopped when it exists")
       ->type_name("MEASURED.json");
+  command->add_option("--plan", state->plan, "The plan made from it, as bitreel plan does [MEASURED.yaml]")
+      ->type_name("PLAN.yaml");
   command
       ->add_option("--prompts", state->prompts,
                    "JSON list of prompts, or text with one a line; 16 of the default model's")

@@ -7,7 +7,8 @@
 // Every prompt is denoised in full precision; on the way each sampled layer of each sampled step is computed in every
 // candidate precision too, from the same queries, keys and values. The file is written after each prompt, and a run
 // whose output exists goes on after the prompts in it. Memory does not grow with prompts, layers or steps.
-// The measures are those of schedulers/precision/measurement.h; plans from them: bitreel plan.
+// At the end it makes a plan from them, as bitreel plan does by default. The measures:
+// schedulers/precision/measurement.h.
 #pragma once
 
 #include <CLI/CLI.hpp>

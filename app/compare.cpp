@@ -21,8 +21,8 @@
 #include "app/provenance.h"
 #include "app/render.h"
 #include "app/written_file.h"
-#include "attention/attention.h"
 #include "attention/error.h"
+#include "attention/median.h"
 #include "attention/similarity.h"
 #include "pipelines/quality/frame_metrics.h"
 #include "pipelines/video/writer.h"
@@ -59,11 +59,6 @@ struct Clip {
 
 double mean(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-double median(std::vector<double> values) {
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2), values.end());
-  return values[values.size() / 2];
 }
 
 // "first-last:3=int8,rest=int4" -> first-last-3-int8-rest-int4; plans/a.yaml -> a.
@@ -197,12 +192,12 @@ void compare(const CompareCommand& command) {
   fs::create_directories(command.output / "full", failed);
   if (failed) throw Error(fmt::format("{} can't be made: {}", command.output.string(), failed.message()));
   check_can_write(command.output / "compare.json");
-  Render render = resolve(options, checkpoint);
+  Render render = resolve_to_video(options, checkpoint);
   std::vector<Variant> variants = variants_of(command, render, checkpoint);
 
   watch_interrupts();
   Console console(command.progress);
-  on_fallback([&console](const std::string& message) { console.warn(message); });
+  const FallbackWarnings fallbacks(console);
   CogVideoX model(checkpoint, render.model);
   ordered_json report;
   for (std::size_t i = 0; i < prompts.size(); ++i) {

@@ -41,10 +41,11 @@ void Console::warn(const std::string& message) {
   say(fmt::format("bitreel: warning: {}", message), "warning", {{"message", message}});
 }
 
-void Console::begin(const std::string& phase, std::int64_t count) {
+void Console::begin(const std::string& phase, std::int64_t count, std::int64_t done) {
   end();
   phase_ = phase;
   count_ = count;
+  done_before_ = done;
   begun_ = last_line_ = Clock::now();
   if (style_ == ProgressStyle::json) {
     emit("phase", {{"phase", phase}});
@@ -59,17 +60,18 @@ void Console::count(std::int64_t steps) {
 
 void Console::step(std::int64_t done) {
   const Clock::time_point now = Clock::now();
-  if (done == 1) first_step_ = now;
+  const std::int64_t done_here = done - done_before_;
+  if (done_here == 1) first_step_ = now;
   // The first step pays for what is set up once, so later ones alone set the pace once there are any.
-  const double pace =
-      done > 1 ? seconds_between(first_step_, now) / static_cast<double>(done - 1) : seconds_between(begun_, now);
+  const double pace = done_here > 1 ? seconds_between(first_step_, now) / static_cast<double>(done_here - 1)
+                                    : seconds_between(begun_, now);
   const double left = pace * static_cast<double>(count_ - done);
   if (style_ == ProgressStyle::json) {
     return emit(
         "step",
         {{"phase", phase_}, {"step", done}, {"of", count_}, {"seconds_per_step", pace}, {"seconds_left", left}});
   }
-  if (style_ == ProgressStyle::plain && done != 1 && done != count_ &&
+  if (style_ == ProgressStyle::plain && done_here != 1 && done != count_ &&
       seconds_between(last_line_, now) < plain_line_every_s) {
     return;
   }

@@ -34,7 +34,8 @@ class Console {
   void say(const std::string& text, const std::string& event, const nlohmann::ordered_json& fields = {});
   void warn(const std::string& message);
 
-  void begin(const std::string& phase, std::int64_t count = 0);
+  // done: steps that were complete before.
+  void begin(const std::string& phase, std::int64_t count = 0, std::int64_t done = 0);
   void count(std::int64_t steps);  // when it is known only after begin()
   void step(std::int64_t done);    // steps of this phase that are complete
   void end();
@@ -52,7 +53,7 @@ class Console {
 
   ProgressStyle style_;
   std::string phase_;
-  std::int64_t count_ = 0;
+  std::int64_t count_ = 0, done_before_ = 0;
   Clock::time_point begun_;
   Clock::time_point first_step_;  // when the first step was complete: later ones set the pace
   Clock::time_point last_line_;

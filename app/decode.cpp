@@ -27,6 +27,11 @@ namespace fs = std::filesystem;
 const std::set<std::string> flags_of_decode = {"model",       "dtype",  "device", "fps", "vae-tiling",
                                                "vae-slicing", "output", "codec",  "crf", "no-metadata"};
 
+// What an unfinished denoising does not depend on.
+const std::set<std::string> flags_of_resume = {"model", "device",     "attention-backend", "elementwise",
+                                               "fps",   "vae-tiling", "vae-slicing",       "output",
+                                               "codec", "crf",        "save-latents",      "no-metadata"};
+
 struct DecodeCommand {
   std::unique_ptr<Flags> flags;
   fs::path file;
@@ -64,11 +69,10 @@ void expect_shape(const at::Tensor& latents, const Render& render, const fs::pat
               "give --model the checkpoint that made these latents");
 }
 
-void decode(const DecodeCommand& command) {
-  const LatentsFile file = read_latents(command.file);
+// As the latents were made, and what the flags say.
+GenerateOptions options_of(const LatentsFile& file, const DecodeCommand& command) {
   GenerateOptions options;
   if (!file.config.is_null()) apply_json(options, file.config, command.file.string());
-  options.save_latents.clear();
   const fs::path recorded_output = options.output;
   command.flags->apply(options);
   if (options.output.extension() != recorded_output.extension()) {  // another kind of file: its own codec again
@@ -76,14 +80,21 @@ void decode(const DecodeCommand& command) {
     options.crf.reset();
     command.flags->apply(options);
   }
+  return options;
+}
+
+void decode(const DecodeCommand& command) {
+  const LatentsFile file = read_latents(command.file);
+  GenerateOptions options = options_of(file, command);
+  options.save_latents.clear();
   if (options.output.empty()) options.output = fs::path(command.file).replace_extension(".mp4");
   const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
   fill_from_latents(options, file.latents, checkpoint);
-  Render render = resolve(options, checkpoint);
+  Render render = resolve_to_video(options, checkpoint);
   if (file.config.is_null()) render.unknown = settings_of_denoising();
-  if (!file.stopped_after_step.empty()) {
-    render.warnings.push_back(
-        fmt::format("these latents were stopped after step {}: the clip is unfinished", file.stopped_after_step));
+  if (file.unfinished) {
+    render.warnings.push_back(fmt::format("these latents are those after step {} of {}: the clip is unfinished",
+                                          file.unfinished->steps_done, file.steps));
   }
   expect_shape(file.latents, render, command.file);
 
@@ -92,6 +103,17 @@ void decode(const DecodeCommand& command) {
   for (const std::string& warning : render.warnings) console.warn(warning);
   CogVideoX model(checkpoint, render.model);
   deliver(model, file.latents, render, checkpoint, file.attention, console);
+}
+
+void resume(const DecodeCommand& command) {
+  const LatentsFile file = read_latents(command.file);
+  if (!file.unfinished) {
+    throw UsageError(fmt::format("{} holds no unfinished denoising", command.file.string()),
+                     fmt::format("bitreel decode {}", command.file.string()));
+  }
+  watch_interrupts();
+  Console console(command.progress);
+  generate(options_of(file, command), console, file);
 }
 
 }  // namespace
@@ -106,6 +128,19 @@ void add_decode(CLI::App& app) {
       std::make_unique<Flags>(*command, [](const Setting& setting) { return flags_of_decode.contains(setting.name); });
   add_progress_flag(*command, state->progress);
   command->callback([state] { decode(*state); });
+}
+
+void add_resume(CLI::App& app) {
+  CLI::App* command =
+      app.add_subcommand("resume", "Goes on with a clip whose denoising was interrupted, by a crash too");
+  auto state = std::make_shared<DecodeCommand>();
+  command->add_option("file", state->file, "The .unfinished.safetensors that generate left beside its output")
+      ->required()
+      ->type_name("FILE");
+  state->flags =
+      std::make_unique<Flags>(*command, [](const Setting& setting) { return flags_of_resume.contains(setting.name); });
+  add_progress_flag(*command, state->progress);
+  command->callback([state] { resume(*state); });
 }
 
 }  // namespace bitreel

@@ -8,13 +8,15 @@
 #include <CLI/CLI.hpp>
 
 #include "app/console.h"
+#include "app/latents_file.h"
 #include "app/options.h"
 
 namespace bitreel {
 
 void add_generate(CLI::App& app);
 
-void generate(const GenerateOptions& options, Console& console);
+// from: what an unfinished run left, to go on from; options are then its own.
+void generate(const GenerateOptions& options, Console& console, const LatentsFile& from = {});
 
 // --progress, for every command that shows some. The value must outlive the parse.
 void add_progress_flag(CLI::App& command, ProgressStyle& style);

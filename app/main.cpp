@@ -37,6 +37,7 @@ int run(int argc, char** argv) {
   app.set_version_flag("--version", bitreel::version);
   bitreel::add_generate(app);
   bitreel::add_decode(app);
+  bitreel::add_resume(app);
   bitreel::add_info(app);
   bitreel::add_judge(app);
   bitreel::add_plan(app);

@@ -18,6 +18,7 @@
 #include "schedulers/precision/measurement_file.h"
 #include "schedulers/precision/plan_file.h"
 #include "schedulers/precision/planner.h"
+#include "schedulers/precision/ranges.h"
 #include "schedulers/precision/rank_correlation.h"
 
 namespace bitreel {
@@ -50,27 +51,22 @@ double share_from(const std::string& text, const std::string& flag) {
 
 PlannerOptions planner_options(const PlanCommand& command) {
   PlannerOptions options{.judged_by = command.judged_by == "worst" ? PromptStatistic::worst : PromptStatistic::mean};
-  for (std::size_t begin = 0; begin < command.precisions.size();) {
-    const std::size_t end = std::min(command.precisions.find(',', begin), command.precisions.size());
-    options.precisions.push_back(parse_precision(command.precisions.substr(begin, end - begin), "--precisions"));
-    begin = end + 1;
-  }
+  if (command.precisions.empty()) return options;
+  for (const std::string_view name : split(command.precisions, ','))
+    options.precisions.push_back(parse_precision(name, "--precisions"));
   return options;
 }
 
 // "int4=0.5,int8=0.6": seconds of calls whose full precision takes what was measured.
 std::map<Precision, double> seconds_from(const std::string& costs, double full) {
   std::map<Precision, double> seconds;
-  for (std::size_t begin = 0; begin < costs.size();) {
-    const std::size_t end = std::min(costs.find(',', begin), costs.size());
-    const std::string rule = costs.substr(begin, end - begin);
-    const std::size_t equals = rule.find('=');
-    const std::string expected = "a part of full precision's time such as int4=0.5";
-    if (equals == std::string::npos) throw UsageError(fmt::format("--costs is \"{}\", expected {}", rule, expected));
-    const double part = number_from(std::string_view(rule).substr(equals + 1), "--costs", expected);
+  if (costs.empty()) return seconds;
+  const std::string expected = "a part of full precision's time such as int4=0.5";
+  for (const std::string_view rule : split(costs, ',')) {
+    const std::vector<std::string_view> sides = split(rule, '=');
+    const double part = sides.size() == 2 ? number_from(sides[1], "--costs", expected) : 0;
     if (!(part > 0)) throw UsageError(fmt::format("--costs is \"{}\", expected {}", rule, expected));
-    seconds[parse_precision(rule.substr(0, equals), "--costs")] = part * full;
-    begin = end + 1;
+    seconds[parse_precision(sides[0], "--costs")] = part * full;
   }
   return seconds;
 }
@@ -157,7 +153,7 @@ void make_folder(const fs::path& folder) {
   if (failed) throw Error(fmt::format("{}: this folder cannot be made: {}", folder.string(), failed.message()));
 }
 
-void save_pictures(const PlanCommand& command, const Planner& planner, const PlannedTable& table) {
+std::string save_pictures(const PlanCommand& command, const Planner& planner, const PlannedTable& table) {
   std::vector<std::pair<std::string, Scene>> scenes = {{"plan", plan_map(table.plan)},
                                                        {"pareto", pareto_chart(planner, table)},
                                                        {"error-over-steps", error_over_steps(planner, table)}};
@@ -169,22 +165,24 @@ void save_pictures(const PlanCommand& command, const Planner& planner, const Pla
     if (command.format != "png") write_whole(command.pictures / (name + ".svg"), to_svg(scene));
     if (command.format != "svg") write_whole(command.pictures / (name + ".png"), to_png(scene));
   }
-  fmt::print("\n{} pictures are in {}\n", scenes.size(), command.pictures.string());
+  return fmt::format("\n{} pictures are in {}\n", scenes.size(), command.pictures.string());
 }
 
-void print_rank_correlation(const Measurement& measurement, const fs::path& held_out) {
+std::string rank_correlation_text(const Measurement& measurement, const fs::path& held_out) {
   const Measurement other = read_measurement(held_out);
-  fmt::print("\nrank correlation (Spearman) of the cells' scores with those of {} other prompts in {}:\n",
-             other.prompts().size(), held_out.string());
+  std::string text =
+      fmt::format("\nrank correlation (Spearman) of the cells' scores with those of {} other prompts in {}:\n",
+                  other.prompts().size(), held_out.string());
   for (const Precision precision : measurement.design().precisions) {
     if (std::ranges::find(other.design().precisions, precision) == other.design().precisions.end()) continue;
-    fmt::print("  {:<9} {:.4f}\n", name_of(precision), rank_correlation(measurement, other, precision));
+    text += fmt::format("  {:<9} {:.4f}\n", name_of(precision), rank_correlation(measurement, other, precision));
   }
+  return text;
 }
 
 }  // namespace
 
-int run_plan(const PlanCommand& command) {
+std::string run_plan(const PlanCommand& command) {
   check_can_write(command.output);
   const Measurement measurement = read_all(command.measurements);
   PlannerOptions planning = planner_options(command);
@@ -196,20 +194,20 @@ int run_plan(const PlanCommand& command) {
   table.plan.note = fmt::format("bitreel plan {}: predicted error {:.4g}, {:.4g} s of attention ({:.1f} % of full's)",
                                 rule, table.error, table.seconds, 100 * table.seconds / full);
 
-  fmt::print(
+  std::string report = fmt::format(
       "{}\n{}: {}\npredicted error {:.4g}, {:.4g} s of attention in one denoising, {:.1f} % of full precision's\n"
       "plan {}\n{}\n{}",
       measured_text(measurement, planner), rule, shares_text(table.plan), table.error, table.seconds,
       100 * table.seconds / full, table.plan.hash(), table_text(table.plan), front_text(planner));
-  if (!command.costs.empty()) fmt::print("costs are not this device's but as given: {}\n", command.costs);
-  if (!command.held_out.empty()) print_rank_correlation(measurement, command.held_out);
+  if (!command.costs.empty()) report += fmt::format("costs are not this device's but as given: {}\n", command.costs);
+  if (!command.held_out.empty()) report += rank_correlation_text(measurement, command.held_out);
   if (!command.output.empty()) {
     write_whole(command.output, to_yaml(table.plan));
-    fmt::print("\nwritten to {}: bitreel generate --attention {} ...\n", command.output.string(),
-               command.output.string());
+    report += fmt::format("\nwritten to {}: bitreel generate --attention {} ...\n", command.output.string(),
+                          command.output.string());
   }
-  if (!command.pictures.empty()) save_pictures(command, planner, table);
-  return 0;
+  if (!command.pictures.empty()) report += save_pictures(command, planner, table);
+  return report;
 }
 
 void add_plan(CLI::App& app) {
@@ -251,7 +249,7 @@ void add_plan(CLI::App& app) {
   command->add_option("--format", state->format, "Of the pictures [both]")
       ->check(CLI::IsMember({"svg", "png", "both"}))
       ->type_name("svg|png|both");
-  command->callback([state] { run_plan(*state); });
+  command->callback([state] { fmt::print("{}", run_plan(*state)); });
 }
 
 }  // namespace bitreel

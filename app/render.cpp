@@ -101,11 +101,6 @@ Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
   render.video.fps = options.fps.value_or(trained_fps(render.config));
   render.video.codec = options.codec;
   if (options.crf) render.video.crf = static_cast<int>(*options.crf);
-  for (std::string& event :
-       check_output(options.output, render.video, static_cast<int>(request.width), static_cast<int>(request.height))) {
-    render.warnings.push_back(std::move(event));
-  }
-  check_latents_path(options.save_latents);
 
   options.prompt = request.prompt;
   options.model = checkpoint.folder();
@@ -120,6 +115,16 @@ Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
   options.dtype = render.model.dtype;
   options.device = render.model.device.is_cuda() ? DeviceChoice::cuda : DeviceChoice::cpu;
   render.options = std::move(options);
+  return render;
+}
+
+Render resolve_to_video(GenerateOptions options, const Checkpoint& checkpoint) {
+  Render render = resolve(std::move(options), checkpoint);
+  for (std::string& event : check_output(render.options.output, render.video, static_cast<int>(render.request.width),
+                                         static_cast<int>(render.request.height))) {
+    render.warnings.push_back(std::move(event));
+  }
+  check_latents_path(render.options.save_latents);
   return render;
 }
 

@@ -1,7 +1,7 @@
 // One clip with nothing left open: the options with every default filled in, and what the rooms below take.
 //
 //   const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
-//   const Render render = resolve(options, checkpoint);      // throws before any work when something doesn't fit
+//   const Render render = resolve_to_video(options, checkpoint);  // throws before any work when something doesn't fit
 //   std::cout << to_yaml(render.options);                    // all of it, as --config takes it
 #pragma once
 
@@ -29,8 +29,10 @@ struct Render {
 // The folder that --model names, else the default model of this source tree.
 std::filesystem::path model_folder(const GenerateOptions& options);
 
-// Draws the seed when there is none. Errors: UsageError from check(), Error when the output cannot be written.
+// Draws the seed when there is none. Errors: UsageError from check().
 Render resolve(GenerateOptions options, const Checkpoint& checkpoint);
+// The same, and Error when the video or the latents cannot be written where they should be.
+Render resolve_to_video(GenerateOptions options, const Checkpoint& checkpoint);
 
 // The dtype that most of the component's bytes are stored in.
 at::ScalarType stored_dtype(const Weights& weights);

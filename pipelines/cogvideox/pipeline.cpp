@@ -3,7 +3,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/InferenceMode.h>
-#include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "attention/error.h"
 #include "pipelines/cogvideox/guidance.h"
@@ -35,6 +35,17 @@ void check_finite(const at::Tensor& latents, std::int64_t step, std::int64_t cou
   throw Error(fmt::format("step {} of {}: the latents are no longer finite", step + 1, count),
               dtype == at::kHalf ? "fp16 overflows on models trained in bf16; try --dtype bf16"
                                  : "the weights may be damaged; compare their checksums with the hub's");
+}
+
+void check_state(const DenoisingState& state, at::IntArrayRef shape, std::size_t count) {
+  if (state.latents.sizes() != shape) {
+    throw Error(fmt::format("the state holds latents of [{}], this request denoises [{}]",
+                            fmt::join(state.latents.sizes(), ", "), fmt::join(shape, ", ")),
+                "go on with the model that began");
+  }
+  if (state.steps_done < 1 || static_cast<std::size_t>(state.steps_done) >= count) {
+    throw Error(fmt::format("the state is that after step {}, this request has {} steps", state.steps_done, count));
+  }
 }
 
 // [1, 3, T, H, W] in [-1, 1] -> T frames of 8-bit RGB, rounded as the peer rounds.
@@ -79,7 +90,7 @@ at::Tensor CogVideoX::encode_text(const Request& request) {
 }
 
 at::Tensor CogVideoX::denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step,
-                              const StepAttention& attention_of_step) {
+                              const StepAttention& attention_of_step, const std::optional<DenoisingState>& from) {
   const c10::InferenceMode no_gradients;
   const CogVideoXConfig& config = parts_->config;
   check(request, config);
@@ -91,14 +102,22 @@ at::Tensor CogVideoX::denoise(const Request& request, const at::Tensor& text, co
   const std::unique_ptr<NoiseScheduler> scheduler = scheduler_for(request, config);
 
   // Noise is drawn on the CPU in the model's dtype, then moved: the only numbers that every machine agrees on.
-  const at::Generator generator = at::detail::createCPUGenerator(request.seed);
-  at::Tensor latents = at::randn({1, grid.frames, config.transformer.in_channels, grid.height, grid.width}, generator,
-                                 at::TensorOptions(parts_->options.dtype))
-                           .to(parts_->options.device);
-
   const std::vector<std::int64_t>& timesteps = scheduler->schedule().timesteps();
   const auto count = static_cast<std::int64_t>(timesteps.size());
-  for (std::int64_t i = 0; i < count; ++i) {
+  at::Generator generator = at::detail::createCPUGenerator(request.seed);
+  const std::vector<std::int64_t> shape = {1, grid.frames, config.transformer.in_channels, grid.height, grid.width};
+  at::Tensor latents;
+  if (from) {
+    check_state(*from, shape, timesteps.size());
+    latents = from->latents;
+    generator.set_state(from->generator);
+    if (from->previous_original.defined()) scheduler->remember(from->previous_original.to(parts_->options.device));
+  } else {
+    latents = at::randn(shape, generator, at::TensorOptions(parts_->options.dtype));
+  }
+  latents = latents.to(parts_->options.device);
+
+  for (std::int64_t i = from ? from->steps_done : 0; i < count; ++i) {
     const DenoisingStep step{.index = i, .count = count, .timestep = timesteps[static_cast<std::size_t>(i)]};
     const double guidance = guidance_at(request, i, step.timestep);
     const bool guides = uses_guidance(request);
@@ -111,7 +130,13 @@ at::Tensor CogVideoX::denoise(const Request& request, const at::Tensor& text, co
     if (guides) prediction = guided(prediction, guidance);
     latents = scheduler->step(prediction, static_cast<std::size_t>(i), latents, generator).to(parts_->options.dtype);
     check_finite(latents, i, count, parts_->options.dtype);
-    if (on_step) on_step({.step = step, .guidance_scale = guidance, .latents = latents});
+    const auto state = [&]() -> DenoisingState {
+      return {.steps_done = i + 1,
+              .latents = latents,
+              .previous_original = scheduler->memory(),
+              .generator = generator.get_state()};
+    };
+    if (on_step) on_step({.step = step, .guidance_scale = guidance, .latents = latents, .state = state});
   }
   return latents;
 }

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,11 +39,20 @@ struct ModelOptions {
   bool vae_slicing = false;  // decode a batch one clip at a time; a single clip is one slice already
 };
 
+// Between two steps: all that the rest of a denoising follows from.
+struct DenoisingState {
+  std::int64_t steps_done = 0;
+  at::Tensor latents;            // the sample that the next step starts from
+  at::Tensor previous_original;  // what a multistep scheduler remembers; undefined for others
+  at::Tensor generator;          // LibTorch's own, as bytes
+};
+
 // Sent after each denoising step; the latents are the sample that the next step starts from.
 struct StepEvent {
   DenoisingStep step;
   double guidance_scale = 0;
   at::Tensor latents;
+  std::function<DenoisingState()> state;
 };
 
 using StepCallback = std::function<void(const StepEvent&)>;
@@ -62,9 +72,10 @@ class CogVideoX {
   at::Tensor encode_text(const Request& request);
   // The final latents, [1, F, C, H, W] in the model's dtype, padding frames included, as the peer's
   // output_type="latent".
-  // attention_of_step: full precision everywhere when empty.
+  // attention_of_step: full precision everywhere when empty. from: goes on after the steps that the state has done, to
+  // the same latents, bit for bit, as if nothing had happened in between.
   at::Tensor denoise(const Request& request, const at::Tensor& text, const StepCallback& on_step,
-                     const StepAttention& attention_of_step = {});
+                     const StepAttention& attention_of_step = {}, const std::optional<DenoisingState>& from = {});
   // Sends the clip's frames in order, one VAE frame batch after the other; the whole clip is never held as float.
   // num_frames: of the request; latent frames in front that it doesn't account for are padding and are dropped.
   void decode(const at::Tensor& latents, std::int64_t num_frames, const FrameCallback& on_frame);

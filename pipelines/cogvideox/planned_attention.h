@@ -4,7 +4,7 @@
 //   model.denoise(request, text, on_step, std::ref(planned));
 //   planned.executed();       // one row per step
 //
-// With a guard, every few steps one head of each layer that is not in full precision is computed in full precision too
+// With a guard, every few steps queries of one head of each layer that is not in full precision are computed so too
 // (schedulers/precision/guard.h); where its error exceeds the bound, the layer gets more bits from the next step on.
 #pragma once
 
@@ -19,6 +19,12 @@
 
 namespace bitreel {
 
+// What the steps so far left behind.
+struct PlanProgress {
+  std::vector<PrecisionRow> executed;  // one row per step
+  std::vector<GuardEvent> events;
+};
+
 struct PlannedAttentionOptions {
   std::string backend = {};  // by name, for calls of its arithmetic; the best when empty
   std::optional<GuardOptions> guard = {};
@@ -27,8 +33,9 @@ struct PlannedAttentionOptions {
 
 class PlannedAttention {
  public:
-  // plan: on this run's timesteps. UsageError when a guard is asked for and there is no bound.
-  PlannedAttention(const Plan& plan, PlannedAttentionOptions options);
+  // plan: on this run's timesteps. before: of the steps before, when a run is taken up again.
+  // UsageError when a guard is asked for and there is no bound.
+  PlannedAttention(const Plan& plan, PlannedAttentionOptions options, PlanProgress before = {});
 
   // The attention of one step; steps come in order.
   LayerAttention operator()(const DenoisingStep& step);

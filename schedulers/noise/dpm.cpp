@@ -43,6 +43,9 @@ class Dpm final : public NoiseScheduler {
     return keep * sample - pull * denoised + stir * noise;
   }
 
+  [[nodiscard]] at::Tensor memory() const override { return previous_original_; }
+  void remember(const at::Tensor& memory) override { previous_original_ = memory; }
+
  private:
   // Drawn on the generator's device in the sample's dtype, then moved: the peer's order (pipelines.md E.4).
   static at::Tensor draw_like(const at::Tensor& sample, const at::Generator& generator) {

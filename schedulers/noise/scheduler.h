@@ -31,6 +31,9 @@ class NoiseScheduler {
   // The sample after step `index`. Steps must be taken in order: a multistep solver remembers the last prediction.
   virtual at::Tensor step(const at::Tensor& prediction, std::size_t index, const at::Tensor& sample,
                           const at::Generator& generator) = 0;
+  // What a multistep solver remembers between two steps, undefined when nothing; and the same in another run.
+  [[nodiscard]] virtual at::Tensor memory() const { return {}; }
+  virtual void remember(const at::Tensor& /*memory*/) {}
 
  protected:
   // x0 as the prediction implies it at this timestep (v: Salimans & Ho, arXiv 2202.00512).

@@ -38,8 +38,8 @@ std::string text_of(const GuardEvent& event) {
                      event.step + 1);
 }
 
-Guard::Guard(Plan plan, const GuardOptions& options)
-    : plan_(std::move(plan)), bound_(bound_of(plan_, options)), every_(options.every) {}
+Guard::Guard(Plan plan, const GuardOptions& options, std::vector<GuardEvent> events)
+    : plan_(std::move(plan)), bound_(bound_of(plan_, options)), every_(options.every), events_(std::move(events)) {}
 
 std::int64_t Guard::head(std::int64_t step, std::int64_t layer, std::int64_t heads) const {
   return (step / every_ + layer) % heads;

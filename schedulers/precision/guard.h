@@ -40,8 +40,9 @@ std::string text_of(const GuardEvent& event);
 
 class Guard {
  public:
+  // events: of the steps before, when a run is taken up again.
   // UsageError when neither the plan nor the options have a bound, or an option makes no sense.
-  Guard(Plan plan, const GuardOptions& options);
+  Guard(Plan plan, const GuardOptions& options, std::vector<GuardEvent> events = {});
 
   [[nodiscard]] double bound() const { return bound_; }
   [[nodiscard]] bool due(std::int64_t step) const { return step % every_ == 0; }

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "attention/error.h"
+#include "attention/median.h"
 
 namespace bitreel {
 namespace {
@@ -213,10 +214,7 @@ const std::vector<double>& Measurement::seconds(Precision precision) const {
 }
 
 double Measurement::median_seconds(Precision precision) const {
-  std::vector<double> sorted = seconds(precision);
-  std::ranges::sort(sorted);
-  const std::size_t half = sorted.size() / 2;
-  return sorted.size() % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+  return median(seconds(precision));
 }
 
 double Measurement::mean_seconds(Precision precision) const {

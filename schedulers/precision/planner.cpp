@@ -172,9 +172,10 @@ PlannedTable Planner::share(const ShareOptions& options) const {
                                  100 * options.full, 100 * options.eight_bit),
                      "give a larger --share or a smaller --full-share");
   const std::vector<Precision> four = of_level(Level::four_bit), eight = of_level(Level::eight_bit);
-  if (eight.empty())
-    throw UsageError("no 8-bit precision is left to plan with", "measure one, or plan by --max-error or --min-score");
-  const bool all_eight = four.empty();
+  if (eight.empty() && of_level(Level::full).empty())
+    throw UsageError("nothing above 4 bits is left to plan with", "let an 8-bit precision or full take part");
+  const Precision upper = eight.empty() ? Precision::full : eight.front();
+  const bool all_upper = four.empty();
 
   std::vector<CellPlace> places;
   for (std::size_t step = 0; step < nearest_step_.size(); ++step) {
@@ -190,12 +191,12 @@ PlannedTable Planner::share(const ShareOptions& options) const {
   const auto count = [&](double share) {
     return static_cast<std::ptrdiff_t>(std::llround(share * static_cast<double>(places.size())));
   };
-  std::vector<PrecisionRow> rows = filled(all_eight ? eight.front() : four.front());
-  const auto end_of_eight = all_eight ? places.end() : places.begin() + count(options.eight_bit);
-  if (!all_eight) rank(places.begin(), places.end(), four.front());
-  rank(places.begin(), end_of_eight, eight.front());
-  for (auto place = places.begin(); place != end_of_eight; ++place)
-    rows[place->step][place->layer] = place - places.begin() < count(options.full) ? Precision::full : eight.front();
+  std::vector<PrecisionRow> rows = filled(all_upper ? upper : four.front());
+  const auto end_of_upper = all_upper ? places.end() : places.begin() + count(options.eight_bit);
+  if (!all_upper) rank(places.begin(), places.end(), four.front());
+  rank(places.begin(), end_of_upper, upper);
+  for (auto place = places.begin(); place != end_of_upper; ++place)
+    rows[place->step][place->layer] = place - places.begin() < count(options.full) ? Precision::full : upper;
   return table_of(std::move(rows));
 }
 

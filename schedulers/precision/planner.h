@@ -56,7 +56,8 @@ class Planner {
  public:
   explicit Planner(const Measurement& measurement, const PlannerOptions& options = {});
 
-  // The fastest 4-bit and 8-bit candidates, divided by rank. Where 4 bits buy nothing, 8 bits everywhere.
+  // The fastest 4-bit and 8-bit candidates, divided by rank. Where 4 bits buy nothing, 8 bits everywhere; where 8 bits
+  // buy nothing, full precision in their place.
   [[nodiscard]] PlannedTable share(const ShareOptions& options) const;
   // Every cell takes its fastest precision that scores at least this. The plan's bound is 1 - score.
   [[nodiscard]] PlannedTable min_score(double score) const;

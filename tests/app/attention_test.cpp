@@ -10,6 +10,7 @@
 
 #include "attention/backend.h"
 #include "schedulers/precision/measurement_file.h"
+#include "schedulers/precision/plan_file.h"
 #include "tests/app/program.h"
 #include "tests/temporary_folder.h"
 
@@ -56,7 +57,8 @@ TEST(GenerateAttention, GuardMovesALayerThatErrsMoreThanItsBound) {
   const json attention = read_json(folder / "clip.json")["attention"];
   EXPECT_EQ(attention["executed"], json::parse(R"([["int4","int4"],["int8","int8"],["full","full"]])"));
   EXPECT_EQ(attention["guard"].size(), 4U);
-  EXPECT_THAT(attention["guard"][0].get<std::string>(), HasSubstr("int8 instead of int4 from step 1 on"));
+  EXPECT_EQ(attention["guard"][0]["from"], "int4");
+  EXPECT_EQ(attention["guard"][0]["to"], "int8");
   EXPECT_THAT(outcome.err, HasSubstr("guard: step 0, layer 0"));
 }
 
@@ -111,6 +113,9 @@ TEST(Calibrate, MeasuresEveryCellAndGoesOnWhereItStopped) {
       EXPECT_GT(eight, 0.9);
     }
   }
+
+  const PlanTarget made_for = read_plan(folder / "measured.yaml").made_for();
+  EXPECT_EQ(made_for, whole.design().made_for) << "a plan comes with it";
 
   fs::remove(measured);
   const std::string first = write_text(folder / "first.txt", "a red circle\n");

@@ -170,8 +170,11 @@ TEST(Planner, TakesFullPrecisionWhereEightBitsBuyNothingEither) {
   EXPECT_THAT(planner.candidates(), ElementsAre(full));
   EXPECT_THAT(planner.remarks(), Contains(HasSubstr("int8 buys nothing")));
   EXPECT_EQ(drawn(planner.max_error(1).plan), "##### #####");
-  EXPECT_THAT(error_text<UsageError>([&] { static_cast<void>(planner.share({})); }),
-              HasSubstr("no 8-bit precision is left"));
+  EXPECT_EQ(drawn(planner.share({.eight_bit = 0.3}).plan), "##### #####");
+  EXPECT_EQ(drawn(Planner(measure(ladder(2, 3, 1))).share({.eight_bit = 0.3}).plan), "44444 44###");
+  const Planner only_four(measure(ladder()), {.precisions = {int4}});
+  EXPECT_THAT(error_text<UsageError>([&] { static_cast<void>(only_four.share({})); }),
+              HasSubstr("nothing above 4 bits is left"));
 }
 
 TEST(Planner, UsesTheFastestOfALevelUnlessToldWhich) {
