@@ -59,16 +59,16 @@ nlohmann::json identity_of(const fs::path& file) {
 }
 
 std::string transformer_hash(const Checkpoint& checkpoint) {
-  std::string all;
+  std::ostringstream all;
   const Weights weights = checkpoint.weights("transformer");
   for (const fs::path& file : weights.files()) {
     const nlohmann::json identity = identity_of(file);
-    for (const char* kind : {"sha256", "sha256_of_header"}) all += identity.value(kind, "");
+    for (const char* kind : {"sha256", "sha256_of_header"}) all << identity.value(kind, "");
   }
   constexpr std::size_t one_hash = 64;
-  if (all.size() == one_hash) return all;
-  std::istringstream joined(all);
-  return sha256(joined, all.size(), checkpoint.folder());
+  if (all.view().size() == one_hash) return all.str();
+  std::istringstream joined(all.str());
+  return sha256(joined, all.view().size(), checkpoint.folder());
 }
 
 nlohmann::json provenance(const Render& render, const Checkpoint& checkpoint, const nlohmann::ordered_json& attention) {
