@@ -3,10 +3,13 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <new>
 
 #include "attention/emulated.h"
 #include "attention/reference.h"
@@ -45,6 +48,45 @@ INSTANTIATE_TEST_SUITE_P(Arithmetics, EveryBackend, testing::ValuesIn(arithmetic
   std::ranges::replace(name, '-', '_');
   return name;
 });
+
+// Tokens 128 MiB apart, in memory that is only there where it is touched.
+class SparseTokens {
+ public:
+  SparseTokens()
+      : memory_(::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)) {
+    if (memory_ == MAP_FAILED) throw std::bad_alloc();
+  }
+  ~SparseTokens() { ::munmap(memory_, bytes); }
+  SparseTokens(const SparseTokens&) = delete;
+  SparseTokens& operator=(const SparseTokens&) = delete;
+
+  // The same values there.
+  at::Tensor hold(const at::Tensor& packed) {
+    const std::int64_t dim = packed.size(3);
+    at::Tensor view =
+        at::from_blob(static_cast<float*>(memory_) + used_, packed.sizes(), {0, 0, stride, 1}, at::kFloat);
+    used_ += dim;
+    return view.copy_(packed);
+  }
+
+  static constexpr std::int64_t tokens = 70, stride = std::int64_t{1} << 25;
+  static_assert((tokens - 1) * stride > std::numeric_limits<std::int32_t>::max());
+
+ private:
+  static constexpr std::size_t bytes = tokens * stride * sizeof(float);
+  void* memory_;
+  std::int64_t used_ = 0;
+};
+
+TEST_P(EveryBackend, ReachesOffsetsBeyond32Bits) {
+  if (!test_device().is_cpu()) GTEST_SKIP() << "memory that is only there where it is touched is the CPU's";
+  const Inputs packed = random_inputs({.queries = SparseTokens::tokens, .keys = SparseTokens::tokens}, 1);
+  SparseTokens memory;
+  const Inputs far = {memory.hold(packed.q), memory.hold(packed.k), memory.hold(packed.v)};
+  each(packed, {}, [&](const Backend& backend, const Asked& asked) {
+    EXPECT_TRUE(at::equal(run(backend, packed, asked).out, run(backend, far, asked).out));
+  });
+}
 
 TEST_P(EveryBackend, ReadsAnyStrides) {
   constexpr std::int64_t heads = 3, tokens = 90, dim = 40;
