@@ -4,13 +4,12 @@
 #include <yaml-cpp/yaml.h>
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <set>
 
 #include "app/options.h"
 #include "attention/error.h"
 #include "attention/nearest.h"
+#include "schedulers/precision/strict_yaml.h"
 
 namespace bitreel {
 namespace {
@@ -33,24 +32,6 @@ std::string scalar_text(const YAML::Node& node, const std::string& where) {
   if (node.IsScalar()) return node.Scalar();
   throw UsageError(fmt::format("{} is {}, expected one value", where, node.IsNull() ? "empty" : "a list or a map"),
                    "leave the line out to get the default");
-}
-
-YAML::Node load_map(const std::filesystem::path& file) {
-  if (std::filesystem::is_directory(file))
-    throw UsageError(fmt::format("--config {} is a folder, expected a YAML file", file.string()));
-  std::ifstream stream(file);
-  if (!stream)
-    throw UsageError(fmt::format("--config {} cannot be read", file.string()), "give the path of a YAML file");
-  try {
-    const std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-    // The end is marked because yaml-cpp lets a quote that is never closed run to the end of the file.
-    YAML::Node document = YAML::Load(text + "\n...\n");
-    if (document.IsMap()) return document;
-  } catch (const YAML::Exception& e) {  // yaml-cpp's own type: translated here, where the file's name is known
-    throw UsageError(fmt::format("{}:{}: {}", file.string(), e.mark.line + 1, e.msg));
-  }
-  throw UsageError(fmt::format("{} holds no settings, expected lines such as \"steps: 30\"", file.string()),
-                   "bitreel generate --print-config shows a whole one");
 }
 
 }  // namespace
@@ -91,9 +72,14 @@ void apply_json(GenerateOptions& options, const ordered_json& config, const std:
 }
 
 void apply_yaml(GenerateOptions& options, const std::filesystem::path& file) {
+  const StrictYaml yaml = StrictYaml::open(file);
+  if (!yaml.root().IsMap()) {
+    throw UsageError(fmt::format("{} holds no settings, expected lines such as \"steps: 30\"", file.string()),
+                     "bitreel generate --print-config shows a whole one");
+  }
   std::set<std::string> seen;
-  for (const auto& entry : load_map(file)) {
-    const std::string origin = fmt::format("{}:{}", file.string(), entry.first.Mark().line + 1);
+  for (const auto& entry : yaml.root()) {
+    const std::string origin = yaml.at(entry.first);
     const std::string key = scalar_text(entry.first, origin + ": the key");
     if (!seen.insert(key).second) throw UsageError(fmt::format("{}: {} is given twice", origin, key));
     const std::string where = fmt::format("{}: {}", origin, key);
