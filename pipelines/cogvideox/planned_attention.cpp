@@ -26,8 +26,8 @@ LayerAttention PlannedAttention::operator()(const DenoisingStep& step) {
   };
 }
 
-// A look takes about so many queries, evenly spaced: enough to tell errors apart, and all of a head would cost more than
-// the rest of the guard together.
+// A look takes about so many queries, evenly spaced: enough to tell errors apart, and all of a head would cost more
+// than the rest of the guard together.
 constexpr std::int64_t queries_of_look = 256;
 
 // Heads of all batch entries are numbered through, so that guidance's branches take turns too.
