@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "attention/cpu/cpu_backend.h"
+#include "attention/cpu/flash_backend.h"
 #include "attention/emulated.h"
 #include "attention/error.h"
 #include "attention/nearest.h"
@@ -18,7 +19,7 @@ namespace {
 
 // Kernels before oracles: the first that can is the one that runs.
 std::vector<Backend> all_backends() {
-  std::vector<Backend> all = {sdpa_backend()};
+  std::vector<Backend> all = {flash_backend(), sdpa_backend()};
   all.insert(all.end(), cpu_backends().begin(), cpu_backends().end());
   all.push_back(reference_backend());
   all.push_back(emulated_backend());

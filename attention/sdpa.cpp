@@ -1,25 +1,18 @@
 #include "attention/sdpa.h"
 
 #include <ATen/ATen.h>
-#include <cpuid.h>
 
 #include <algorithm>
 #include <limits>
 
+#include "attention/cpu/features.h"
 #include "attention/visibility.h"
 
 namespace bitreel {
 namespace {
 
-bool has_bf16_tiles() {
-  unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  constexpr unsigned extended_features = 7, amx_bf16 = 1u << 22;
-  return __get_cpuid_count(extended_features, 0, &eax, &ebx, &ecx, &edx) != 0 && (edx & amx_bf16) != 0;
-}
-
 at::ScalarType working_dtype(const at::Tensor& q) {
-  static const bool has_tiles = has_bf16_tiles();
-  const bool widens = q.is_cpu() && c10::isReducedFloatingType(q.scalar_type()) && !has_tiles;
+  const bool widens = q.is_cpu() && c10::isReducedFloatingType(q.scalar_type()) && !cpu::x86_features().amx_bf16;
   return widens ? at::kFloat : q.scalar_type();
 }
 

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "attention/cpu/call_parts.h"
 #include "attention/cpu/features.h"
 #include "attention/cpu/kernels.h"
 
@@ -19,11 +20,6 @@ namespace bitreel {
 namespace {
 
 using namespace cpu;
-
-Element element_of(at::ScalarType type) {
-  if (type == at::kHalf) return Element::fp16;
-  return type == at::kBFloat16 ? Element::bf16 : Element::fp32;
-}
 
 std::string refusal(const AttendCall& call) {
   if (!call.recipe) return "it only does quantized attention";
@@ -43,38 +39,6 @@ std::string refusal(const AttendCall& call) {
   if (call.k.size(2) > std::numeric_limits<std::int32_t>::max() - largest_key_block) return "2^31 keys or more";
   if (call.bias.defined()) return "a bias on the logits";
   return {};
-}
-
-// Which keys of a batch count, and how many of them each query sees.
-struct Visibility {
-  std::vector<std::int64_t> kept;  // their places; unused when all count
-  std::int64_t count = 0;
-  std::vector<std::int32_t> seen;  // by query
-};
-
-Visibility visibility_of(const AttendCall& call, const at::Tensor& mask) {
-  const std::int64_t queries = call.q.size(2), keys = call.k.size(2);
-  Visibility v;
-  std::vector<std::int32_t> before(static_cast<std::size_t>(keys) + 1);  // how many count among the first n
-  for (std::int64_t key = 0; key < keys; ++key) {
-    const bool counts = !mask.defined() || mask.const_data_ptr<bool>()[key];
-    before[static_cast<std::size_t>(key) + 1] = before[static_cast<std::size_t>(key)] + (counts ? 1 : 0);
-    if (mask.defined() && counts) v.kept.push_back(key);
-  }
-  v.count = before.back();
-  v.seen.resize(static_cast<std::size_t>(queries));
-  for (std::int64_t query = 0; query < queries; ++query) {
-    const std::int64_t places =
-        call.causality == Causality::none ? keys : std::clamp<std::int64_t>(query + 1 + keys - queries, 0, keys);
-    v.seen[static_cast<std::size_t>(query)] = before[static_cast<std::size_t>(places)];
-  }
-  return v;
-}
-
-Rows rows_of(const at::Tensor& x, std::int64_t batch, std::int64_t head) {
-  const auto* const data = static_cast<const char*>(x.const_data_ptr());
-  const std::int64_t offset = batch * x.stride(0) + head * x.stride(1);
-  return {data + offset * x.element_size(), x.stride(2), element_of(x.scalar_type())};
 }
 
 // Memory for every packed head of a call, cut into the pieces that kernels.h describes.
@@ -133,36 +97,10 @@ void pack_heads(const Kernels& kernels, const AttendCall& call, const std::vecto
       Head& head = packed[i - first];
       head.count = v.count;
       head.padded = (v.count + key_tile - 1) / key_tile * key_tile;
-      const KeysAndValues source = {.k = rows_of(call.k, i / heads, i % heads),
-                                    .v = rows_of(call.v, i / heads, i % heads),
-                                    .kept = v.kept.empty() ? nullptr : v.kept.data(),
-                                    .count = v.count,
-                                    .dim = static_cast<int>(call.k.size(3))};
+      const KeysAndValues source = keys_and_values_of(call, v, i / heads, i % heads);
       clock.time([&] { kernels.pack(source, *call.recipe, head); });
     }
   });
-}
-
-Queries queries_of(const AttendCall& call, const Visibility& visible, std::int64_t batch, std::int64_t head,
-                   std::int64_t first) {
-  const auto from = [&](Rows rows) {
-    const auto* const data = static_cast<const char*>(rows.data);
-    return Rows{data + first * rows.stride * call.q.element_size(), rows.stride, rows.element};
-  };
-  const Rows out = from(rows_of(call.out, batch, head));
-  const at::Tensor& lse = call.log_sum_exp;
-  float* const lse_row = lse.defined() ? lse.mutable_data_ptr<float>() + batch * lse.stride(0) + head * lse.stride(1) +
-                                             first * lse.stride(2)
-                                       : nullptr;
-  return {.q = from(rows_of(call.q, batch, head)),
-          .count = std::min(query_block, call.q.size(2) - first),
-          .dim = static_cast<int>(call.q.size(3)),
-          .scale = call.scale,
-          .seen = visible.seen.data() + first,
-          .out = const_cast<void*>(out.data),
-          .out_stride = out.stride,
-          .log_sum_exp = lse_row,
-          .log_sum_exp_stride = lse.defined() ? lse.stride(2) : 0};
 }
 
 template <const Kernels& (*kernels)()>
@@ -221,13 +159,8 @@ double operations_per_second(const Kernels& kernels, std::int64_t rounds) {
 void run_kernels(const Kernels& kernels, const AttendCall& call) {
   const std::int64_t batches = call.q.size(0), heads = call.q.size(1), queries = call.q.size(2);
   if (call.q.numel() == 0) return;
-  const at::Tensor mask = call.key_mask.defined() ? call.key_mask.contiguous() : at::Tensor();
-  std::vector<Visibility> visible;
-  std::int64_t most = 0;
-  for (std::int64_t b = 0; b < batches; ++b) {
-    visible.push_back(visibility_of(call, mask.defined() ? mask[b] : mask));
-    most = std::max(most, visible.back().count);
-  }
+  const std::vector<Visibility> visible = visibility_of(call);
+  const std::int64_t most = std::ranges::max(visible, {}, &Visibility::count).count;
   const std::int64_t key_heads = call.k.size(1), shared_by = heads / key_heads, all_key_heads = batches * key_heads;
   const std::int64_t padded = (most + key_tile - 1) / key_tile * key_tile, dim = call.q.size(3) <= 64 ? 64 : 128;
 
@@ -249,8 +182,8 @@ void run_kernels(const Kernels& kernels, const AttendCall& call) {
         // Query heads are numbered like key heads, shared_by of them to each.
         const std::int64_t block = i % blocks, query_head = first * shared_by + i / blocks;
         const std::int64_t batch = query_head / heads;
-        const Queries of =
-            queries_of(call, visible[static_cast<std::size_t>(batch)], batch, query_head % heads, block * query_block);
+        const Queries of = queries_of(call, visible[static_cast<std::size_t>(batch)], batch, query_head % heads,
+                                      {.first = block * query_block, .most = query_block});
         const Head& head = packed[query_head / shared_by - first];
         clock.time([&] { kernels.quantize(of, head, *call.recipe, *work); });
         kernels.attend(of, head, *call.recipe, *work);

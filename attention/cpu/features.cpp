@@ -42,7 +42,7 @@ X86Features detect() {
   constexpr unsigned fma = 1u << 12;
   constexpr unsigned avx2 = 1u << 5, avx512_f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
   constexpr unsigned vbmi_vnni = 1u << 1 | 1u << 11;
-  constexpr unsigned amx_tile_int8 = 1u << 24 | 1u << 25;
+  constexpr unsigned amx_tile_bf16 = 1u << 24 | 1u << 22, amx_tile_int8 = 1u << 24 | 1u << 25;
   constexpr unsigned avx_vnni = 1u << 4;
   const std::uint64_t saved = saved_registers();
   const Registers base = cpuid(1, 0), extended = cpuid(7, 0), more = cpuid(7, 1);
@@ -50,7 +50,9 @@ X86Features detect() {
   f.avx2 = has(saved, ymm) && has(base.ecx, fma) && has(extended.ebx, avx2);
   f.avx_vnni = f.avx2 && has(more.eax, avx_vnni);
   f.avx512_vnni = f.avx2 && has(saved, zmm) && has(extended.ebx, avx512_f_dq_bw_vl) && has(extended.ecx, vbmi_vnni);
-  f.amx_int8 = f.avx512_vnni && has(saved, tiles) && has(extended.edx, amx_tile_int8) && tiles_granted();
+  const bool has_tiles = f.avx512_vnni && has(saved, tiles) && tiles_granted();
+  f.amx_int8 = has_tiles && has(extended.edx, amx_tile_int8);
+  f.amx_bf16 = has_tiles && has(extended.edx, amx_tile_bf16);
   return f;
 }
 

@@ -10,6 +10,7 @@ struct X86Features {
   bool avx_vnni = false;     // and AVX2
   bool avx512_vnni = false;  // F, BW, VL, DQ, VBMI and VNNI: Ice Lake, Zen 4 and later
   bool amx_int8 = false;     // and AVX512-VNNI; Linux has granted the tiles' memory
+  bool amx_bf16 = false;     // likewise
 };
 
 // Asks Linux once, on the first call, for leave to use tiles: before that they fault.

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <vector>
 
+#include "attention/cpu/flash_backend.h"
 #include "attention/emulated.h"
 #include "attention/reference.h"
 #include "tests/attention/calls.h"
@@ -107,9 +108,17 @@ class Variable {
   std::optional<std::string> before_;
 };
 
+// The first for full precision, and LibTorch's for what that refuses.
+std::string_view first_kernel(const Inputs& in) {
+  return flash_backend().missing().empty() && in.q.is_cpu() ? "cpu-flash" : "sdpa";
+}
+
 TEST(ChooseBackend, TakesAKernelBeforeAnOracle) {
   const Inputs in = random_inputs({}, 4);
-  EXPECT_EQ(choose_backend(call_of(in, {})).name, "sdpa");
+  EXPECT_EQ(choose_backend(call_of(in, {})).name, first_kernel(in));
+  EXPECT_EQ(choose_backend(call_of(in, {.bias = at::zeros({64, 64})})).name, "sdpa");
+  EXPECT_EQ(choose_backend(call_of(random_inputs({.dim = 129}, 4), {})).name, "sdpa");
+  EXPECT_EQ(choose_backend(call_of(random_inputs({}, 4, at::kDouble), {})).name, "sdpa");
   EXPECT_EQ(choose_backend(call_of(in, {.recipe = recipe_of(Precision::int8)})).role, Role::kernel);
   EXPECT_EQ(choose_backend(call_of(in, {.recipe = recipe_of(Precision::int8)}), "emulated").name, "emulated");
 }
@@ -120,7 +129,8 @@ TEST(ChooseBackend, ListensToTheEnvironmentWhenNoneIsNamed) {
   const Variable variable("BITREEL_ATTENTION_BACKEND", "emulated");
   EXPECT_EQ(choose_backend(quantized).name, "emulated");
   EXPECT_EQ(choose_backend(quantized, "cpu-scalar").name, "cpu-scalar") << "the caller knows better";
-  EXPECT_EQ(choose_backend(call_of(in, {})).name, "sdpa") << "the oracle of recipes is not for full precision";
+  EXPECT_EQ(choose_backend(call_of(in, {})).name, first_kernel(in))
+      << "the oracle of recipes is not for full precision";
 }
 
 TEST(ChooseBackend, NamesWhatItDoesNotKnowAndWhyNoneCan) {

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <new>
 
@@ -189,6 +190,33 @@ TEST_P(EveryBackend, TakesAnyScale) {
         EXPECT_LE(largest_difference(answer.out, truth.out), full_precision(at::kFloat)) << scale;
       }
     });
+  }
+}
+
+TEST(EveryFullPrecisionBackend, SpreadsNaNAndInfinityAsTheFormulaDoes) {
+  const Inputs good = random_inputs({.batch = 2, .query_heads = 4, .key_heads = 2, .queries = 70, .keys = 270}, 9);
+  struct Break {
+    std::string what;
+    std::function<void(const Inputs&)> in;
+  };
+  const Break breaks[] = {
+      {"a query is NaN", [](const Inputs& in) { in.q[1][2][33][5] = nan; }},
+      {"a query is infinite", [](const Inputs& in) { in.q[1][2][33][5] = infinity; }},
+      {"a key is NaN", [](const Inputs& in) { in.k[0][1][200][7] = nan; }},
+      {"a key is infinite", [](const Inputs& in) { in.k[0][1][3][7] = infinity; }},
+      {"a value is NaN", [](const Inputs& in) { in.v[1][0][269][9] = nan; }},
+      {"a value is infinite", [](const Inputs& in) { in.v[1][0][5][9] = -infinity; }},
+      {"NaN has a payload", [](const Inputs& in) { in.k[0][0][1].view(at::kInt).fill_(0x7fc00001); }}};
+  for (const Break& broken : breaks) {
+    const Inputs in = {good.q.clone(), good.k.clone(), good.v.clone()};
+    broken.in(in);
+    const Answer truth = run(reference_backend(), in, {});
+    ASSERT_TRUE(truth.out.isfinite().logical_not().any().item<bool>()) << broken.what;
+    for (const Backend* backend : those_that_can(call_of(in, {}))) {
+      const Answer answer = run(*backend, in, {}, Poison::number);
+      EXPECT_TRUE(at::equal(answer.out.isnan(), truth.out.isnan())) << backend->name << ": " << broken.what;
+      EXPECT_TRUE(at::equal(answer.out.isinf(), truth.out.isinf())) << backend->name << ": " << broken.what;
+    }
   }
 }
 

@@ -1,0 +1,82 @@
+#include "attention/cpu/call_parts.h"
+
+#include <ATen/ATen.h>
+
+#include <algorithm>
+
+namespace bitreel::cpu {
+namespace {
+
+Element element_of(at::ScalarType type) {
+  if (type == at::kHalf) return Element::fp16;
+  return type == at::kBFloat16 ? Element::bf16 : Element::fp32;
+}
+
+Rows rows_of(const at::Tensor& x, std::int64_t batch, std::int64_t head) {
+  const auto* const data = static_cast<const char*>(x.const_data_ptr());
+  const std::int64_t offset = batch * x.stride(0) + head * x.stride(1);
+  return {data + offset * x.element_size(), x.stride(2), element_of(x.scalar_type())};
+}
+
+Visibility visibility_of(const AttendCall& call, const at::Tensor& mask) {
+  const std::int64_t queries = call.q.size(2), keys = call.k.size(2);
+  Visibility v;
+  std::vector<std::int32_t> before(static_cast<std::size_t>(keys) + 1);  // how many count among the first n
+  for (std::int64_t key = 0; key < keys; ++key) {
+    const bool counts = !mask.defined() || mask.const_data_ptr<bool>()[key];
+    before[static_cast<std::size_t>(key) + 1] = before[static_cast<std::size_t>(key)] + (counts ? 1 : 0);
+    if (mask.defined() && counts) v.kept.push_back(key);
+  }
+  v.count = before.back();
+  v.seen.resize(static_cast<std::size_t>(queries));
+  for (std::int64_t query = 0; query < queries; ++query) {
+    const std::int64_t places =
+        call.causality == Causality::none ? keys : std::clamp<std::int64_t>(query + 1 + keys - queries, 0, keys);
+    v.seen[static_cast<std::size_t>(query)] = before[static_cast<std::size_t>(places)];
+  }
+  return v;
+}
+
+}  // namespace
+
+std::vector<Visibility> visibility_of(const AttendCall& call) {
+  const at::Tensor mask = call.key_mask.defined() ? call.key_mask.contiguous() : at::Tensor();
+  std::vector<Visibility> visible;
+  for (std::int64_t b = 0; b < call.q.size(0); ++b) {
+    visible.push_back(visibility_of(call, mask.defined() ? mask[b] : mask));
+  }
+  return visible;
+}
+
+KeysAndValues keys_and_values_of(const AttendCall& call, const Visibility& visible, std::int64_t batch,
+                                 std::int64_t head) {
+  return {.k = rows_of(call.k, batch, head),
+          .v = rows_of(call.v, batch, head),
+          .kept = visible.kept.empty() ? nullptr : visible.kept.data(),
+          .count = visible.count,
+          .dim = static_cast<int>(call.k.size(3))};
+}
+
+Queries queries_of(const AttendCall& call, const Visibility& visible, std::int64_t batch, std::int64_t head,
+                   QueryRange range) {
+  const auto from = [&](Rows rows) {
+    const auto* const data = static_cast<const char*>(rows.data);
+    return Rows{data + range.first * rows.stride * call.q.element_size(), rows.stride, rows.element};
+  };
+  const Rows out = from(rows_of(call.out, batch, head));
+  const at::Tensor& lse = call.log_sum_exp;
+  float* const lse_row = lse.defined() ? lse.mutable_data_ptr<float>() + batch * lse.stride(0) + head * lse.stride(1) +
+                                             range.first * lse.stride(2)
+                                       : nullptr;
+  return {.q = from(rows_of(call.q, batch, head)),
+          .count = std::min(range.most, call.q.size(2) - range.first),
+          .dim = static_cast<int>(call.q.size(3)),
+          .scale = call.scale,
+          .seen = visible.seen.data() + range.first,
+          .out = const_cast<void*>(out.data),
+          .out_stride = out.stride,
+          .log_sum_exp = lse_row,
+          .log_sum_exp_stride = lse.defined() ? lse.stride(2) : 0};
+}
+
+}  // namespace bitreel::cpu
