@@ -76,14 +76,14 @@ struct alignas(64) Workspace {
   float m[tiles_of_block][tile], l[tiles_of_block][tile];  // running maximum, sum of P's integers
   float q_factors[query_block];                            // q's scale * the logits' * log2(e)
   std::int32_t seen[query_block];
-  std::int32_t s[largest_key_block * tile];                // [key][16 queries]; integers, or floats with their bits
-  std::int32_t strip_max[largest_key_block / tile][tile];  // of 16 keys' integers
-  std::uint8_t p[2][largest_key_block * tile];             // [key / 4][16 queries][4 keys]
-  float alpha[2][tile], beta[2][tile];                     // what the sums so far and the block's are multiplied by
-  float bias[largest_pass];                                // mean(q block) . k', in octaves
+  std::int32_t s[2][largest_key_block * tile];                // [key][16 queries]; integers, or floats with their bits
+  std::int32_t strip_max[2][largest_key_block / tile][tile];  // of 16 keys' integers
+  std::uint8_t p[2][largest_key_block * tile];                // [key / 4][16 queries][4 keys]
+  float alpha[4][tile], beta[4][tile];                        // what the sums so far and the block's are multiplied by
+  float bias[largest_pass];                                   // mean(q block) . k', in octaves
   float query_mean[largest_dim];
   double log_sum_exp_shift[query_block];                    // q . mean(k) * scale
-  std::int32_t products[2][4 * tile * tile];                // P V of one block and 32 channels, stored from AMX tiles
+  std::int32_t products[2 * tile * tile];                   // P V of one block and 32 channels, stored from AMX tiles
   std::int16_t wide_keys[largest_key_block * largest_dim];  // for AVX2, which multiplies 16-bit integers
   std::int16_t wide_values[largest_key_block * largest_dim];
   std::uint8_t table[64];          // P's integer by 1/7 octaves below the maximum

@@ -15,6 +15,8 @@ using namespace cpu;
 
 #include "attention/cpu/products_avx512_vnni.inc"
 
+#include "attention/cpu/serial.inc"
+
 #include "attention/cpu/attend.inc"
 
 }  // namespace

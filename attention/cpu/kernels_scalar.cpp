@@ -13,6 +13,8 @@ using namespace cpu;
 
 #include "attention/cpu/products_scalar.inc"
 
+#include "attention/cpu/serial.inc"
+
 #include "attention/cpu/attend.inc"
 
 }  // namespace
