@@ -137,7 +137,7 @@ const std::vector<std::string>& recipe_texts() {
       "int8+exponential=exact",
       "int8+maximum=running",
       "int8+key-block=64",
-      "int8+key-block=256",
+      "int8+key-block=128",
       "int8+key-block=128+exponential=exact+maximum=running+p-levels=127",
       "int4+scales=thread+smooth-v",
       "sage1-t+pv=fp16",
