@@ -5,6 +5,8 @@
 #include <c10/core/InferenceMode.h>
 #include <fmt/ranges.h>
 
+#include <utility>
+
 #include "attention/error.h"
 #include "pipelines/cogvideox/guidance.h"
 #include "pipelines/cogvideox/transformer.h"
@@ -67,7 +69,7 @@ std::vector<std::int64_t> timesteps_of(const Request& request, const CogVideoXCo
 }
 
 CogVideoX::CogVideoX(const Checkpoint& checkpoint, ModelOptions options)
-    : parts_(std::make_unique<Parts>(Parts{checkpoint, read_config(checkpoint), options})) {}
+    : parts_(std::make_unique<Parts>(Parts{checkpoint, read_config(checkpoint), std::move(options)})) {}
 
 CogVideoX::~CogVideoX() = default;
 
