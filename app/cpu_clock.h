@@ -7,7 +7,7 @@ namespace bitreel {
 
 std::string cpu_name();
 
-// By timing a chain of additions, which take one cycle each; a few milliseconds.
+// By timing a chain of multiplications, each of which waits for the one before; a few milliseconds.
 double measured_clock_ghz();
 
 }  // namespace bitreel
