@@ -1,9 +1,10 @@
 // What each instruction set provides for attention in fp32, and the layout that all of them share.
 //
 //   const FlashKernels& kernels = cpu_flash_avx512::kernels();
-//   kernels.pack(keys_and_values, block, head);       // for each 128 keys of a (batch, key head); any order, any
-//   thread kernels.attend(queries, head, work);              // for each 32 queries; likewise
+//   kernels.pack(keys_and_values, block, head);   // for each 128 keys of a (batch, key head)
+//   kernels.attend(queries, head, work);          // for each 32 queries
 //
+// All of a head is packed before its queries are attended to; each of the two in any order, on any thread.
 // No ATen here, and one translation unit for each instruction set, as kernels.h has it.
 // Scores are computed transposed: a vector holds one key and 16 queries, so that maxima, sums and rescaling are
 // vertical. Both products are then one: 8 rows of a panel, broadcast, times vectors of queries.
