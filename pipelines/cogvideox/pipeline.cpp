@@ -102,10 +102,10 @@ at::Tensor CogVideoX::denoise(const Request& request, const at::Tensor& text, co
                                 parts_->options.elementwise);
   const Conditioning conditioning = transformer.condition(text, grid);
   const std::unique_ptr<NoiseScheduler> scheduler = scheduler_for(request, config);
-
-  // Noise is drawn on the CPU in the model's dtype, then moved: the only numbers that every machine agrees on.
   const std::vector<std::int64_t>& timesteps = scheduler->schedule().timesteps();
   const auto count = static_cast<std::int64_t>(timesteps.size());
+
+  // Noise is drawn on the CPU in the model's dtype, then moved: the only numbers that every machine agrees on.
   at::Generator generator = at::detail::createCPUGenerator(request.seed);
   const std::vector<std::int64_t> shape = {1, grid.frames, config.transformer.in_channels, grid.height, grid.width};
   at::Tensor latents;
