@@ -1,8 +1,10 @@
 #include "attention/cpu/call_parts.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 
 namespace bitreel::cpu {
 namespace {
@@ -38,6 +40,19 @@ Visibility visibility_of(const AttendCall& call, const at::Tensor& mask) {
 }
 
 }  // namespace
+
+std::string common_refusal(const AttendCall& call) {
+  const at::ScalarType type = call.q.scalar_type();
+  const std::int64_t dim = call.q.size(3);
+  if (!call.q.is_cpu()) return "the tensors are not on the CPU";
+  if (type != at::kFloat && type != at::kHalf && type != at::kBFloat16) {
+    return fmt::format("{} tensors, expected float, half or bfloat16", c10::toString(type));
+  }
+  if (dim > largest_dim || dim == 0) return fmt::format("a head dimension of {}, expected 1 to {}", dim, largest_dim);
+  if (call.k.size(2) > std::numeric_limits<std::int32_t>::max() - largest_key_block) return "2^31 keys or more";
+  if (call.bias.defined()) return "a bias on the logits";
+  return {};
+}
 
 std::vector<Visibility> visibility_of(const AttendCall& call) {
   const at::Tensor mask = call.key_mask.defined() ? call.key_mask.contiguous() : at::Tensor();

@@ -8,12 +8,16 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "attention/backend.h"
 #include "attention/cpu/kernels.h"
 
 namespace bitreel::cpu {
+
+// Why no kernel on the CPU takes a call, whatever its precision; empty when one may.
+std::string common_refusal(const AttendCall& call);
 
 // Which keys of a batch count, and how many of them each query sees.
 struct Visibility {

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <limits>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -23,21 +22,12 @@ using namespace cpu;
 
 std::string refusal(const AttendCall& call) {
   if (!call.recipe) return "it only does quantized attention";
-  const at::ScalarType type = call.q.scalar_type();
-  if (!call.q.is_cpu()) return "the tensors are not on the CPU";
-  if (type != at::kFloat && type != at::kHalf && type != at::kBFloat16) {
-    return fmt::format("{} tensors, expected float, half or bfloat16", c10::toString(type));
-  }
-  if (call.q.size(3) > largest_dim || call.q.size(3) == 0) {
-    return fmt::format("a head dimension of {}, expected 1 to {}", call.q.size(3), largest_dim);
-  }
+  if (std::string common = common_refusal(call); !common.empty()) return common;
   if (call.recipe->pv != PvFormat::int8) return "its P V product is INT8 only";
   const std::int64_t key_block = call.recipe->key_block;
   if (key_block < key_tile || key_block > largest_key_block || key_block % key_tile != 0) {
     return fmt::format("key blocks of {}, expected a multiple of {} up to {}", key_block, key_tile, largest_key_block);
   }
-  if (call.k.size(2) > std::numeric_limits<std::int32_t>::max() - largest_key_block) return "2^31 keys or more";
-  if (call.bias.defined()) return "a bias on the logits";
   return {};
 }
 

@@ -2,10 +2,8 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
-#include <fmt/format.h>
 
 #include <algorithm>
-#include <limits>
 #include <memory>
 #include <vector>
 
@@ -24,17 +22,8 @@ std::string missing() {
 
 std::string refuses(const AttendCall& call) {
   if (call.recipe) return "quantizes nothing";
-  const at::ScalarType type = call.q.scalar_type();
-  if (!call.q.is_cpu()) return "the tensors are not on the CPU";
-  if (type != at::kFloat && type != at::kHalf && type != at::kBFloat16) {
-    return fmt::format("{} tensors, expected float, half or bfloat16", c10::toString(type));
-  }
-  if (call.q.size(3) > largest_dim || call.q.size(3) == 0) {
-    return fmt::format("a head dimension of {}, expected 1 to {}", call.q.size(3), largest_dim);
-  }
-  if (call.k.size(2) > std::numeric_limits<std::int32_t>::max() - flash_keys) return "2^31 keys or more";
-  if (call.bias.defined()) return "a bias on the logits";
-  if (type == at::kBFloat16 && x86_features().amx_bf16)
+  if (std::string common = common_refusal(call); !common.empty()) return common;
+  if (call.q.scalar_type() == at::kBFloat16 && x86_features().amx_bf16)
     return "LibTorch multiplies bfloat16 in this processor's tiles, which is faster";
   return {};
 }
