@@ -1,10 +1,11 @@
 // A call cut into what CPU kernels take: pointers, strides, and which keys count.
 //
-//   const std::vector<Visibility> visible = visibility_of(call);   // by batch
-//   kernels.pack(keys_and_values_of(call, visible[b], b, key_head), ...);
-//   kernels.attend(queries_of(call, visible[b], b, head, {.first = 256, .most = 128}), ...);
+//   const CallParts parts(call, 128);               // queries in blocks of 128
+//   kernels.pack(parts.keys_and_values(h), ...);    // for each h below parts.key_heads()
+//   kernels.attend(parts.queries(b), ...);          // for each b below parts.key_heads() * parts.blocks()
 //
-// They point into the call's tensors and the visibility, which have to stay.
+// Key heads are numbered over all batches. So are blocks of queries: block b attends to key head b / parts.blocks().
+// What the kernels get points into the call's tensors and the parts, which have to stay.
 #pragma once
 
 #include <cstdint>
@@ -19,24 +20,37 @@ namespace bitreel::cpu {
 // Why no kernel on the CPU takes a call, whatever its precision; empty when one may.
 std::string common_refusal(const AttendCall& call);
 
-// Which keys of a batch count, and how many of them each query sees.
-struct Visibility {
-  std::vector<std::int64_t> kept;  // their places; unused when all count
-  std::int64_t count = 0;
-  std::vector<std::int32_t> seen;  // by query
+class CallParts {
+ public:
+  CallParts(const AttendCall& call, std::int64_t queries_of_block);
+
+  [[nodiscard]] std::int64_t key_heads() const { return call_.k.size(0) * call_.k.size(1); }
+  [[nodiscard]] std::int64_t blocks() const { return blocks_; }  // that attend to one key head
+  // How many key heads to pack before their queries attend: what fits, as then they are still in the cache and memory
+  // stays small, but enough for every thread.
+  [[nodiscard]] std::int64_t together(std::int64_t fit) const;
+
+  [[nodiscard]] std::int64_t keys(std::int64_t key_head) const { return visible_to(key_head).count; }
+  [[nodiscard]] std::int64_t most_keys() const;
+  [[nodiscard]] KeysAndValues keys_and_values(std::int64_t key_head) const;
+  [[nodiscard]] Queries queries(std::int64_t block) const;
+
+ private:
+  // Which keys of a batch count, and how many of them each query sees.
+  struct Visibility {
+    std::vector<std::int64_t> kept;  // their places; unused when all count
+    std::int64_t count = 0;
+    std::vector<std::int32_t> seen;  // by query
+  };
+
+  [[nodiscard]] Visibility visibility(const at::Tensor& mask) const;
+  [[nodiscard]] const Visibility& visible_to(std::int64_t key_head) const {
+    return visible_[static_cast<std::size_t>(key_head / call_.k.size(1))];
+  }
+
+  const AttendCall& call_;
+  std::int64_t queries_of_block_, blocks_of_head_, blocks_;
+  std::vector<Visibility> visible_;  // by batch
 };
-
-std::vector<Visibility> visibility_of(const AttendCall& call);
-
-KeysAndValues keys_and_values_of(const AttendCall& call, const Visibility& visible, std::int64_t batch,
-                                 std::int64_t head);
-
-// A block of a head's queries: from `first` on, as many as there are up to `most`.
-struct QueryRange {
-  std::int64_t first, most;
-};
-
-Queries queries_of(const AttendCall& call, const Visibility& visible, std::int64_t batch, std::int64_t head,
-                   QueryRange range);
 
 }  // namespace bitreel::cpu

@@ -31,6 +31,10 @@ std::string refusal(const AttendCall& call) {
   return {};
 }
 
+std::int64_t padded_keys(std::int64_t count) {
+  return (count + key_tile - 1) / key_tile * key_tile;
+}
+
 // Memory for every packed head of a call, cut into the pieces that kernels.h describes.
 class PackedHeads {
  public:
@@ -76,22 +80,6 @@ class QuantizationClock {
   double* asked_;
   std::atomic<double> total_ = 0;
 };
-
-// Packs heads [first, first + count) of all batches' key heads.
-void pack_heads(const Kernels& kernels, const AttendCall& call, const std::vector<Visibility>& visible,
-                std::int64_t first, std::int64_t count, PackedHeads& packed, QuantizationClock& clock) {
-  const std::int64_t heads = call.k.size(1);
-  at::parallel_for(first, first + count, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const Visibility& v = visible[static_cast<std::size_t>(i / heads)];
-      Head& head = packed[i - first];
-      head.count = v.count;
-      head.padded = (v.count + key_tile - 1) / key_tile * key_tile;
-      const KeysAndValues source = keys_and_values_of(call, v, i / heads, i % heads);
-      clock.time([&] { kernels.pack(source, *call.recipe, head); });
-    }
-  });
-}
 
 template <const Kernels& (*kernels)()>
 void run(const AttendCall& call) {
@@ -147,36 +135,32 @@ double operations_per_second(const Kernels& kernels, std::int64_t rounds) {
 }  // namespace
 
 void run_kernels(const Kernels& kernels, const AttendCall& call) {
-  const std::int64_t batches = call.q.size(0), heads = call.q.size(1), queries = call.q.size(2);
   if (call.q.numel() == 0) return;
-  const std::vector<Visibility> visible = visibility_of(call);
-  const std::int64_t most = std::ranges::max(visible, {}, &Visibility::count).count;
-  const std::int64_t key_heads = call.k.size(1), shared_by = heads / key_heads, all_key_heads = batches * key_heads;
-  const std::int64_t padded = (most + key_tile - 1) / key_tile * key_tile, dim = call.q.size(3) <= 64 ? 64 : 128;
+  const CallParts parts(call, query_block);
+  const std::int64_t padded = padded_keys(parts.most_keys()), dim = call.q.size(3) <= 64 ? 64 : 128;
 
-  // A few heads at a time, so that packed ones are still in the cache when they are read, and memory stays small.
   constexpr std::int64_t packed_bytes = 4 << 20;
-  const std::int64_t fit = packed_bytes / std::max<std::int64_t>(1, 2 * padded * dim);
-  const std::int64_t together =
-      std::clamp<std::int64_t>(std::max<std::int64_t>(fit, at::get_num_threads()), 1, all_key_heads);
+  const std::int64_t together = parts.together(packed_bytes / std::max<std::int64_t>(1, 2 * padded * dim));
   QuantizationClock clock(call);
   PackedHeads packed(together, padded, dim, call.recipe->smooth_q);
-  const std::int64_t blocks = (queries + query_block - 1) / query_block;
-  for (std::int64_t first = 0; first < all_key_heads; first += together) {
-    const std::int64_t count = std::min(together, all_key_heads - first);
-    pack_heads(kernels, call, visible, first, count, packed, clock);
-    at::parallel_for(0, count * shared_by * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+  for (std::int64_t first = 0; first < parts.key_heads(); first += together) {
+    const std::int64_t last = std::min(first + together, parts.key_heads());
+    at::parallel_for(first, last, 1, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t key_head = begin; key_head < end; ++key_head) {
+        Head& head = packed[key_head % together];
+        head.count = parts.keys(key_head);
+        head.padded = padded_keys(head.count);
+        clock.time([&] { kernels.pack(parts.keys_and_values(key_head), *call.recipe, head); });
+      }
+    });
+    at::parallel_for(first * parts.blocks(), last * parts.blocks(), 1, [&](std::int64_t begin, std::int64_t end) {
       const auto work = std::make_unique_for_overwrite<Workspace>();
       kernels.enter();
-      for (std::int64_t i = begin; i < end; ++i) {
-        // Query heads are numbered like key heads, shared_by of them to each.
-        const std::int64_t block = i % blocks, query_head = first * shared_by + i / blocks;
-        const std::int64_t batch = query_head / heads;
-        const Queries of = queries_of(call, visible[static_cast<std::size_t>(batch)], batch, query_head % heads,
-                                      {.first = block * query_block, .most = query_block});
-        const Head& head = packed[query_head / shared_by - first];
-        clock.time([&] { kernels.quantize(of, head, *call.recipe, *work); });
-        kernels.attend(of, head, *call.recipe, *work);
+      for (std::int64_t block = begin; block < end; ++block) {
+        const Queries queries = parts.queries(block);
+        const Head& head = packed[block / parts.blocks() % together];
+        clock.time([&] { kernels.quantize(queries, head, *call.recipe, *work); });
+        kernels.attend(queries, head, *call.recipe, *work);
       }
       kernels.leave();
     });
