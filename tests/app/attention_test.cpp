@@ -2,16 +2,16 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include "attention/backend.h"
+#include "pipelines/checkpoint/json_file.h"
 #include "schedulers/precision/measurement_file.h"
 #include "schedulers/precision/plan_file.h"
 #include "tests/app/program.h"
+#include "tests/files.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel::test {
@@ -28,15 +28,6 @@ Outcome generate(const fs::path& output, const Arguments& flags) {
   return run_bitreel(Arguments{"generate", "--model", tiny_model, "--prompt", "a red circle", "--steps", "3", "--seed",
                                "7", "--device", "cpu", "--output", output.string()} +
                      flags);
-}
-
-fs::path write_text(const fs::path& path, const std::string& text) {
-  std::ofstream(path) << text;
-  return path;
-}
-
-json read_json(const fs::path& path) {
-  return json::parse(std::ifstream(path));
 }
 
 TEST(GenerateAttention, RecordsWhatRanStepByStepAndLayerByLayer) {

@@ -3,15 +3,16 @@
 #include <gmock/gmock.h>
 
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
+#include "pipelines/checkpoint/json_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/checkpoint/weights.h"
 #include "tests/app/program.h"
+#include "tests/files.h"
+#include "tests/pipelines/checkpoint/safetensors_bytes.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel::test {
@@ -140,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Config, AnUnknownKeyNamesTheNearest) {
   const TemporaryFolder folder;
-  std::ofstream(folder / "clip.yaml") << "prompt: x\nnum_frame: 17\n";
+  write_text(folder / "clip.yaml", "prompt: x\nnum_frame: 17\n");
   const Outcome outcome = run_bitreel({"generate", "--config", folder / "clip.yaml", "--output", folder / "a.mp4"});
   expect_clear_error(outcome, 2, {"clip.yaml:2: unknown key num_frame", "did you mean num_frames?"});
   EXPECT_THAT(folder.names(), ::testing::ElementsAre("clip.yaml"));
@@ -149,7 +150,7 @@ TEST(Config, AnUnknownKeyNamesTheNearest) {
 TEST(Config, AQuoteThatIsNeverClosedIsRefused) {
   const TemporaryFolder folder;
   for (const char* text : {"steps: 2\nprompt: \"x\n", "prompt: 'x\nsteps: 2\n", "prompt: \"x"}) {
-    std::ofstream(folder / "clip.yaml") << text;
+    write_text(folder / "clip.yaml", text);
     const Outcome outcome = run_bitreel({"generate", "--config", folder / "clip.yaml", "--output", folder / "a.mp4"});
     expect_clear_error(outcome, 2, {"clip.yaml:", "in scalar"});
   }
@@ -161,54 +162,39 @@ using Damage = std::function<void(const fs::path& model)>;
 
 const std::string shard = "transformer/diffusion_pytorch_model-00002-of-00003.safetensors";
 
-std::string read_bytes(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream bytes;
-  bytes << stream.rdbuf();
-  return bytes.str();
-}
-
-void write_bytes(const fs::path& file, const std::string& bytes) {
-  std::ofstream(file, std::ios::binary) << bytes;
-}
-
 Damage remove(const std::string& file) {
   return [file](const fs::path& model) { fs::remove_all(model / file); };
 }
 
 Damage replace(const std::string& file, const std::string& bytes) {
-  return [=](const fs::path& model) { write_bytes(model / file, bytes); };
+  return [=](const fs::path& model) { write_text(model / file, bytes); };
 }
 
 Damage set(const std::string& file, const std::string& key, const json& value) {
   return [=](const fs::path& model) {
-    json config = json::parse(read_bytes(model / file));
+    json config = read_json(model / file);
     config[key] = value;
-    write_bytes(model / file, config.dump());
+    write_text(model / file, config.dump());
   };
 }
 
 // Rewrites a safetensors file's header, keeping its data.
 Damage edit_header(const std::string& file, const std::function<void(json&)>& edit) {
   return [=](const fs::path& model) {
-    const std::string bytes = read_bytes(model / file);
+    const std::string bytes = read_text(model / file);
     std::uint64_t length = 0;
     std::memcpy(&length, bytes.data(), sizeof length);
     json header = json::parse(bytes.substr(sizeof length, length));
     edit(header);
-    const std::string text = header.dump();
-    const std::uint64_t new_length = text.size();
-    std::string prefix(sizeof new_length, '\0');
-    std::memcpy(prefix.data(), &new_length, sizeof new_length);
-    write_bytes(model / file, prefix + text + bytes.substr(sizeof length + length));
+    write_text(model / file, safetensors_bytes(header.dump(), bytes.substr(sizeof length + length)));
   };
 }
 
 Damage header_length(const std::string& file, std::uint64_t length) {
   return [=](const fs::path& model) {
-    std::string bytes = read_bytes(model / file);
+    std::string bytes = read_text(model / file);
     std::memcpy(bytes.data(), &length, sizeof length);
-    write_bytes(model / file, bytes);
+    write_text(model / file, bytes);
   };
 }
 
@@ -290,9 +276,9 @@ INSTANTIATE_TEST_SUITE_P(
                   {shard}},
         ModelCase{"CorruptHeader",
                   [](const fs::path& m) {
-                    std::string b = read_bytes(m / shard);
+                    std::string b = read_text(m / shard);
                     b.replace(8, 4, "\xff\xff\xff\xff");
-                    write_bytes(m / shard, b);
+                    write_text(m / shard, b);
                   },
                   {shard}},
         ModelCase{"HugeHeader", header_length(shard, std::uint64_t{1} << 62), {shard, "header"}},
@@ -357,7 +343,7 @@ TEST(Prompt, OfTenThousandWordsIsCutAndSaid) {
   const Outcome outcome = run_bitreel(quick_clip(folder / "a.mp4") + Strings{"--prompt", prompt});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("bitreel: warning: --prompt is"), HasSubstr("226")));
-  EXPECT_THAT(json::parse(read_bytes(folder / "a.json"))["events"].dump(), HasSubstr("226"));
+  EXPECT_THAT(read_json(folder / "a.json")["events"].dump(), HasSubstr("226"));
 }
 
 TEST(Prompt, MayBeEmpty) {

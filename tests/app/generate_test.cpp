@@ -4,14 +4,15 @@
 
 #include <csignal>
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
 #include "app/latents_file.h"
+#include "pipelines/checkpoint/json_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/video/reader.h"
 #include "tests/app/program.h"
+#include "tests/files.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel::test {
@@ -26,11 +27,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
 using ::testing::Not;
-
-json json_of(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  return json::parse(stream);
-}
 
 std::vector<std::string> lines_of(const std::string& text) {
   std::istringstream stream(text);
@@ -73,7 +69,7 @@ TEST(Generate, WritesTheClipAndItsProvenanceAndNothingElse) {
   EXPECT_EQ(video.height, 32);
   EXPECT_EQ(video.fps, 8);
 
-  const json sidecar = json_of(folder / "clip.json");
+  const json sidecar = read_json(folder / "clip.json");
   EXPECT_EQ(sidecar["config"]["seed"], 7);
   EXPECT_EQ(sidecar["config"]["prompt"], "a red circle");
   EXPECT_EQ(sidecar["config"]["guidance_scale"], 6.0);
@@ -125,7 +121,7 @@ TEST(Generate, SaysAndRecordsTheSeedItDrew) {
   const TemporaryFolder folder;
   const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--seed", "-1"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const auto seed = json_of(folder / "clip.json")["config"]["seed"].get<std::uint64_t>();
+  const auto seed = read_json(folder / "clip.json")["config"]["seed"].get<std::uint64_t>();
   EXPECT_THAT(outcome.err, HasSubstr("seed " + std::to_string(seed)));
   const Outcome other =
       run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--seed", "-1", "--print-config"});
@@ -137,7 +133,7 @@ TEST(PrintConfig, ReadsBackAsTheSameConfig) {
   const Outcome printed = run_bitreel(quick_clip(folder / "clip.mp4") +
                                       std::vector<std::string>{"--print-config", "--dynamic-cfg", "--crf", "30"});
   ASSERT_EQ(printed.code, 0) << printed.err;
-  std::ofstream(folder / "clip.yaml") << printed.out;
+  write_text(folder / "clip.yaml", printed.out);
   const Outcome again = run_bitreel({"generate", "--config", folder / "clip.yaml", "--print-config"});
   EXPECT_EQ(again.code, 0) << again.err;
   EXPECT_EQ(again.out, printed.out);
@@ -148,8 +144,7 @@ TEST(PrintConfig, ReadsBackAsTheSameConfig) {
 
 TEST(PrintConfig, ShowsThatFlagsWin) {
   const TemporaryFolder folder;
-  std::ofstream(folder / "clip.yaml") << "prompt: from the file\nsteps: 9\nvae_tiling: true\nmodel: " << tiny_model
-                                      << "\n";
+  write_text(folder / "clip.yaml", "prompt: from the file\nsteps: 9\nvae_tiling: true\nmodel: " + tiny_model + "\n");
   const Outcome outcome =
       run_bitreel({"generate", "--steps", "4", "--no-vae-tiling", "--config", folder / "clip.yaml", "--print-config"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
@@ -194,7 +189,7 @@ TEST(Latents, OfAnotherProgramClaimNoSeedOfOurs) {
   const Outcome outcome = run_bitreel({"decode", folder / "peer.safetensors", "--model", tiny_model});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(folder.names(), ElementsAre("peer.json", "peer.mp4", "peer.safetensors"));
-  const json config = json_of(folder / "peer.json")["config"];
+  const json config = read_json(folder / "peer.json")["config"];
   EXPECT_EQ(config["num_frames"], 17);
   for (const char* unknown : {"seed", "prompt", "negative_prompt", "steps", "guidance_scale", "scheduler"}) {
     EXPECT_FALSE(config.contains(unknown)) << unknown;
@@ -216,7 +211,7 @@ TEST(Interrupt, DuringDenoisingKeepsHowFarItIs) {
     const Outcome decoded = run_bitreel({"decode", latents});
     ASSERT_EQ(decoded.code, 0) << decoded.err;
     EXPECT_EQ(inspect_video(folder / "clip.mp4").frames, 17);
-    EXPECT_THAT(json_of(folder / "clip.json")["events"],
+    EXPECT_THAT(read_json(folder / "clip.json")["events"],
                 ElementsAre(MatchesRegex("these latents are those after step [0-9]+ of 900: the clip is unfinished")));
   }
 }

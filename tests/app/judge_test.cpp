@@ -2,13 +2,14 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "pipelines/checkpoint/json_file.h"
 #include "pipelines/video/writer.h"
 #include "tests/app/program.h"
+#include "tests/files.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel::test {
@@ -20,16 +21,6 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 
 const std::string drawn = "tests/data/drawn/";
-
-json read_json(const fs::path& path) {
-  std::ifstream in(path);
-  return json::parse(in);
-}
-
-fs::path write_text(const fs::path& path, const std::string& text) {
-  std::ofstream(path) << text;
-  return path;
-}
 
 // A clip of nothing but grey.
 fs::path grey_clip(const fs::path& path, int side, int frames, const json& provenance = nullptr) {

@@ -3,11 +3,11 @@
 
 #include <gmock/gmock.h>
 
-#include <fstream>
 #include <map>
 #include <set>
 
 #include "attention/error.h"
+#include "tests/files.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel::test {
@@ -22,7 +22,7 @@ struct Refusal {
 
 Refusal refusal_of_yaml(const std::string& text) {
   const TemporaryFolder folder;
-  std::ofstream(folder / "clip.yaml") << text;
+  write_text(folder / "clip.yaml", text);
   GenerateOptions options;
   try {
     apply_yaml(options, folder / "clip.yaml");
@@ -94,7 +94,7 @@ TEST(Settings, EachOneChangesItsOwnKeyAndNoOther) {
 
 TEST(Settings, PrintedAsYamlTheyReadBackTheSame) {
   const TemporaryFolder folder;
-  std::ofstream(folder / "clip.yaml") << to_yaml(all_set());
+  write_text(folder / "clip.yaml", to_yaml(all_set()));
   GenerateOptions read;
   apply_yaml(read, folder / "clip.yaml");
   EXPECT_EQ(to_json(read), to_json(all_set()));

@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -11,6 +9,7 @@
 #include "schedulers/precision/measurement_file.h"
 #include "schedulers/precision/plan_file.h"
 #include "tests/app/program.h"
+#include "tests/files.h"
 #include "tests/schedulers/precision/measurements.h"
 #include "tests/temporary_folder.h"
 
@@ -35,17 +34,6 @@ MadeUp rising() {
                 return off_by(key.precision == Precision::int4 ? four : four / 10);
               },
           .prompts = 2};
-}
-
-fs::path write_text(const fs::path& path, const std::string& text) {
-  std::ofstream(path) << text;
-  return path;
-}
-
-std::string read_text(const fs::path& path) {
-  std::ostringstream text;
-  text << std::ifstream(path).rdbuf();
-  return text.str();
 }
 
 TEST(PlanCommand, WritesThePapersShareUnlessAskedOtherwise) {

@@ -1,13 +1,15 @@
 // Every way in which a safetensors file can be wrong is one clear error, never a crash.
 #include "pipelines/checkpoint/safetensors.h"
 #include "tests/error_text.h"
-#include "tests/pipelines/checkpoint/files.h"
+#include "tests/files.h"
+#include "tests/pipelines/checkpoint/safetensors_bytes.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel {
 namespace {
 
 using test::TemporaryFolder;
+using test::write_text;
 using testing::AllOf;
 using testing::HasSubstr;
 

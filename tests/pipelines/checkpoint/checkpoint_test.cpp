@@ -4,7 +4,7 @@
 #include "pipelines/checkpoint/json_fields.h"
 #include "pipelines/checkpoint/json_file.h"
 #include "tests/error_text.h"
-#include "tests/pipelines/checkpoint/files.h"
+#include "tests/files.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel {
@@ -12,6 +12,7 @@ namespace {
 
 using nlohmann::json;
 using test::TemporaryFolder;
+using test::write_text;
 using testing::AllOf;
 using testing::HasSubstr;
 

@@ -4,14 +4,16 @@
 #include <ATen/ATen.h>
 
 #include "tests/error_text.h"
+#include "tests/files.h"
 #include "tests/full_disk.h"
-#include "tests/pipelines/checkpoint/files.h"
+#include "tests/pipelines/checkpoint/safetensors_bytes.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel {
 namespace {
 
 using test::TemporaryFolder;
+using test::write_text;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -61,8 +63,7 @@ TEST(Safetensors, KeepsNamesMetadataEmptyTensorsAndScalars) {
 TEST(Safetensors, WritesWhatTheFormatPrescribes) {
   const TemporaryFolder folder;
   write_safetensors(folder / "t.safetensors", {{"b", counting(at::kFloat)}, {"a", counting(at::kByte)}}, {});
-  std::ifstream in(folder / "t.safetensors", std::ios::binary);
-  const std::string bytes{std::istreambuf_iterator<char>(in), {}};
+  const std::string bytes = test::read_text(folder / "t.safetensors");
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, bytes.data(), 8);
   EXPECT_EQ(header_size % 8, 0U) << "the data section is aligned";

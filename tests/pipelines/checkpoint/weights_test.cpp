@@ -6,13 +6,14 @@
 #include "pipelines/checkpoint/loader.h"
 #include "pipelines/checkpoint/modules.h"
 #include "tests/error_text.h"
-#include "tests/pipelines/checkpoint/files.h"
+#include "tests/files.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel {
 namespace {
 
 using test::TemporaryFolder;
+using test::write_text;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;

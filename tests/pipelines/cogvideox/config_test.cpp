@@ -1,10 +1,9 @@
 // Checkpoint configurations: what published ones say, and what is said of absurd ones.
 #include "pipelines/cogvideox/config.h"
 
-#include <fstream>
-
 #include "pipelines/checkpoint/json_file.h"
 #include "tests/error_text.h"
+#include "tests/files.h"
 #include "tests/golden.h"
 #include "tests/temporary_folder.h"
 
@@ -29,10 +28,7 @@ class Configs {
     config[key] = value;
     set(file, config);
   }
-  void set(const std::string& file, const json& config) const {
-    std::filesystem::create_directories((folder_ / file).parent_path());
-    std::ofstream(folder_ / file) << config;
-  }
+  void set(const std::string& file, const json& config) const { test::write_text(folder_ / file, config.dump()); }
   [[nodiscard]] CogVideoXConfig read() const { return read_config(Checkpoint::open(folder_.path())); }
 
  private:

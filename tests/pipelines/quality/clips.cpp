@@ -1,7 +1,5 @@
 #include "tests/pipelines/quality/clips.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <filesystem>
 #include <opencv2/imgproc.hpp>
@@ -9,6 +7,7 @@
 
 #include "pipelines/video/reader.h"
 #include "pipelines/video/writer.h"
+#include "tests/temporary_folder.h"
 
 namespace bitreel::quality {
 namespace {
@@ -73,16 +72,13 @@ Frames noisy(const Frames& frames, double sigma) {
 }
 
 Frames compressed(const Frames& frames, int crf) {
-  const std::filesystem::path file =
-      std::filesystem::temp_directory_path() / ("bitreel-judge-" + std::to_string(getpid()) + ".mp4");
+  const test::TemporaryFolder folder;
   {
-    VideoWriter video(file, {.fps = 8, .codec = "h264", .crf = crf}, frames[0].cols, frames[0].rows);
+    VideoWriter video(folder / "clip.mp4", {.fps = 8, .codec = "h264", .crf = crf}, frames[0].cols, frames[0].rows);
     for (const cv::Mat& frame : frames) video.push({.rgb = frame.data, .width = frame.cols, .height = frame.rows});
     video.finish();
   }
-  Frames result = read_frames(file);
-  std::filesystem::remove(file);
-  return result;
+  return read_frames(folder / "clip.mp4");
 }
 
 Frames painted(const Frames& frames) {

@@ -2,15 +2,14 @@
 #include "pipelines/quality/domain.h"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 
 #include "attention/error.h"
+#include "tests/files.h"
+#include "tests/temporary_folder.h"
 
 namespace bitreel::quality {
 namespace {
@@ -19,20 +18,14 @@ using nlohmann::json;
 
 class DomainFile : public testing::Test {
  protected:
-  Domain read(const std::string& text) {
-    std::ofstream(file_) << text;
-    return Domain::read(file_);
-  }
-  ~DomainFile() override { std::filesystem::remove(file_); }
+  Domain read(const std::string& text) { return Domain::read(test::write_text(folder_ / "domain.json", text)); }
 
  private:
-  std::filesystem::path file_ =
-      std::filesystem::temp_directory_path() / ("bitreel-domain-" + std::to_string(getpid()) + ".json");
+  test::TemporaryFolder folder_;
 };
 
 json good() {
-  std::ifstream in("assets/pocket/domain.json");
-  return json::parse(in);
+  return json::parse(test::read_text("assets/pocket/domain.json"));
 }
 
 TEST_F(DomainFile, OfTheDefaultModelIsRead) {

@@ -2,15 +2,15 @@
 #include "pipelines/quality/score.h"
 
 #include <gmock/gmock.h>
-#include <unistd.h>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <utility>
 
 #include "attention/error.h"
+#include "tests/files.h"
 #include "tests/pipelines/quality/clips.h"
+#include "tests/temporary_folder.h"
 
 namespace bitreel::quality {
 namespace {
@@ -97,15 +97,13 @@ TEST(Score, NamesMistakesInThePromptsFile) {
       {R"([{"prompt": "x", "objects": [{"colour": "red", "shape": "ring"}]}])", "object 0: has no key motion"},
       {R"([{"prompt": "x", "objects": [{"colour": "red", "shape": "ring", "motion": 3}]}])", "motion is 3"},
       {R"([{"prompt": "x", "colour": "red", "objects": []}])", "unknown key colour"}};
-  const std::filesystem::path file =
-      std::filesystem::temp_directory_path() / ("bitreel-prompts-" + std::to_string(getpid()) + ".json");
+  const test::TemporaryFolder folder;
   for (const auto& [text, message] : mistakes) {
-    std::ofstream(file) << text;
+    const std::filesystem::path file = test::write_text(folder / "prompts.json", text);
     EXPECT_THAT([&] { (void)read_expectations(file, domain()); },
                 testing::ThrowsMessage<Error>(testing::HasSubstr(message)));
   }
-  std::filesystem::remove(file);
-  EXPECT_THROW((void)read_expectations(file, domain()), Error);
+  EXPECT_THROW((void)read_expectations(folder / "none.json", domain()), Error);
 }
 
 }  // namespace

@@ -2,11 +2,10 @@
 #include "pipelines/text/tokenizer.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 
 #include "pipelines/checkpoint/json_file.h"
 #include "tests/error_text.h"
+#include "tests/files.h"
 #include "tests/golden.h"
 #include "tests/temporary_folder.h"
 
@@ -17,15 +16,6 @@ using nlohmann::json;
 using test::TemporaryFolder;
 using testing::AllOf;
 using testing::HasSubstr;
-
-std::string read_file(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
-}
-
-void write_file(const std::filesystem::path& path, const std::string& bytes) {
-  std::ofstream(path, std::ios::binary) << bytes;
-}
 
 // A prompt of case.json: text, or text to be said many times with the outer spaces cut.
 std::string prompt_text(const json& prompt) {
@@ -108,12 +98,12 @@ TEST(TokenizerFolder, HoldsOneOfTwoFiles) {
 
 TEST(TokenizerFolder, RefusesCorruptSentencePieceModels) {
   const TemporaryFolder folder;
-  const std::string good = read_file("tests/golden/cog2b/model/tokenizer/spiece.model");
+  const std::string good = test::read_text("tests/golden/cog2b/model/tokenizer/spiece.model");
   ASSERT_GT(good.size(), 1000U);
   for (const std::string& bytes :
        {std::string(), std::string("not a model"), good.substr(0, good.size() / 2), good.substr(1),
         std::string(1000, '\xff'), std::string("version https://git-lfs.github.com/spec/v1\n")}) {
-    write_file(folder / "spiece.model", bytes);
+    test::write_text(folder / "spiece.model", bytes);
     EXPECT_THAT(error_text([&] { (void)T5Tokenizer::open(folder.path()); }),
                 AllOf(HasSubstr((folder / "spiece.model").string() + ": the tokenizer can't be loaded"),
                       HasSubstr("download the tokenizer folder again")))
@@ -125,7 +115,7 @@ TEST(TokenizerFolder, RefusesMalformedTokenizerJson) {
   const TemporaryFolder folder;
   const json good = read_json("tests/golden/cog15/model/tokenizer/tokenizer.json");
   const auto open_error = [&](const json& changed) {
-    write_file(folder / "tokenizer.json", changed.dump());
+    test::write_text(folder / "tokenizer.json", changed.dump());
     return error_text([&] { (void)T5Tokenizer::open(folder.path()); });
   };
   const auto with = [&](const char* pointer, const json& value) {
@@ -148,7 +138,7 @@ TEST(TokenizerFolder, RefusesMalformedTokenizerJson) {
   for (const auto& [place, value] : wrong_types) {
     EXPECT_THAT(open_error(with(place, value)), HasSubstr("tokenizer.json: malformed")) << place;
   }
-  write_file(folder / "tokenizer.json", "{");
+  test::write_text(folder / "tokenizer.json", "{");
   EXPECT_THAT(error_text([&] { (void)T5Tokenizer::open(folder.path()); }), HasSubstr("tokenizer.json: not valid JSON"));
 }
 

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <random>
 
@@ -100,11 +98,6 @@ void write_clip(const fs::path& video, const VideoOptions& options, const std::v
   VideoWriter writer(video, options, clip.front().width, clip.front().height, provenance);
   for (const Image& image : clip) writer.push(image.frame());
   writer.finish();
-}
-
-std::string bytes_of(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  return {std::istreambuf_iterator<char>(stream), {}};
 }
 
 }  // namespace bitreel::test

@@ -33,6 +33,4 @@ std::vector<Image> read_all(const std::filesystem::path& video);
 void write_clip(const std::filesystem::path& video, const VideoOptions& options, const std::vector<Image>& clip,
                 const nlohmann::json& provenance = nullptr);
 
-std::string bytes_of(const std::filesystem::path& file);
-
 }  // namespace bitreel::test

@@ -1,11 +1,10 @@
 // A disk that refuses: one clear error and nothing left behind, whatever the codec.
 #include <gmock/gmock.h>
 
-#include <fstream>
-
 #include "attention/error.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/partial.h"
+#include "tests/files.h"
 #include "tests/full_disk.h"
 #include "tests/pipelines/video/clips.h"
 
@@ -43,10 +42,10 @@ TEST(FullDisk, LeavesNothingWhateverTheCodec) {
 
 TEST(FullDisk, SparesTheClipThatWasThere) {
   const TemporaryFolder folder;
-  std::ofstream(folder / "clip.mp4") << "an older clip";
+  write_text(folder / "clip.mp4", "an older clip");
   EXPECT_THAT(error_of_writing(folder / "clip.mp4", "", 20'000, nullptr), HasSubstr("clip.mp4"));
   EXPECT_THAT(folder.names(), ElementsAre("clip.mp4"));
-  EXPECT_EQ(bytes_of(folder / "clip.mp4"), "an older clip");
+  EXPECT_EQ(read_text(folder / "clip.mp4"), "an older clip");
 }
 
 TEST(FullDisk, TooFullForTheSidecarIsTooFullForTheClip) {

@@ -5,12 +5,12 @@
 #include <sys/stat.h>
 
 #include <cmath>
-#include <fstream>
 #include <functional>
 
 #include "attention/error.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/encoder.h"
+#include "tests/files.h"
 #include "tests/pipelines/video/clips.h"
 
 namespace bitreel::test {
@@ -55,10 +55,10 @@ TEST(Output, FolderThatDoesNotExist) {
 
 TEST(Output, FolderThatIsAFile) {
   const TemporaryFolder folder;
-  std::ofstream(folder / "file") << "x";
+  write_text(folder / "file", "x");
   EXPECT_THAT(refused(folder / "file/clip.mp4").message, HasSubstr("clip.mp4"));
   EXPECT_THAT(refused(folder / "file/").message, HasSubstr("is not a folder"));
-  EXPECT_EQ(bytes_of(folder / "file"), "x");
+  EXPECT_EQ(read_text(folder / "file"), "x");
 }
 
 TEST(Output, FolderThatCannotBeWrittenInto) {
@@ -87,7 +87,7 @@ TEST(Output, SidecarThatIsAFolder) {
 
 TEST(Output, FramesOfAnotherClip) {
   const TemporaryFolder folder;
-  std::ofstream(folder / "frame_0001.png") << "x";
+  write_text(folder / "frame_0001.png", "x");
   EXPECT_THAT(refused(folder / "").message, HasSubstr("frame_0001.png exists"));
   EXPECT_THAT(refused(folder / "frame_%04d.png").message, HasSubstr("frame_0001.png exists"));
   EXPECT_EQ(refused(folder / "other_%04d.png").message, "accepted");

@@ -3,9 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include <fstream>
-
 #include "attention/error.h"
+#include "tests/files.h"
 #include "tests/pipelines/video/clips.h"
 
 namespace bitreel::test {
@@ -25,8 +24,8 @@ std::string error_of(const std::filesystem::path& path) {
 
 TEST(Reader, RefusesWhatIsNoVideo) {
   const TemporaryFolder folder;
-  std::ofstream(folder / "text.mp4") << std::string(10'000, 'x');
-  std::ofstream(folder / "empty.mp4") << "";
+  write_text(folder / "text.mp4", std::string(10'000, 'x'));
+  write_text(folder / "empty.mp4", "");
   std::filesystem::create_directory(folder / "folder");
   ::testing::internal::CaptureStderr();
   EXPECT_THAT(error_of(folder / "none.mp4"), HasSubstr("none.mp4: cannot read: No such file or directory"));
@@ -42,9 +41,9 @@ TEST(Reader, RefusesWhatIsNoVideo) {
 TEST(Reader, NoticesDamage) {
   const TemporaryFolder folder;
   write_clip(folder / "clip.mkv", {}, draw_clip(96, 64, 9));
-  std::string bytes = bytes_of(folder / "clip.mkv");
+  std::string bytes = read_text(folder / "clip.mkv");
   for (std::size_t i = bytes.size() / 2; i < bytes.size() / 2 + 16; ++i) bytes[i] = static_cast<char>(~bytes[i]);
-  std::ofstream(folder / "clip.mkv", std::ios::binary) << bytes;
+  write_text(folder / "clip.mkv", bytes);
   EXPECT_THAT(error_of(folder / "clip.mkv"), HasSubstr("clip.mkv: "));
 }
 

@@ -8,6 +8,7 @@
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/output.h"
 #include "pipelines/video/reader.h"
+#include "tests/files.h"
 #include "tests/pipelines/video/clips.h"
 
 namespace bitreel::test {
@@ -156,7 +157,7 @@ TEST_P(RoundTrip, ProvenanceIsInTheFileAndBesideIt) {
 
   nlohmann::json with_outcome = provenance;
   with_outcome["seconds"] = 1.5;
-  EXPECT_EQ(nlohmann::json::parse(bytes_of(sidecar_path(path()))), with_outcome);
+  EXPECT_EQ(nlohmann::json::parse(read_text(sidecar_path(path()))), with_outcome);
   const bool sidecar_only = is_png() || codec().name == "gif";
   EXPECT_EQ(nlohmann::json::parse(inspect_video(path()).comment), sidecar_only ? with_outcome : provenance);
   const auto says_so = ::testing::Contains(HasSubstr("in the sidecar alone"));
@@ -173,8 +174,8 @@ TEST_P(RoundTrip, SameClipIsSameBytes) {
   write_clip(path("a"), options(), clip, provenance);
   write_clip(path("b"), options(), clip, provenance);
   const auto file = [&](const std::string& stem) { return is_png() ? folder_ / (stem + "_0009.png") : path(stem); };
-  ASSERT_FALSE(bytes_of(file("a")).empty());
-  EXPECT_EQ(bytes_of(file("a")), bytes_of(file("b")));
+  ASSERT_FALSE(read_text(file("a")).empty());
+  EXPECT_EQ(read_text(file("a")), read_text(file("b")));
 }
 
 TEST_P(RoundTrip, CutShortIsAnError) {

@@ -3,11 +3,10 @@
 
 #include <gmock/gmock.h>
 
-#include <fstream>
-
 #include "attention/error.h"
 #include "pipelines/video/output.h"
 #include "pipelines/video/reader.h"
+#include "tests/files.h"
 #include "tests/pipelines/video/clips.h"
 
 namespace bitreel::test {
@@ -43,20 +42,20 @@ INSTANTIATE_TEST_SUITE_P(All, UnfinishedWriter,
 
 TEST_F(Writer, UnfinishedSparesTheClipThatWasThere) {
   write_clip(folder_ / "clip.mp4", {}, clip_, {{"prompt", "first"}});
-  const std::string before = bytes_of(folder_ / "clip.mp4");
+  const std::string before = read_text(folder_ / "clip.mp4");
   {
     VideoWriter writer(folder_ / "clip.mp4", {}, 64, 48, {{"prompt", "second"}});
     writer.push(clip_[0].frame());
   }
-  EXPECT_EQ(bytes_of(folder_ / "clip.mp4"), before);
-  EXPECT_THAT(bytes_of(folder_ / "clip.json"), HasSubstr("first"));
+  EXPECT_EQ(read_text(folder_ / "clip.mp4"), before);
+  EXPECT_THAT(read_text(folder_ / "clip.json"), HasSubstr("first"));
 }
 
 TEST_F(Writer, FinishedReplacesTheClipThatWasThere) {
   write_clip(folder_ / "clip.mp4", {}, clip_, {{"prompt", "first"}});
   write_clip(folder_ / "clip.mp4", {}, draw_clip(64, 48, 2), {{"prompt", "second"}});
   EXPECT_EQ(inspect_video(folder_ / "clip.mp4").frames, 2);
-  EXPECT_THAT(bytes_of(folder_ / "clip.json"), HasSubstr("second"));
+  EXPECT_THAT(read_text(folder_ / "clip.json"), HasSubstr("second"));
   EXPECT_THAT(folder_.names(), ElementsAre("clip.json", "clip.mp4"));
 }
 
@@ -82,7 +81,7 @@ TEST_F(Writer, WorksUnderStrangeNames) {
 }
 
 TEST_F(Writer, FollowsALink) {
-  std::ofstream(folder_ / "real.mp4") << "old";
+  write_text(folder_ / "real.mp4", "old");
   fs::create_symlink("real.mp4", folder_ / "clip.mp4");
   write_clip(folder_ / "clip.mp4", {}, clip_);
   EXPECT_TRUE(fs::is_symlink(folder_ / "clip.mp4"));
@@ -152,14 +151,14 @@ TEST_F(Writer, ALowerCrfIsCloserAndLarger) {
 // The index stands before the frames, so that a player can start with the first bytes.
 TEST_F(Writer, Mp4StartsWithItsIndex) {
   write_clip(folder_ / "clip.mp4", {}, clip_);
-  const std::string bytes = bytes_of(folder_ / "clip.mp4");
+  const std::string bytes = read_text(folder_ / "clip.mp4");
   ASSERT_NE(bytes.find("moov"), std::string::npos);
   EXPECT_LT(bytes.find("moov"), bytes.find("mdat"));
 }
 
 TEST_F(Writer, HevcHasTheTagThatApplePlays) {
   write_clip(folder_ / "clip.mp4", {.fps = 8, .codec = "h265", .crf = std::nullopt}, draw_clip(64, 64, 3));
-  EXPECT_THAT(bytes_of(folder_ / "clip.mp4"), HasSubstr("hvc1"));
+  EXPECT_THAT(read_text(folder_ / "clip.mp4"), HasSubstr("hvc1"));
 }
 
 }  // namespace

@@ -3,10 +3,9 @@
 
 #include <gmock/gmock.h>
 
-#include <fstream>
-
 #include "schedulers/precision/plan_file.h"
 #include "tests/error_text.h"
+#include "tests/files.h"
 #include "tests/schedulers/precision/targets.h"
 #include "tests/temporary_folder.h"
 
@@ -114,7 +113,7 @@ TEST(AttentionChoice, ReadsAPlanFileAndMapsItByTimestep) {
   const TemporaryFolder folder;
   const std::string file = folder / "plan.yaml";
   const PlanTarget six = target_of(3, 6);
-  std::ofstream(file) << to_yaml(resolve(parse_attention("first:2=int8,rest=int4"), six));
+  write_text(file, to_yaml(resolve(parse_attention("first:2=int8,rest=int4"), six)));
   const AttentionChoice choice = parse_attention(file);
   EXPECT_EQ(choice.text, file);
   EXPECT_EQ(drawn(resolve(choice, six)), "888 888 444 444 444 444");
@@ -127,7 +126,7 @@ TEST(AttentionChoice, ReadsAPlanFileAndMapsItByTimestep) {
 TEST(AttentionChoice, RefusesAnotherModelsOrSchedulersPlanUnlessItIsNamed) {
   const TemporaryFolder folder;
   const std::string file = folder / "plan.yaml";
-  std::ofstream(file) << to_yaml(resolve(parse_attention("int8"), target_of(3, 6)));
+  write_text(file, to_yaml(resolve(parse_attention("int8"), target_of(3, 6))));
   const AttentionChoice choice = parse_attention(file);
 
   PlanTarget model = target_of(3, 6), scheduler = target_of(3, 6);

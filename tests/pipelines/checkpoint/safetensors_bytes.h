@@ -1,18 +1,13 @@
-// Files that tests make: text, and safetensors with any header, however wrong.
+// Safetensors files with any header, however wrong.
+//
+//   write_text(folder / "t.safetensors", safetensors_bytes(R"({"a": {"dtype": "F13", ...}})", "data"));
 #pragma once
 
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 namespace bitreel {
-
-inline void write_text(const std::filesystem::path& path, const std::string& text) {
-  std::filesystem::create_directories(path.parent_path());
-  std::ofstream(path, std::ios::binary) << text;
-}
 
 // Header length, header, data: as the format has it, unchecked.
 inline std::string safetensors_bytes(const std::string& header, const std::string& data,
