@@ -16,6 +16,7 @@
 #include <optional>
 
 #include "app/cpu_clock.h"
+#include "app/written_file.h"
 #include "attention/attention.h"
 #include "attention/cpu/cpu_backend.h"
 #include "attention/error.h"
@@ -223,29 +224,29 @@ ordered_json run_attention_bench(const AttentionBench& bench, const std::functio
 std::string attention_table(const ordered_json& results) {
   std::string text = "| shape | backend | precision | ms | of which quantizing | TOPS | of peak |";
   std::string rule = "|---|---|---|---:|---:|---:|---:|";
-  for (const auto& baseline : results["baselines"]) {
+  for (const auto& baseline : results.at("baselines")) {
     text += fmt::format(" vs LibTorch {} |", baseline.get<std::string>());
     rule += "---:|";
   }
   text += " CosSim | rel. L2 |\n" + rule + "---:|---:|\n";
-  for (const auto& shape : results["cases"]) {
-    for (const auto& row : shape["rows"]) {
-      const double tops = row["tops"], peak = row["peak_tops"];
+  for (const auto& shape : results.at("cases")) {
+    for (const auto& row : shape.at("rows")) {
+      const double tops = row.at("tops"), peak = row.at("peak_tops");
       const bool ours = peak > 0;
-      text += fmt::format("| {} {} | {} | {} | {:.1f} | {} | {:.2f} | {} |", shape["name"].get<std::string>(),
-                          shape["shape"].dump(), row["backend"].get<std::string>(), row["precision"].get<std::string>(),
-                          row["ms"].get<double>(),
-                          ours ? fmt::format("{:.1f} ms", row["quantization_ms"].get<double>()) : "", tops,
+      text += fmt::format("| {} {} | {} | {} | {:.1f} | {} | {:.2f} | {} |", shape.at("name").get<std::string>(),
+                          shape.at("shape").dump(), row.at("backend").get<std::string>(),
+                          row.at("precision").get<std::string>(), row.at("ms").get<double>(),
+                          ours ? fmt::format("{:.1f} ms", row.at("quantization_ms").get<double>()) : "", tops,
                           ours ? fmt::format("{:.0f} %", 100 * tops / peak) : "");
-      for (const auto& baseline : results["baselines"]) {
-        text += fmt::format(" {:.2f}x |", row["times_" + baseline.get<std::string>()].get<double>());
+      for (const auto& baseline : results.at("baselines")) {
+        text += fmt::format(" {:.2f}x |", row.at("times_" + baseline.get<std::string>()).get<double>());
       }
-      text += fmt::format(" {:.5f} | {:.4f} |\n", row["cosine"].get<double>(), row["relative_l2"].get<double>());
+      text += fmt::format(" {:.5f} | {:.4f} |\n", row.at("cosine").get<double>(), row.at("relative_l2").get<double>());
     }
   }
   return text + fmt::format("\n{}, {} threads, LibTorch {}; medians of {} interleaved rounds.\n",
-                            results["device"].get<std::string>(), results["threads"].get<int>(),
-                            results["libtorch"].get<std::string>(), results["rounds"].get<int>());
+                            results.at("device").get<std::string>(), results.at("threads").get<int>(),
+                            results.at("libtorch").get<std::string>(), results.at("rounds").get<int>());
 }
 
 void add_bench(CLI::App& app) {
@@ -264,22 +265,21 @@ void add_bench(CLI::App& app) {
   command->callback([state] {
     if (!state->show.empty()) {
       std::ifstream stream(state->show);
-      const ordered_json results = ordered_json::parse(stream, nullptr, /*allow_exceptions=*/false);
-      if (results.is_discarded() || !results.contains("cases")) {
-        throw Error(fmt::format("{} holds no results of bitreel bench attention", state->show.string()));
+      try {
+        std::cout << attention_table(ordered_json::parse(stream));
+      } catch (const nlohmann::json::exception& e) {
+        throw Error(fmt::format("{} holds no results of bitreel bench attention: {}", state->show.string(), e.what()));
       }
-      std::cout << attention_table(results);
       return;
     }
+    check_can_write(state->output);
     const AttentionBench cases = read_attention_bench(state->cases);
     const ordered_json results = run_attention_bench(cases, [](const ordered_json& shape) {
       fmt::print(stderr, "{}: {} contenders timed at {:.2f} GHz\n", shape["name"].get<std::string>(),
                  shape["rows"].size(), shape["clock_ghz"].get<double>());
     });
     std::cout << attention_table(results);
-    if (!state->output.empty() && !(std::ofstream(state->output) << results.dump(1) << "\n").flush()) {
-      throw Error(fmt::format("{} cannot be written", state->output.string()));
-    }
+    if (!state->output.empty()) write_whole(state->output, results.dump(1) + "\n");
   });
 }
 

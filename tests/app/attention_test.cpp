@@ -21,6 +21,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 using Arguments = std::vector<std::string>;
 
@@ -172,6 +173,19 @@ TEST(BenchAttention, RefusesCasesThatMakeNoSense) {
     const Outcome outcome = run_bitreel({"bench", "attention", write_text(folder / "cases.yaml", text)});
     EXPECT_EQ(outcome.code, 2);
     EXPECT_THAT(outcome.err, HasSubstr(message));
+  }
+}
+
+TEST(BenchAttention, RefusesFilesBeforeAnyWork) {
+  const TemporaryFolder folder;
+  const Outcome nowhere = run_bitreel({"bench", "attention", "--output", folder / "none/results.json"});
+  EXPECT_EQ(nowhere.code, 1);
+  EXPECT_THAT(nowhere.err, AllOf(HasSubstr("does not exist"), Not(HasSubstr("contenders"))));
+  for (const char* text : {"", "{}", R"({"baselines": [], "cases": [{"rows": [{"tops": 1}]}]})"}) {
+    SCOPED_TRACE(text);
+    const Outcome shown = run_bitreel({"bench", "attention", "--show", write_text(folder / "other.json", text)});
+    EXPECT_EQ(shown.code, 1);
+    EXPECT_THAT(shown.err, HasSubstr("other.json holds no results of bitreel bench attention"));
   }
 }
 
