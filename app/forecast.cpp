@@ -77,12 +77,16 @@ Forecast forecast_of(const Render& render, const Checkpoint& checkpoint) {
   const double peak = program_bytes + std::max({phases.text, phases.denoise, phases.decode});
   const std::int64_t tokens = geometry.text_tokens + geometry.video_tokens;
   const char* guidance = request.guidance_scale > 1 ? "with" : "without";
-  std::string time = "the time left is shown from the first step on";
   Forecast forecast;
+  forecast.fields = {{"model", checkpoint.folder().string()},
+                     {"config", to_json(render.options)},
+                     {"tokens", tokens},
+                     {"expected_memory_bytes", static_cast<std::uint64_t>(peak)}};
+  std::string time = "the time left is shown from the first step on";
   if (render.model.device.is_cpu()) {
-    forecast.denoise_seconds = seconds_per_step(render) * static_cast<double>(request.steps);
-    time = fmt::format("roughly {} to denoise when nothing else runs; the steps will tell",
-                       duration_text(*forecast.denoise_seconds));
+    const double seconds = seconds_per_step(render) * static_cast<double>(request.steps);
+    time = fmt::format("roughly {} to denoise when nothing else runs; the steps will tell", duration_text(seconds));
+    forecast.fields["expected_denoise_seconds"] = seconds;
   }
   forecast.text = fmt::format(
       "model    {}\n"
@@ -93,11 +97,6 @@ Forecast forecast_of(const Render& render, const Checkpoint& checkpoint) {
       checkpoint.folder().string(), request.width, request.height, request.num_frames, render.video.fps, request.seed,
       request.steps, name_of(request.scheduler), guidance, request.guidance_scale, geometry.text_tokens,
       geometry.video_tokens, name_of(render.model.dtype), name_of(render.options.device), bytes_text(peak), time);
-  forecast.fields = {{"model", checkpoint.folder().string()},
-                     {"config", to_json(render.options)},
-                     {"tokens", tokens},
-                     {"expected_memory_bytes", static_cast<std::uint64_t>(peak)}};
-  if (forecast.denoise_seconds) forecast.fields["expected_denoise_seconds"] = *forecast.denoise_seconds;
   return forecast;
 }
 

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <string>
 
 #include "app/render.h"
@@ -19,7 +18,6 @@ namespace bitreel {
 struct Forecast {
   std::string text;
   nlohmann::ordered_json fields;
-  std::optional<double> denoise_seconds;
 };
 
 Forecast forecast_of(const Render& render, const Checkpoint& checkpoint);
