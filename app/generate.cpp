@@ -53,12 +53,12 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
   }
 
   CogVideoX model(checkpoint, render.model);
+  UnfinishedOnDisk unfinished(render, console, from.unfinished);
   console.begin("text");
   const at::Tensor text = model.encode_text(render.request);
-  check_interrupt("nothing is kept, the denoising had not begun");
+  check_interrupt("no step was denoised");
 
   console.begin("denoise", render.request.steps, from.unfinished ? from.unfinished->steps_done : 0);
-  UnfinishedOnDisk unfinished(render, console, from.unfinished);
   const auto on_step = [&](const StepEvent& event) {
     if (event.step.index + 1 < event.step.count) {  // after the last step all of it is kept anyway
       unfinished.keep(event, attention_record(render, plan, planned));
