@@ -2,8 +2,10 @@
 //
 //   VideoWriter video(path, options, width, height, provenance(render, checkpoint));
 //
-// {"bitreel": version, "libtorch": version, "config": every setting that is known, "model": {"class": ..., "files":
-// {...}}} Weight files up to 256 MiB carry the SHA-256 of all their bytes ("sha256"). Larger ones would take seconds to
+//   {"bitreel": version, "libtorch": version, "config": every setting that is known, "attention": what ran,
+//    "model": {"class": ..., "files": {...}}}
+//
+// Weight files up to 256 MiB carry the SHA-256 of all their bytes ("sha256"). Larger ones would take seconds to
 // minutes to read, so they carry that of their safetensors header ("sha256_of_header"): it fixes every tensor's name,
 // dtype, shape and place, not its values. Both come with the file's size.
 #pragma once
