@@ -1,9 +1,9 @@
 // A disk that refuses: one clear error and nothing left behind, whatever the codec.
 #include <gmock/gmock.h>
 
-#include "attention/error.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/partial.h"
+#include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/full_disk.h"
 #include "tests/pipelines/video/clips.h"
@@ -14,18 +14,16 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::StartsWith;
 
 std::string error_of_writing(const std::filesystem::path& path, const std::string& codec, rlim_t limit,
                              const nlohmann::json& provenance) {
   const FullDisk full(limit);
-  try {
+  return error_text([&] {
     VideoWriter writer(path, {.fps = 8, .codec = codec, .crf = std::nullopt}, 128, 96, provenance);
     for (int time = 0; time < 12; ++time) writer.push(noise(128, 96, time).frame());
     writer.finish();
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  });
 }
 
 TEST(FullDisk, LeavesNothingWhateverTheCodec) {
@@ -57,12 +55,8 @@ TEST(FullDisk, TooFullForTheSidecarIsTooFullForTheClip) {
 }
 
 TEST(WriteFile, SaysWhatTheDeviceSays) {
-  try {
-    write_file("/dev/full", "bytes", "clip.json");
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_STREQ(error.what(), "clip.json: cannot write: No space left on device");
-  }
+  EXPECT_THAT(error_text([] { write_file("/dev/full", "bytes", "clip.json"); }),
+              StartsWith("clip.json: cannot write: No space left on device\n"));
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "attention/error.h"
+#include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/pipelines/video/clips.h"
 
@@ -14,12 +14,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 std::string error_of(const std::filesystem::path& path) {
-  try {
-    inspect_video(path);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "no error";
+  return error_text([&] { (void)inspect_video(path); });
 }
 
 TEST(Reader, RefusesWhatIsNoVideo) {

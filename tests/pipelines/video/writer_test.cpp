@@ -6,6 +6,7 @@
 #include "attention/error.h"
 #include "pipelines/video/output.h"
 #include "pipelines/video/reader.h"
+#include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/pipelines/video/clips.h"
 
@@ -101,12 +102,7 @@ TEST_F(Writer, SequenceNames) {
 TEST_F(Writer, RefusesAFrameOfAnotherSize) {
   VideoWriter writer(folder_ / "clip.mp4", {}, 64, 48);
   writer.push(clip_[0].frame());
-  try {
-    writer.push(draw(48, 64, 0).frame());
-    FAIL() << "no error";
-  } catch (const Error& error) {
-    EXPECT_THAT(error.what(), HasSubstr("frame 1 is 48x64, expected 64x48"));
-  }
+  EXPECT_THAT(error_text([&] { writer.push(draw(48, 64, 0).frame()); }), HasSubstr("frame 1 is 48x64, expected 64x48"));
 }
 
 TEST_F(Writer, RefusesAClipWithoutFrames) {
