@@ -53,7 +53,7 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
   }
 
   CogVideoX model(checkpoint, render.model);
-  UnfinishedOnDisk unfinished(render, console, from.unfinished);
+  UnfinishedOnDisk unfinished(render, console, from);
   console.begin("text");
   const at::Tensor text = model.encode_text(render.request);
   check_interrupt("no step was denoised");

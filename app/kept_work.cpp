@@ -7,7 +7,6 @@
 #include <string>
 
 #include "app/interrupt.h"
-#include "app/latents_file.h"
 #include "attention/error.h"
 
 namespace bitreel {
@@ -28,10 +27,11 @@ void remove_copy(const fs::path& path) {
 
 }  // namespace
 
-UnfinishedOnDisk::UnfinishedOnDisk(const Render& render, Console& console, const std::optional<DenoisingState>& from)
-    : render_(render), console_(console), path_(beside(render.options.output, ".unfinished.safetensors")) {
-  if (from && fs::exists(path_)) steps_kept_ = from->steps_done;
-}
+UnfinishedOnDisk::UnfinishedOnDisk(const Render& render, Console& console, const LatentsFile& from)
+    : render_(render),
+      console_(console),
+      path_(from.unfinished ? from.path : beside(render.options.output, ".unfinished.safetensors")),
+      steps_kept_(from.unfinished ? from.unfinished->steps_done : 0) {}
 
 UnfinishedOnDisk::~UnfinishedOnDisk() {
   if (steps_kept_ == 0) return;

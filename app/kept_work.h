@@ -14,9 +14,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "app/console.h"
+#include "app/latents_file.h"
 #include "app/render.h"
 #include "pipelines/cogvideox/pipeline.h"
 
@@ -24,8 +24,9 @@ namespace bitreel {
 
 class UnfinishedOnDisk {
  public:
-  // from: what this run goes on from; its file, if it lies here, counts as kept.
-  UnfinishedOnDisk(const Render& render, Console& console, const std::optional<DenoisingState>& from);
+  // from: what this run goes on from, if unfinished. Its file stays the one place of this clip's unfinished work, where
+  // --output may name another video: it grows step by step and goes once the clip is denoised.
+  UnfinishedOnDisk(const Render& render, Console& console, const LatentsFile& from);
   ~UnfinishedOnDisk();
   UnfinishedOnDisk(const UnfinishedOnDisk&) = delete;
   UnfinishedOnDisk& operator=(const UnfinishedOnDisk&) = delete;
@@ -40,7 +41,7 @@ class UnfinishedOnDisk {
   const Render& render_;
   Console& console_;
   std::filesystem::path path_;
-  std::int64_t steps_kept_ = 0;
+  std::int64_t steps_kept_;
   Clock::time_point next_ = Clock::now();
 };
 

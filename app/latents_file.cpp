@@ -51,6 +51,7 @@ void write_unfinished(const std::filesystem::path& path, const DenoisingState& s
 LatentsFile read_latents(const std::filesystem::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   LatentsFile read;
+  read.path = path;
   read.latents = file.tensor("latents");
   if (read.latents.dim() != 5 || read.latents.numel() == 0) {
     throw Error(

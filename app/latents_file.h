@@ -24,6 +24,7 @@
 namespace bitreel {
 
 struct LatentsFile {
+  std::filesystem::path path;
   at::Tensor latents;
   nlohmann::ordered_json config;     // null for latents that another program wrote
   nlohmann::ordered_json attention;  // null likewise

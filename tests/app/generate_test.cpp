@@ -18,10 +18,7 @@
 namespace bitreel::test {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::json;
-using ::testing::AllOf;
-using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -214,46 +211,6 @@ TEST(Interrupt, DuringDenoisingKeepsHowFarItIs) {
     EXPECT_THAT(read_json(folder / "clip.json")["events"],
                 ElementsAre(MatchesRegex("these latents are those after step [0-9]+ of 900: the clip is unfinished")));
   }
-}
-
-TEST(Resume, EndsInTheSameLatentsAsARunThatNothingInterrupted) {
-  struct Case {
-    std::string scheduler;
-    int signal;
-  };
-  for (const Case& c : {Case{"ddim", SIGINT}, Case{"dpm", SIGKILL}}) {
-    SCOPED_TRACE(c.scheduler);
-    const TemporaryFolder folder;
-    const auto run = [&](const std::string& name, const ProgramOptions& options) {
-      return run_bitreel(quick_clip(folder / (name + ".mp4")) +
-                             std::vector<std::string>{"--steps", "200", "--scheduler", c.scheduler, "--attention",
-                                                      "int4", "--guard", "1", "--guard-bound", "1e-7", "--save-latents",
-                                                      folder / (name + ".safetensors")},
-                         options);
-    };
-    ASSERT_EQ(run("whole", {}).code, 0);
-    const std::string unfinished = folder / "halves.unfinished.safetensors";
-    ASSERT_NE(run("halves", {.file_size_limit = {}, .signal_after = "[denoise] 1/200", .signal = c.signal}).code, 0);
-    ASSERT_FALSE(fs::exists(folder / "halves.safetensors")) << "it was to be stopped before its end";
-    const Outcome resumed = run_bitreel({"resume", unfinished});
-    ASSERT_EQ(resumed.code, 0) << resumed.err;
-    EXPECT_THAT(resumed.err, ContainsRegex("taken up again after step [0-9]+ of 200"));
-    const LatentsFile whole = read_latents(folder / "whole.safetensors");
-    const LatentsFile halves = read_latents(folder / "halves.safetensors");
-    EXPECT_TRUE(at::equal(whole.latents, halves.latents));
-    EXPECT_EQ(whole.attention, halves.attention) << "what ran in each step, and why";
-    EXPECT_EQ(inspect_video(folder / "halves.mp4").frames, 17);
-    EXPECT_FALSE(fs::exists(unfinished)) << "nothing is left to go on from";
-  }
-}
-
-TEST(Resume, RefusesLatentsThatAreFinished) {
-  const TemporaryFolder folder;
-  const std::string latents = folder / "clip.safetensors";
-  ASSERT_EQ(run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--save-latents", latents}).code, 0);
-  const Outcome outcome = run_bitreel({"resume", latents});
-  EXPECT_EQ(outcome.code, 2);
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("holds no unfinished denoising"), HasSubstr("bitreel decode " + latents)));
 }
 
 TEST(Interrupt, DuringDecodingKeepsTheLatents) {

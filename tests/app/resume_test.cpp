@@ -1,0 +1,92 @@
+// bitreel resume: from what an interrupted run left to the clip.
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+
+#include <csignal>
+#include <filesystem>
+
+#include "app/latents_file.h"
+#include "pipelines/video/reader.h"
+#include "tests/app/program.h"
+#include "tests/temporary_folder.h"
+
+namespace bitreel::test {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::ContainsRegex;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// What a clip of so many steps leaves when it is interrupted after its first ones.
+std::string interrupted_clip(const TemporaryFolder& folder, int steps) {
+  const std::string count = std::to_string(steps);
+  const Outcome outcome =
+      run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--steps", count},
+                  {.file_size_limit = {}, .signal_after = "[denoise] 1/" + count, .signal = SIGINT});
+  EXPECT_EQ(outcome.code, 128 + SIGINT) << outcome.err;
+  return folder / "clip.unfinished.safetensors";
+}
+
+TEST(Resume, EndsInTheSameLatentsAsARunThatNothingInterrupted) {
+  struct Case {
+    std::string scheduler;
+    int signal;
+  };
+  for (const Case& c : {Case{"ddim", SIGINT}, Case{"dpm", SIGKILL}}) {
+    SCOPED_TRACE(c.scheduler);
+    const TemporaryFolder folder;
+    const auto run = [&](const std::string& name, const ProgramOptions& options) {
+      return run_bitreel(quick_clip(folder / (name + ".mp4")) +
+                             std::vector<std::string>{"--steps", "200", "--scheduler", c.scheduler, "--attention",
+                                                      "int4", "--guard", "1", "--guard-bound", "1e-7", "--save-latents",
+                                                      folder / (name + ".safetensors")},
+                         options);
+    };
+    ASSERT_EQ(run("whole", {}).code, 0);
+    const std::string unfinished = folder / "halves.unfinished.safetensors";
+    ASSERT_NE(run("halves", {.file_size_limit = {}, .signal_after = "[denoise] 1/200", .signal = c.signal}).code, 0);
+    ASSERT_FALSE(fs::exists(folder / "halves.safetensors")) << "it was to be stopped before its end";
+    const Outcome resumed = run_bitreel({"resume", unfinished});
+    ASSERT_EQ(resumed.code, 0) << resumed.err;
+    EXPECT_THAT(resumed.err, ContainsRegex("taken up again after step [0-9]+ of 200"));
+    const LatentsFile whole = read_latents(folder / "whole.safetensors");
+    const LatentsFile halves = read_latents(folder / "halves.safetensors");
+    EXPECT_TRUE(at::equal(whole.latents, halves.latents));
+    EXPECT_EQ(whole.attention, halves.attention) << "what ran in each step, and why";
+    EXPECT_EQ(inspect_video(folder / "halves.mp4").frames, 17);
+    EXPECT_FALSE(fs::exists(unfinished)) << "nothing is left to go on from";
+  }
+}
+
+TEST(Resume, RefusesLatentsThatAreFinished) {
+  const TemporaryFolder folder;
+  const std::string latents = folder / "clip.safetensors";
+  ASSERT_EQ(run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--save-latents", latents}).code, 0);
+  const Outcome outcome = run_bitreel({"resume", latents});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("holds no unfinished denoising"), HasSubstr("bitreel decode " + latents)));
+}
+
+TEST(Resume, ToAnotherOutputLeavesNothingUnfinishedEither) {
+  const TemporaryFolder folder;
+  const std::string unfinished = interrupted_clip(folder, 100);
+  const Outcome resumed = run_bitreel({"resume", unfinished, "--output", folder / "other.mkv"});
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  EXPECT_THAT(folder.names(), ElementsAre("other.json", "other.mkv"));
+}
+
+TEST(Resume, InterruptedAgainGoesOnFromTheSameFileToTheSameOutput) {
+  const TemporaryFolder folder;
+  const std::string unfinished = interrupted_clip(folder, 900);
+  const Outcome again =
+      run_bitreel({"resume", unfinished, "--output", folder / "other.mkv"},
+                  {.file_size_limit = {}, .signal_after = "taken up again after step", .signal = SIGINT});
+  EXPECT_EQ(again.code, 128 + SIGINT) << again.err;
+  EXPECT_THAT(again.err, AllOf(HasSubstr("bitreel resume " + unfinished), HasSubstr((folder / "other.mkv").string())));
+  EXPECT_THAT(folder.names(), ElementsAre("clip.unfinished.safetensors"));
+}
+
+}  // namespace
+}  // namespace bitreel::test
