@@ -54,18 +54,19 @@ nlohmann::ordered_json attention_record(const Render& render, const Plan& plan, 
   return record;
 }
 
-PlanProgress progress_of(const nlohmann::ordered_json& record) {
-  const std::string where = "the record of attention";
+PlanProgress progress_of(const LatentsFile& file) {
+  PlanProgress progress;
+  if (!file.unfinished) return progress;
+  const std::string where = fmt::format("{}: the metadata's attention", file.path.string());
   const auto precision = [&](const nlohmann::ordered_json& name) {
     return parse_precision(name.get<std::string>(), where);
   };
-  PlanProgress progress;
   try {
-    for (const auto& names : record.at("executed")) {
+    for (const auto& names : file.attention.at("executed")) {
       PrecisionRow& row = progress.executed.emplace_back();
       for (const auto& name : names) row.push_back(precision(name));
     }
-    for (const auto& event : record.value("guard", nlohmann::ordered_json::array())) {
+    for (const auto& event : file.attention.value("guard", nlohmann::ordered_json::array())) {
       progress.events.push_back({.step = event.at("step"),
                                  .layer = event.at("layer"),
                                  .from = precision(event.at("from")),
@@ -75,6 +76,10 @@ PlanProgress progress_of(const nlohmann::ordered_json& record) {
     }
   } catch (const nlohmann::json::exception& e) {
     throw Error(fmt::format("{} cannot be read: {}", where, e.what()));
+  }
+  if (std::ssize(progress.executed) != file.unfinished->steps_done) {
+    throw Error(fmt::format("{} tells what ran in {} steps, expected {}: steps_done", where, progress.executed.size(),
+                            file.unfinished->steps_done));
   }
   return progress;
 }

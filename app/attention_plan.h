@@ -10,6 +10,7 @@
 #include <string>
 
 #include "app/console.h"
+#include "app/latents_file.h"
 #include "app/render.h"
 #include "pipelines/cogvideox/planned_attention.h"
 #include "schedulers/precision/plan.h"
@@ -28,8 +29,8 @@ PlannedAttentionOptions planned_options(const Render& render, Console& console);
 // {"requested": "int8", "plan": "<hash>", "executed": [["int8", ...], ...], "guard": [{"step": 5, ...}, ...]}:
 // executed holds one list per step, one precision name per layer; guard the events, with a guard.
 nlohmann::ordered_json attention_record(const Render& render, const Plan& plan, const PlannedAttention& planned);
-// What such a record says of the steps before. Error when it is none.
-PlanProgress progress_of(const nlohmann::ordered_json& record);
+// What the record in the file of an unfinished clip says of the steps before. Error when there is none of all of them.
+PlanProgress progress_of(const LatentsFile& file);
 
 // While it lives, calls of attend() that a slow backend does are warned about. One at a time.
 class FallbackWarnings {

@@ -40,8 +40,7 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
   const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
   const Render render = resolve_to_video(options, checkpoint);
   const Plan plan = resolve_attention(render, checkpoint);
-  PlannedAttention planned(plan, planned_options(render, console),
-                           from.unfinished ? progress_of(from.attention) : PlanProgress{});
+  PlannedAttention planned(plan, planned_options(render, console), progress_of(from));
   const FallbackWarnings fallbacks(console);
   Forecast forecast = forecast_of(render, checkpoint);
   forecast.text += fmt::format("\nattention {}: {}", render.options.attention, shares_text(plan));

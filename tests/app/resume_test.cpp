@@ -88,5 +88,36 @@ TEST(Resume, InterruptedAgainGoesOnFromTheSameFileToTheSameOutput) {
   EXPECT_THAT(folder.names(), ElementsAre("clip.unfinished.safetensors"));
 }
 
+// The same file with another record of what ran.
+void replace_record(const std::string& path, const nlohmann::ordered_json& record) {
+  const LatentsFile file = read_latents(path);
+  GenerateOptions options;
+  apply_json(options, file.config, path);
+  write_unfinished(path, *file.unfinished, file.steps, options, record);
+}
+
+TEST(Resume, RefusesAFileWhoseRecordIsNotThatOfItsSteps) {
+  const TemporaryFolder folder;
+  const std::string unfinished = interrupted_clip(folder, 100);
+  const auto steps_done = static_cast<std::size_t>(read_latents(unfinished).unfinished->steps_done);
+  const std::vector<std::string> step = {"full", "full"};
+  struct Case {
+    nlohmann::ordered_json record;
+    std::string message;
+  };
+  for (const auto& [record, message] :
+       {Case{nullptr, "cannot be read"}, Case{{{"executed", {{"full", "int9"}}}}, "int9"},
+        Case{{{"executed", std::vector(steps_done + 1, step)}},
+             "tells what ran in " + std::to_string(steps_done + 1) + " steps, expected " +
+                 std::to_string(steps_done)}}) {
+    SCOPED_TRACE(message);
+    replace_record(unfinished, record);
+    const Outcome outcome = run_bitreel({"resume", unfinished});
+    EXPECT_NE(outcome.code, 0);
+    EXPECT_THAT(outcome.err, AllOf(HasSubstr(unfinished + ": the metadata's attention"), HasSubstr(message)));
+    EXPECT_THAT(folder.names(), ElementsAre("clip.unfinished.safetensors"));
+  }
+}
+
 }  // namespace
 }  // namespace bitreel::test
