@@ -70,12 +70,15 @@ PhaseBytes phase_bytes(const Render& render, const Checkpoint& checkpoint) {
   return bytes;
 }
 
-Forecast forecast_of(const Render& render, const Checkpoint& checkpoint) {
+Forecast forecast_of(const Render& render, const Checkpoint& checkpoint, ForecastOptions options) {
   const Request& request = render.request;
   const Geometry geometry = geometry_of(request, render.config);
   const PhaseBytes phases = phase_bytes(render, checkpoint);
   const double peak = program_bytes + std::max({phases.text, phases.denoise, phases.decode});
   const std::int64_t tokens = geometry.text_tokens + geometry.video_tokens;
+  const std::int64_t steps_left = request.steps - options.steps_done;
+  const std::string steps =
+      options.steps_done > 0 ? fmt::format("{} of {}", steps_left, request.steps) : std::to_string(steps_left);
   const char* guidance = request.guidance_scale > 1 ? "with" : "without";
   Forecast forecast;
   forecast.fields = {{"model", checkpoint.folder().string()},
@@ -84,7 +87,7 @@ Forecast forecast_of(const Render& render, const Checkpoint& checkpoint) {
                      {"expected_memory_bytes", static_cast<std::uint64_t>(peak)}};
   std::string time = "the time left is shown from the first step on";
   if (render.model.device.is_cpu()) {
-    const double seconds = seconds_per_step(render) * static_cast<double>(request.steps);
+    const double seconds = seconds_per_step(render) * static_cast<double>(steps_left);
     time = fmt::format("roughly {} to denoise when nothing else runs; the steps will tell", duration_text(seconds));
     forecast.fields["expected_denoise_seconds"] = seconds;
   }
@@ -95,8 +98,8 @@ Forecast forecast_of(const Render& render, const Checkpoint& checkpoint) {
       "memory   about {} at the peak\n"
       "time     {}",
       checkpoint.folder().string(), request.width, request.height, request.num_frames, render.video.fps, request.seed,
-      request.steps, name_of(request.scheduler), guidance, request.guidance_scale, geometry.text_tokens,
-      geometry.video_tokens, name_of(render.model.dtype), name_of(render.options.device), bytes_text(peak), time);
+      steps, name_of(request.scheduler), guidance, request.guidance_scale, geometry.text_tokens, geometry.video_tokens,
+      name_of(render.model.dtype), name_of(render.options.device), bytes_text(peak), time);
   return forecast;
 }
 

@@ -1,6 +1,6 @@
 // What a clip will take, said before the work starts.
 //
-//   const Forecast forecast = forecast_of(render, checkpoint);
+//   const Forecast forecast = forecast_of(render, checkpoint, {.steps_done = 0});
 //   console.say(forecast.text, "plan", forecast.fields);
 //
 // Memory is the largest of the three phases, which follow each other: weights in the run's dtype plus the largest
@@ -8,6 +8,7 @@
 // guess from slices of the work (app/pace.h), on a CPU only.
 #pragma once
 
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -20,7 +21,11 @@ struct Forecast {
   nlohmann::ordered_json fields;
 };
 
-Forecast forecast_of(const Render& render, const Checkpoint& checkpoint);
+struct ForecastOptions {
+  std::int64_t steps_done = 0;  // by an earlier run
+};
+
+Forecast forecast_of(const Render& render, const Checkpoint& checkpoint, ForecastOptions options);
 
 // Bytes at the peak of each phase, without the program itself.
 struct PhaseBytes {

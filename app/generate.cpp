@@ -42,13 +42,14 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
   const Plan plan = resolve_attention(render, checkpoint);
   PlannedAttention planned(plan, planned_options(render, console), progress_of(from));
   const FallbackWarnings fallbacks(console);
-  Forecast forecast = forecast_of(render, checkpoint);
+  const std::int64_t steps_done = from.unfinished ? from.unfinished->steps_done : 0;
+  Forecast forecast = forecast_of(render, checkpoint, {.steps_done = steps_done});
   forecast.text += fmt::format("\nattention {}: {}", render.options.attention, shares_text(plan));
   forecast.fields["attention"] = {{"requested", render.options.attention}, {"shares", shares_text(plan)}};
   console.say(forecast.text, "plan", forecast.fields);
   for (const std::string& warning : render.warnings) console.warn(warning);
   if (from.unfinished) {
-    console.warn(fmt::format("taken up again after step {} of {}", from.unfinished->steps_done, from.steps));
+    console.warn(fmt::format("taken up again after step {} of {}", steps_done, from.steps));
   }
 
   CogVideoX model(checkpoint, render.model);
@@ -57,7 +58,7 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
   const at::Tensor text = model.encode_text(render.request);
   check_interrupt("no step was denoised");
 
-  console.begin("denoise", render.request.steps, from.unfinished ? from.unfinished->steps_done : 0);
+  console.begin("denoise", render.request.steps, steps_done);
   const auto on_step = [&](const StepEvent& event) {
     if (event.step.index + 1 < event.step.count) {  // after the last step all of it is kept anyway
       unfinished.keep(event, attention_record(render, plan, planned));

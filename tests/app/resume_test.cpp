@@ -4,6 +4,7 @@
 
 #include <csignal>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "app/latents_file.h"
 #include "pipelines/video/reader.h"
@@ -14,6 +15,7 @@ namespace bitreel::test {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
@@ -27,6 +29,19 @@ std::string interrupted_clip(const TemporaryFolder& folder, int steps) {
                   {.file_size_limit = {}, .signal_after = "[denoise] 1/" + count, .signal = SIGINT});
   EXPECT_EQ(outcome.code, 128 + SIGINT) << outcome.err;
   return folder / "clip.unfinished.safetensors";
+}
+
+GenerateOptions options_in(const LatentsFile& file) {
+  GenerateOptions options;
+  apply_json(options, file.config, file.path.string());
+  return options;
+}
+
+// The plan event of a run.
+json plan_of(const Outcome& outcome) {
+  const json event = json::parse(outcome.out.substr(0, outcome.out.find('\n')));
+  EXPECT_EQ(event["event"], "plan");
+  return event;
 }
 
 TEST(Resume, EndsInTheSameLatentsAsARunThatNothingInterrupted) {
@@ -88,14 +103,6 @@ TEST(Resume, InterruptedAgainGoesOnFromTheSameFileToTheSameOutput) {
   EXPECT_THAT(folder.names(), ElementsAre("clip.unfinished.safetensors"));
 }
 
-// The same file with another record of what ran.
-void replace_record(const std::string& path, const nlohmann::ordered_json& record) {
-  const LatentsFile file = read_latents(path);
-  GenerateOptions options;
-  apply_json(options, file.config, path);
-  write_unfinished(path, *file.unfinished, file.steps, options, record);
-}
-
 TEST(Resume, RefusesAFileWhoseRecordIsNotThatOfItsSteps) {
   const TemporaryFolder folder;
   const std::string unfinished = interrupted_clip(folder, 100);
@@ -111,12 +118,28 @@ TEST(Resume, RefusesAFileWhoseRecordIsNotThatOfItsSteps) {
              "tells what ran in " + std::to_string(steps_done + 1) + " steps, expected " +
                  std::to_string(steps_done)}}) {
     SCOPED_TRACE(message);
-    replace_record(unfinished, record);
+    const LatentsFile file = read_latents(unfinished);
+    write_unfinished(unfinished, *file.unfinished, file.steps, options_in(file), record);
     const Outcome outcome = run_bitreel({"resume", unfinished});
     EXPECT_NE(outcome.code, 0);
     EXPECT_THAT(outcome.err, AllOf(HasSubstr(unfinished + ": the metadata's attention"), HasSubstr(message)));
     EXPECT_THAT(folder.names(), ElementsAre("clip.unfinished.safetensors"));
   }
+}
+
+TEST(Resume, ForecastsTheStepsThatAreLeft) {
+  const TemporaryFolder folder;
+  const std::string unfinished = interrupted_clip(folder, 900);
+  const LatentsFile file = read_latents(unfinished);
+  DenoisingState nearly = *file.unfinished;
+  nearly.steps_done = 899;
+  const json record = {{"executed", std::vector(899, std::vector<std::string>{"full", "full"})}};
+  write_unfinished(unfinished, nearly, file.steps, options_in(file), record);
+  const Outcome last = run_bitreel({"resume", unfinished, "--progress", "json"});
+  ASSERT_EQ(last.code, 0) << last.err;
+  const Outcome whole = run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--progress", "json"});
+  const double of_one = plan_of(last)["expected_denoise_seconds"], of_two = plan_of(whole)["expected_denoise_seconds"];
+  EXPECT_LT(of_one, 10 * of_two) << "of 900 steps one is left, the other clip has two";
 }
 
 }  // namespace
