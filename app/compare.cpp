@@ -11,6 +11,7 @@
 #include <numeric>
 #include <opencv2/core.hpp>
 #include <set>
+#include <string_view>
 
 #include "app/attention_plan.h"
 #include "app/console.h"
@@ -88,7 +89,9 @@ std::vector<Variant> variants_of(const CompareCommand& command, const Render& re
   return variants;
 }
 
-Clip render_clip(CogVideoX& model, const Render& render, const at::Tensor& text, const Plan& plan, Console& console) {
+// when_interrupted: what is true of compare.json then.
+Clip render_clip(CogVideoX& model, const Render& render, const at::Tensor& text, const Plan& plan, Console& console,
+                 std::string_view when_interrupted) {
   using Clock = std::chrono::steady_clock;
   Clip clip;
   PlannedAttention planned(plan, planned_options(render, console));
@@ -98,7 +101,7 @@ Clip render_clip(CogVideoX& model, const Render& render, const at::Tensor& text,
     clip.latents.push_back(event.latents.cpu());
     console.count(event.step.count);
     console.step(event.step.index + 1);
-    check_interrupt("compare.json holds the prompts that are complete");
+    check_interrupt(when_interrupted);
     last = Clock::now();
   };
   const at::Tensor latents = model.denoise(render.request, text, on_step, std::ref(planned));
@@ -206,11 +209,14 @@ void compare(const CompareCommand& command) {
     render.options.prompt = prompts[i];
     render.options.seed = render.request.seed;
     const at::Tensor text = model.encode_text(render.request);
+    const std::string kept =
+        i == 0 ? "no prompt is complete, compare.json was not written"
+               : fmt::format("compare.json holds the {} of {} prompts that are complete", i, prompts.size());
     std::optional<Clip> full;
     for (Variant& variant : variants) {
       console.begin(fmt::format("{}/{} {}", i + 1, prompts.size(), variant.name), render.request.steps);
       render.options.attention = variant.attention;
-      Clip clip = render_clip(model, render, text, variant.plan, console);
+      Clip clip = render_clip(model, render, text, variant.plan, console, kept);
       write_clip(clip, render, command.output / variant.name / fmt::format("clip-{:03}.mp4", i),
                  provenance(render, checkpoint, {{"plan", variant.plan.hash()}}));
       if (!full) full = clip;

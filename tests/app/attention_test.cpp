@@ -1,6 +1,7 @@
 // Precision from the command line: generate --attention, calibrate, compare, bench attention, info attention.
 #include <gmock/gmock.h>
 
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -142,6 +143,26 @@ TEST(Compare, RanksPrecisionsByWhatTheyDoToTheClip) {
   EXPECT_GT(variants[1]["latent_error"][1], 0);
   EXPECT_GT(variants[2]["latent_error"][1], variants[1]["latent_error"][1]);
   EXPECT_TRUE(fs::exists(folder / "out/int4/clip-000.mp4"));
+}
+
+TEST(Compare, InterruptedSaysWhatItsReportHolds) {
+  struct Case {
+    std::string signal_after;
+    std::string message;
+    bool report;
+  };
+  for (const Case& c : {Case{"[1/2 int8] 1/60", "no prompt is complete, compare.json was not written", false},
+                        Case{"[2/2 full] 1/60", "compare.json holds the 1 of 2 prompts that are complete", true}}) {
+    SCOPED_TRACE(c.signal_after);
+    const TemporaryFolder folder;
+    const std::string prompts = write_text(folder / "prompts.txt", "a red circle\na blue star\n");
+    const Outcome outcome = run_bitreel({"compare", "--model", tiny_model, "--steps", "60", "--device", "cpu",
+                                         "--prompts", prompts, "--attention", "int8", "--output", folder / "out"},
+                                        {.file_size_limit = {}, .signal_after = c.signal_after, .signal = SIGINT});
+    EXPECT_EQ(outcome.code, 128 + SIGINT);
+    EXPECT_THAT(outcome.err, HasSubstr("interrupted: " + c.message));
+    EXPECT_EQ(fs::exists(folder / "out/compare.json"), c.report);
+  }
 }
 
 TEST(BenchAttention, TimesKernelsBesideLibTorchAndShowsTheTableAgain) {
