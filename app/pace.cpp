@@ -22,6 +22,18 @@ constexpr double products_in_a_block = 12;
 // Everything that is neither a matrix product nor attention, as a share of both (a profile of the default model).
 constexpr double other_work = 1.2;
 
+// While it lives, LibTorch works on one thread.
+class OneThread {
+ public:
+  OneThread() { at::set_num_threads(1); }
+  ~OneThread() { at::set_num_threads(before_); }
+  OneThread(const OneThread&) = delete;
+  OneThread& operator=(const OneThread&) = delete;
+
+ private:
+  const int before_ = at::get_num_threads();
+};
+
 // The fastest of several runs after one that loads and packs: other programs' work should not count.
 double seconds_of(const std::function<void()>& work) {
   using Clock = std::chrono::steady_clock;
@@ -50,7 +62,7 @@ double seconds_per_step(const Render& render) {
 
   // One thread's pace is shared out over all: a run that waits for its sisters on a busy core measures the waiting.
   const int threads = at::get_num_threads();
-  at::set_num_threads(1);
+  const OneThread while_timed;
   const at::Tensor rows = at::randn({product_rows, width}, options), weight = at::randn({width, width}, options);
   const double product = seconds_of([&] { at::linear(rows, weight); }) / static_cast<double>(product_rows);
 
@@ -58,7 +70,6 @@ double seconds_per_step(const Render& render) {
   const at::Tensor queries = keys.narrow(2, 0, std::min(tokens, query_rows));
   const double attention = seconds_of([&] { attend(queries, keys, keys); }) *
                            static_cast<double>(model.num_attention_heads) / static_cast<double>(queries.size(2));
-  at::set_num_threads(threads);
   const double per_token = products_in_a_block * product + attention;
   return static_cast<double>(model.num_layers) * passes * static_cast<double>(tokens) * per_token * other_work /
          static_cast<double>(threads);
