@@ -3,8 +3,9 @@
     python3 tests/oracle/side_by_side.py assets/pocket --bitreel build/cpu/bitreel --peer .deps/peer/bin/python \\
         --attention full int8 --output results.json
 
-Writes one JSON object: every run, and the ratios of the medians for each --attention. Needs only Python's standard library; --peer is a
-Python that has tests/oracle/requirements.txt. Seconds by this process's clock: bitreel's events are dated as they come.
+Writes one JSON object: every run, and the ratios of the medians for each --attention. Needs only Python's standard
+library; --peer is a Python that has tests/oracle/requirements.txt. Seconds by this process's clock: bitreel's events
+are dated as they come.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import datetime
 import json
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -20,13 +22,14 @@ import time
 from pathlib import Path
 
 PROMPT = "a red circle moves right on a navy background"
+ROOT = Path(__file__).absolute().parents[2]
 
 
 def run_bitreel(arguments: argparse.Namespace, attention: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         command = [arguments.bitreel, "generate", "--model", arguments.model, "--prompt", PROMPT, "--seed", "42",
-                   "--dtype", arguments.dtype, "--steps", str(arguments.steps), "--device", "cpu", "--progress", "json", "--attention", attention,
-                   "--output", f"{folder}/clip.mp4"]
+                   "--dtype", arguments.dtype, "--steps", str(arguments.steps), "--device", "cpu",
+                   "--progress", "json", "--attention", attention, "--output", f"{folder}/clip.mp4"]
         started = time.perf_counter()
         ends, done = [], None
         with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True) as process:
@@ -58,7 +61,7 @@ def run_peer(arguments: argparse.Namespace) -> dict:
     clip = report["clips"][0]
     return {
         "process_s": ended - started, "clip_s": clip["whole_clip_s"],
-        "phases_s": {"text": clip["text_s"], "denoise": clip["denoise_s"], "decode": clip["decode_s"], "export": clip["export_s"]},
+        "phases_s": {phase: clip[f"{phase}_s"] for phase in ("text", "denoise", "decode", "export")},
         "start_to_first_step_s": report["start_to_first_step_s"], "step_median_s": clip["step_median_s"],
         "step_min_s": clip["step_min_s"], "steps": clip["steps"], "peak_rss_mib": report["peak_rss_mib"],
         "versions": {name: report[name] for name in ("diffusers", "transformers", "torch")}}
@@ -68,8 +71,18 @@ def machine() -> dict:
     cpuinfo = Path("/proc/cpuinfo").read_text()
     field = lambda name: next(line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if line.startswith(name))
     flags = set(field("flags").split())
-    return {"processor": field("model name"), "cores": os.cpu_count(), "cores_used": len(os.sched_getaffinity(0)), "system": platform.platform(),
-            "bf16_instructions": sorted(flags & {"avx512_bf16", "amx_bf16"}), "load_before": os.getloadavg()[0]}
+    return {"processor": field("model name"), "cores": os.cpu_count(), "cores_used": len(os.sched_getaffinity(0)),
+            "system": platform.platform(), "bf16_instructions": sorted(flags & {"avx512_bf16", "amx_bf16"}),
+            "load_before": os.getloadavg()[0]}
+
+
+def portable(word: str) -> str:
+    """A path in the repository from its root, of any other, which is a matter of the machine, the name alone."""
+    if "/" not in word:
+        return word
+    option, equals, value = word.rpartition("=")
+    path = Path(os.path.abspath(value))
+    return option + equals + (str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name)
 
 
 def main() -> None:
@@ -80,10 +93,12 @@ def main() -> None:
     parser.add_argument("--dtype", default="bf16")
     parser.add_argument("--steps", type=int, default=50)
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--attention", nargs="+", default=["full", "int8"], help="precisions or plans of bitreel's runs")
+    parser.add_argument("--attention", nargs="+", default=["full", "int8"],
+                        help="precisions or plans of bitreel's runs")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    report = {"date": datetime.date.today().isoformat(), "command": "./dev bench", "machine": machine(),
+    command = shlex.join(portable(word) for word in sys.orig_argv)
+    report = {"date": datetime.date.today().isoformat(), "command": command, "machine": machine(),
               "model": arguments.model.name, "dtype": arguments.dtype,
               "bitreel": {attention: [] for attention in arguments.attention}, "diffusers": []}
     for _ in range(arguments.repeats):
