@@ -31,7 +31,7 @@ std::string list(const std::vector<std::string>& parts, const std::string& inden
   std::string text = "[", line;
   for (const std::string& part : parts) {
     if (line.size() + part.size() > line_bytes) {
-      text += line + "\n" + indent;
+      text.append(line).append("\n").append(indent);
       line.clear();
     }
     line += (line.empty() ? "" : " ") + part + (&part == &parts.back() ? "" : ",");
@@ -64,6 +64,7 @@ std::vector<WrittenRule> rules_along(const Plan& plan, Precision fallback, bool 
     for (auto& [precision, where] : places) lines_of[{precision, std::move(where)}].push_back(line);
   }
   std::vector<WrittenRule> rules;
+  rules.reserve(lines_of.size());
   for (const auto& [key, lines] : lines_of)
     rules.push_back(
         {.precision = key.first, .layers = by_steps ? key.second : lines, .steps = by_steps ? lines : key.second});

@@ -181,6 +181,7 @@ TEST(QuantizeValues, HaveScalesThatArePowersOfTwoInFp16) {
 TEST(RoundToE4m3, GivesTheNearestOfItsNumbers) {
   // Three bits after the first, exponents from -6, below that steps of 2^-9.
   std::vector<double> numbers;
+  numbers.reserve(128);
   for (int mantissa = 0; mantissa < 8; ++mantissa) numbers.push_back(std::ldexp(mantissa, -9));
   for (int exponent = -6; exponent <= 8; ++exponent) {
     for (int mantissa = 0; mantissa < 8; ++mantissa) numbers.push_back(std::ldexp(8 + mantissa, exponent - 3));

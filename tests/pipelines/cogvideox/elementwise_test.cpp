@@ -56,7 +56,7 @@ TEST_P(Fused, LayersModulateNormsAndGatesLikeTheComposedOnes) {
        {std::tuple{7, 3, 16}, std::tuple{300, 226, 64}, std::tuple{5, 0, 40}, std::tuple{4, 4, 8}}) {
     SCOPED_TRACE(testing::Message() << tokens << " tokens of " << dim << ", " << text_tokens << " of text");
     const auto modulation = [&, dim = dim](std::uint64_t seed) {
-      const std::vector<at::Tensor> three = random({2, 1, 3 * dim}, seed, dtype).chunk(3, -1);
+      const std::vector<at::Tensor> three = random({2, 1, 3L * dim}, seed, dtype).chunk(3, -1);
       return Modulation{three[0], three[1], three[2]};
     };
     const auto in_fp32 = [](const Modulation& m) {

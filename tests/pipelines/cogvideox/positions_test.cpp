@@ -98,8 +98,8 @@ TEST(RotaryPositions, CountFromZeroWithSlicesAndEndWithTheirTable) {
   TransformerConfig config = rotary_config(3, 4);
   config.patch_size_t = 2;
   const Rotary small = rotary_positions(config, 5, 3, 4);
-  EXPECT_EQ(small.cos.sizes().vec(), (std::vector<std::int64_t>{5 * 3 * 4, 64}));
-  EXPECT_NEAR(small.sin[4 * 12][0].item<double>(), std::sin(4.0), 1e-6) << "the fifth frame stands at 4";
+  EXPECT_EQ(small.cos.sizes().vec(), (std::vector<std::int64_t>{5L * 3 * 4, 64}));
+  EXPECT_NEAR(small.sin[4L * 12][0].item<double>(), std::sin(4.0), 1e-6) << "the fifth frame stands at 4";
   EXPECT_NEAR(small.sin[3][16 + 24].item<double>(), std::sin(3.0), 1e-6) << "the fourth column stands at 3";
   for (const auto& [height, width] : {std::pair{4, 4}, std::pair{3, 5}}) {
     EXPECT_THAT(error_text<UsageError>(

@@ -47,7 +47,7 @@ Frames drawn_frames(const Expectation& truth) {
   return read_frames(drawn_folder / truth.file);
 }
 
-ScoreTable judge_drawn(size_t stride, const std::function<Frames(Frames)>& spoil) {
+ScoreTable judge_drawn(size_t stride, const std::function<Frames(const Frames&)>& spoil) {
   ScoreTable table;
   for (size_t i = 0; i < drawn_truth().size(); i += stride) {
     const Expectation& truth = drawn_truth()[i];

@@ -17,7 +17,7 @@ const std::vector<Expectation>& drawn_truth();
 Frames drawn_frames(const Expectation& truth);
 
 // Judges every `stride`th drawn clip after `spoil`.
-ScoreTable judge_drawn(size_t stride, const std::function<Frames(Frames)>& spoil);
+ScoreTable judge_drawn(size_t stride, const std::function<Frames(const Frames&)>& spoil);
 
 Frames blurred(const Frames& frames, double sigma);
 Frames noisy(const Frames& frames, double sigma);

@@ -16,7 +16,7 @@ namespace {
 constexpr std::array asked_of_the_judge{Attribute::colour, Attribute::shape, Attribute::motion};
 
 TEST(Judge, ReadsDrawnClips) {
-  const ScoreTable table = judge_drawn(1, [](Frames frames) { return frames; });
+  const ScoreTable table = judge_drawn(1, [](const Frames& frames) { return frames; });
   std::cout << table.text();
   ASSERT_GE(table.of(1, Attribute::everything).asked, 60);
   ASSERT_GE(table.of(2, Attribute::everything).asked, 20);
@@ -28,7 +28,7 @@ TEST(Judge, ReadsDrawnClips) {
 
 struct Spoiling {
   const char* name;
-  Frames (*spoil)(Frames);
+  Frames (*spoil)(const Frames&);
 };
 
 class Spoiled : public testing::TestWithParam<Spoiling> {};
@@ -43,10 +43,10 @@ TEST_P(Spoiled, IsReadNearlyAsWell) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Clips, Spoiled,
-                         testing::Values(Spoiling{"Blurred", [](Frames f) { return blurred(f, 1.5); }},
-                                         Spoiling{"Noisy", [](Frames f) { return noisy(f, 10); }},
-                                         Spoiling{"Compressed", [](Frames f) { return compressed(f, 32); }},
-                                         Spoiling{"Painted", [](Frames f) { return painted(f); }}),
+                         testing::Values(Spoiling{"Blurred", [](const Frames& f) { return blurred(f, 1.5); }},
+                                         Spoiling{"Noisy", [](const Frames& f) { return noisy(f, 10); }},
+                                         Spoiling{"Compressed", [](const Frames& f) { return compressed(f, 32); }},
+                                         Spoiling{"Painted", [](const Frames& f) { return painted(f); }}),
                          [](const auto& info) { return info.param.name; });
 
 // Each label moved on to the next clip's: only what clips share by chance may still fit.
@@ -128,8 +128,8 @@ TEST(Judge, MeasuresSoftEdgesAndFlicker) {
 
 TEST(Judge, RefusesFramesItCannotRead) {
   const cv::Mat picture(128, 128, CV_8UC3, cv::Scalar::all(9));
-  EXPECT_THROW(judge(Frames(3, picture), domain(), {.objects = 1}), Error);
-  EXPECT_THROW(judge(frames_of(picture), domain(), {.objects = 3}), Error);
+  EXPECT_THROW((void)judge(Frames(3, picture), domain(), {.objects = 1}), Error);
+  EXPECT_THROW((void)judge(frames_of(picture), domain(), {.objects = 3}), Error);
   Frames uneven = frames_of(picture);
   uneven[7] = cv::Mat(64, 128, CV_8UC3, cv::Scalar::all(9));
   EXPECT_THAT([&] { (void)judge(uneven, domain(), {.objects = 1}); },

@@ -14,7 +14,6 @@
 namespace bitreel::test {
 namespace {
 
-using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -27,7 +26,7 @@ MadeUp noisy(int first_prompt, int prompts) {
           .seconds = {{Precision::full, 3.0}, {Precision::int8, 2.0}, {Precision::int4, 1.0}},
           .errors =
               [](const CellKey& key, int prompt) {
-                std::mt19937 random(static_cast<unsigned>(1000 * prompt + 100 * key.layer + 10 * key.step) +
+                std::mt19937 random(static_cast<unsigned>(1000L * prompt + 100 * key.layer + 10 * key.step) +
                                     static_cast<unsigned>(key.precision));
                 const auto next = [&random] { return 1e-6 * static_cast<double>(random() % 100000); };
                 return CellError{.cosine = 1 - next(), .relative_l1 = next(), .rmse = next()};
