@@ -92,7 +92,7 @@ TEST(Resume, ToAnotherOutputLeavesNothingUnfinishedEither) {
   EXPECT_THAT(folder.names(), ElementsAre("other.json", "other.mkv"));
 }
 
-TEST(Resume, InterruptedAgainGoesOnFromTheSameFileToTheSameOutput) {
+TEST(Resume, InterruptedBeforeItsFirstStepNamesTheFileThatIsStillThere) {
   const TemporaryFolder folder;
   const std::string unfinished = interrupted_clip(folder, 900);
   const Outcome again =
