@@ -70,7 +70,7 @@ struct Queries {
 // One thread's memory. Vectors and tiles read and write whole cache lines of it: arrays are multiples of 64 bytes, and
 // what is not comes last.
 struct alignas(64) Workspace {
-  float rows[query_block][largest_dim];                    // queries, later their outputs
+  float rows[query_block * largest_dim];                   // [query][D]; queries, later their outputs
   std::uint8_t q[tiles_of_block][largest_dim * tile];      // [D / 4][16 queries][4]
   float o[tiles_of_block][largest_dim][tile];              // sums of P V, of integers
   float m[tiles_of_block][tile], l[tiles_of_block][tile];  // running maximum, sum of P's integers
@@ -79,11 +79,11 @@ struct alignas(64) Workspace {
   std::int32_t s[2][largest_key_block * tile];                // [key][16 queries]; integers, or floats with their bits
   std::int32_t strip_max[2][largest_key_block / tile][tile];  // of 16 keys' integers
   std::uint8_t p[2][largest_key_block * tile];                // [key / 4][16 queries][4 keys]
-  float alpha[4][tile], beta[4][tile];                        // what the sums so far and the block's are multiplied by
+  float alpha[2][tile], beta[2][tile];                        // what the sums so far and the block's are multiplied by
   float bias[largest_pass];                                   // mean(q block) . k', in octaves
   float query_mean[largest_dim];
   double log_sum_exp_shift[query_block];                    // q . mean(k) * scale
-  std::int32_t products[2 * tile * tile];                   // P V of one block and 32 channels, stored from AMX tiles
+  std::int32_t sums[4 * tile * tile];                       // P V of two tiles and 32 channels, stored from AMX's
   std::int16_t wide_keys[largest_key_block * largest_dim];  // for AVX2, which multiplies 16-bit integers
   std::int16_t wide_values[largest_key_block * largest_dim];
   std::uint8_t table[64];          // P's integer by 1/7 octaves below the maximum
