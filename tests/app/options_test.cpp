@@ -125,10 +125,10 @@ void PrintTo(const BadValue& bad, std::ostream* stream) {
 class BadValues : public ::testing::TestWithParam<BadValue> {};
 
 TEST_P(BadValues, AreRefusedWithWhatIsExpected) {
-  const auto& [name, value, expected] = GetParam();
+  const BadValue& bad = GetParam();
   GenerateOptions options;
-  EXPECT_THAT(error_text<UsageError>([&] { setting(name).set(options, value, "--" + name); }),
-              AllOf(HasSubstr("--" + name), HasSubstr(expected)));
+  EXPECT_THAT(error_text<UsageError>([&] { setting(bad.name).set(options, bad.value, "--" + bad.name); }),
+              AllOf(HasSubstr("--" + bad.name), HasSubstr(bad.expected)));
 }
 
 INSTANTIATE_TEST_SUITE_P(
