@@ -39,7 +39,7 @@ GenerateOptions options_in(const LatentsFile& file) {
 
 // The plan event of a run.
 json plan_of(const Outcome& outcome) {
-  const json event = json::parse(outcome.out.substr(0, outcome.out.find('\n')));
+  json event = json::parse(outcome.out.substr(0, outcome.out.find('\n')));
   EXPECT_EQ(event["event"], "plan");
   return event;
 }
