@@ -65,7 +65,7 @@ struct Recipe {
   int p_levels = 255;  // int8 PV: P's largest integer, 127 or 255
   Exponential exponential = Exponential::table;
   Maximum maximum = Maximum::block;
-  std::int64_t key_block = 256;  // 64, 128 or 256
+  std::int64_t key_block = 128;  // 64, 128 or 256
 
   bool operator==(const Recipe&) const = default;
 };
