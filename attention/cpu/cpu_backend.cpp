@@ -8,12 +8,14 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "attention/cpu/call_parts.h"
 #include "attention/cpu/features.h"
 #include "attention/cpu/kernels.h"
+#include "attention/cpu/share_out.h"
 
 namespace bitreel {
 namespace {
@@ -153,12 +155,12 @@ void run_kernels(const Kernels& kernels, const AttendCall& call) {
         clock.time([&] { kernels.pack(parts.keys_and_values(key_head), *call.recipe, head); });
       }
     });
-    at::parallel_for(first * parts.blocks(), last * parts.blocks(), 1, [&](std::int64_t begin, std::int64_t end) {
+    share_out(first * parts.blocks(), last * parts.blocks(), 1, [&](const auto& next) {
       const auto work = std::make_unique_for_overwrite<Workspace>();
       kernels.enter();
-      for (std::int64_t block = begin; block < end; ++block) {
-        const Queries queries = parts.queries(block);
-        const Head& head = packed[block / parts.blocks() % together];
+      while (const std::optional<std::int64_t> block = next()) {
+        const Queries queries = parts.queries(*block);
+        const Head& head = packed[*block / parts.blocks() % together];
         clock.time([&] { kernels.quantize(queries, head, *call.recipe, *work); });
         kernels.attend(queries, head, *call.recipe, *work);
       }

@@ -5,10 +5,12 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "attention/cpu/call_parts.h"
 #include "attention/cpu/features.h"
 #include "attention/cpu/flash.h"
+#include "attention/cpu/share_out.h"
 
 namespace bitreel {
 namespace {
@@ -62,13 +64,12 @@ void run_flash(const FlashKernels& kernels, const AttendCall& call) {
         if (block * flash_keys < head.count) kernels.pack(parts.keys_and_values(key_head), block, head);
       }
     });
-    at::parallel_for(first * parts.blocks(), last * parts.blocks(), attend_grain,
-                     [&](std::int64_t begin, std::int64_t end) {
-                       const auto work = std::make_unique_for_overwrite<FlashWorkspace>();
-                       for (std::int64_t block = begin; block < end; ++block) {
-                         kernels.attend(parts.queries(block), packed(block / parts.blocks()), *work);
-                       }
-                     });
+    share_out(first * parts.blocks(), last * parts.blocks(), attend_grain, [&](const auto& next) {
+      const auto work = std::make_unique_for_overwrite<FlashWorkspace>();
+      while (const std::optional<std::int64_t> block = next()) {
+        kernels.attend(parts.queries(*block), packed(*block / parts.blocks()), *work);
+      }
+    });
   }
 }
 
