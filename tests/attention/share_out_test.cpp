@@ -3,7 +3,10 @@
 #include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <optional>
 #include <thread>
 #include <vector>
 
