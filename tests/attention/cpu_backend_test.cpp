@@ -81,11 +81,12 @@ TEST_P(CpuKernels, GiveTheSameBitsOnEveryInstructionSet) {
 
 INSTANTIATE_TEST_SUITE_P(
     RecipesAndShapes, CpuKernels,
-    testing::Combine(testing::Values("int8", "int4", "sage1-vt", "sage1-vb", "int8+key-block=64",
+    testing::Combine(testing::Values("int8", "int4", "sage1-vt", "sage1-vb", "int8+key-block=64", "int8+key-block=256",
                                      "int8+scales=thread+exponential=exact", "int8+scales=warp+maximum=running",
                                      "int8+scales=block+exponential=exact+key-block=128", "int8+p-levels=127"),
                      testing::Values(Shape{1, 1, 1, 1, 1, 1}, Shape{2, 4, 2, 17, 70, 64}, Shape{1, 2, 1, 150, 290, 40},
-                                     Shape{1, 1, 1, 33, 513, 128}, Shape{1, 2, 2, 65, 30, 80})),
+                                     Shape{1, 1, 1, 33, 513, 128}, Shape{1, 2, 2, 65, 30, 80},
+                                     Shape{1, 1, 1, 40, 2200, 64})),
     [](const auto& info) {
       const Shape& s = std::get<1>(info.param);
       return readable(std::get<0>(info.param)) + "_" + std::to_string(s.queries) + "_queries_" +
