@@ -68,7 +68,8 @@ struct Queries {
 };
 
 // One thread's memory. Vectors and tiles read and write whole cache lines of it: arrays are multiples of 64 bytes, and
-// what is not comes last.
+// what is not comes last. Of what lasts as long as a block of keys there are two, for kernels that take two tiles at
+// once.
 struct alignas(64) Workspace {
   float rows[query_block * largest_dim];                   // [query][D]; queries, later their outputs
   std::uint8_t q[tiles_of_block][largest_dim * tile];      // [D / 4][16 queries][4]

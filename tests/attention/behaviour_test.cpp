@@ -1,7 +1,6 @@
 // What every backend keeps to besides its numbers: layouts, threads, NaN and infinity, masked keys, log-sum-exp. That
 // outputs are filled, nothing beside them is, and inputs stay as they are, is checked at every run of every test.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
@@ -15,6 +14,7 @@
 #include "attention/emulated.h"
 #include "attention/reference.h"
 #include "tests/attention/calls.h"
+#include "tests/attention/threads.h"
 #include "tests/attention/tolerances.h"
 
 namespace bitreel {
@@ -117,12 +117,11 @@ TEST_P(EveryBackend, GivesTheSameBitsAgainAndWithAnyNumberOfThreads) {
   each(in, {.causality = Causality::bottom_right}, [&](const Backend& backend, const Asked& asked) {
     const Answer first = run(backend, in, asked);
     for (const int threads : {1, 2}) {
-      at::set_num_threads(threads);
+      const Threads set(threads);
       const Answer again = run(backend, in, asked);
       EXPECT_TRUE(at::equal(first.out, again.out)) << threads << " threads";
       EXPECT_TRUE(at::equal(first.log_sum_exp, again.log_sum_exp)) << threads << " threads";
     }
-    at::set_num_threads(1);
   });
 }
 

@@ -3,7 +3,6 @@
 #include "attention/cpu/cpu_backend.h"
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -19,6 +18,7 @@
 #include "attention/similarity.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/kernels_amx_emulated.h"
+#include "tests/attention/threads.h"
 
 namespace bitreel {
 namespace {
@@ -120,15 +120,13 @@ TEST(CpuKernels, GiveNaNRatherThanNonsenseForLogitsBeyondFp32) {
 
 TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
   const Inputs in = random_inputs({.batch = 2, .query_heads = 2, .key_heads = 1, .queries = 300, .keys = 200}, 1);
-  const int threads = at::get_num_threads();
   for (const Backend& backend : kernels_here()) {
-    at::set_num_threads(1);
-    const Answer one = run(backend, in, {.recipe = recipe_of(Precision::int8)});
-    at::set_num_threads(3);
-    const Answer three = run(backend, in, {.recipe = recipe_of(Precision::int8)});
-    EXPECT_TRUE(same_bits(one.out, three.out)) << backend.name;
+    const auto on = [&](int threads) {
+      const Threads set(threads);
+      return run(backend, in, {.recipe = recipe_of(Precision::int8)});
+    };
+    EXPECT_TRUE(same_bits(on(1).out, on(3).out)) << backend.name;
   }
-  at::set_num_threads(threads);
 }
 
 TEST(CpuKernels, SayHowLongQuantizingTook) {

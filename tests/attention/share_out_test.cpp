@@ -10,21 +10,12 @@
 #include <thread>
 #include <vector>
 
+#include "tests/attention/threads.h"
+
 namespace bitreel::cpu {
 namespace {
 
 using testing::Each;
-
-class Threads {
- public:
-  explicit Threads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
-  ~Threads() { at::set_num_threads(before_); }
-  Threads(const Threads&) = delete;
-  Threads& operator=(const Threads&) = delete;
-
- private:
-  int before_;
-};
 
 std::vector<int> times_done(std::int64_t begin, std::int64_t end, std::int64_t grain) {
   std::vector<std::atomic<int>> done(static_cast<std::size_t>(end));
