@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "app/provenance.h"
+#include "app/files/provenance.h"
 #include "attention/attention.h"
-#include "attention/error.h"
+#include "base/error.h"
 #include "schedulers/precision/attention_choice.h"
 
 namespace bitreel {

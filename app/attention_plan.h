@@ -10,9 +10,9 @@
 #include <string>
 
 #include "app/console.h"
-#include "app/latents_file.h"
+#include "app/files/latents_file.h"
 #include "app/render.h"
-#include "pipelines/cogvideox/planned_attention.h"
+#include "pipelines/model/planned_attention.h"
 #include "schedulers/precision/plan.h"
 
 namespace bitreel {

@@ -7,9 +7,9 @@
 #include <set>
 
 #include "app/options.h"
-#include "attention/error.h"
-#include "attention/nearest.h"
-#include "schedulers/precision/strict_yaml.h"
+#include "base/error.h"
+#include "base/nearest.h"
+#include "base/strict_yaml.h"
 
 namespace bitreel {
 namespace {

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "attention/error.h"
-#include "attention/nearest.h"
+#include "base/error.h"
+#include "base/nearest.h"
 
 namespace bitreel {
 namespace {

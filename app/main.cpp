@@ -9,17 +9,17 @@
 #include <exception>
 #include <new>
 
-#include "app/attention_bench.h"
-#include "app/calibrate.h"
-#include "app/compare.h"
-#include "app/decode.h"
+#include "app/commands/attention_bench.h"
+#include "app/commands/calibrate.h"
+#include "app/commands/compare.h"
+#include "app/commands/decode.h"
+#include "app/commands/generate.h"
+#include "app/commands/info.h"
+#include "app/commands/judge.h"
+#include "app/commands/plan.h"
 #include "app/flags.h"
-#include "app/generate.h"
-#include "app/info.h"
 #include "app/interrupt.h"
-#include "app/judge.h"
-#include "app/plan.h"
-#include "attention/error.h"
+#include "base/error.h"
 #include "bitreel/version.h"
 
 namespace {

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "attention/backend.h"
-#include "attention/error.h"
+#include "base/error.h"
 #include "schedulers/precision/attention_choice.h"
 
 namespace bitreel {

@@ -19,9 +19,9 @@
 #include <string>
 #include <vector>
 
-#include "pipelines/cogvideox/device.h"
 #include "pipelines/cogvideox/elementwise.h"
 #include "pipelines/cogvideox/request.h"
+#include "pipelines/model/device.h"
 
 namespace bitreel {
 

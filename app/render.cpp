@@ -5,8 +5,8 @@
 #include <map>
 #include <random>
 
-#include "attention/error.h"
-#include "pipelines/cogvideox/device.h"
+#include "base/error.h"
+#include "pipelines/model/device.h"
 #include "pipelines/text/tokenizer.h"
 #include "pipelines/video/output.h"
 

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <ctime>
 
+#include "app/files/provenance.h"
 #include "app/interrupt.h"
-#include "app/provenance.h"
 #include "pipelines/video/output.h"
 
 namespace bitreel {

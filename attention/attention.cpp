@@ -8,7 +8,7 @@
 #include <set>
 #include <sstream>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

@@ -9,10 +9,10 @@
 #include "attention/cpu/cpu_backend.h"
 #include "attention/cpu/flash_backend.h"
 #include "attention/emulated.h"
-#include "attention/error.h"
-#include "attention/nearest.h"
 #include "attention/reference.h"
 #include "attention/sdpa.h"
+#include "base/error.h"
+#include "base/nearest.h"
 
 namespace bitreel {
 namespace {

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "attention/error.h"
 #include "attention/similarity.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

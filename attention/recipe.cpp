@@ -9,8 +9,8 @@
 #include <type_traits>
 #include <vector>
 
-#include "attention/error.h"
-#include "attention/nearest.h"
+#include "base/error.h"
+#include "base/nearest.h"
 
 namespace bitreel {
 namespace {

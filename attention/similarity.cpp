@@ -7,7 +7,7 @@
 #include <limits>
 #include <sstream>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

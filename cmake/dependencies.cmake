@@ -14,7 +14,7 @@ add_library(sentencepiece INTERFACE)
 target_link_libraries(sentencepiece INTERFACE PkgConfig::SENTENCEPIECE)
 
 # The wheel's own find_package(Torch) insists on a CUDA toolkit; CPU use needs just these two libraries.
-# CUDA is loaded at run time (pipelines/cogvideox/device.h), so one binary serves both devices.
+# CUDA is loaded at run time (pipelines/model/device.h), so one binary serves both devices.
 foreach(lib torch_cpu c10)
   if(NOT EXISTS "${BITREEL_LIBTORCH}/lib/lib${lib}.so")
     message(FATAL_ERROR "no LibTorch at BITREEL_LIBTORCH=${BITREEL_LIBTORCH} (lib/lib${lib}.so is missing); run ./dev build, or pass -DBITREEL_LIBTORCH=<torch folder>")

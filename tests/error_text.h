@@ -10,7 +10,7 @@
 #include <string>
 #include <typeinfo>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 

@@ -3,7 +3,7 @@
 //   const fs::path config = write_text(folder / "model/config.json", "{}");   // and the folder for it
 //   EXPECT_THAT(read_text(config), HasSubstr("{"));
 //
-// JSON: read_json() of pipelines/checkpoint/json_file.h.
+// JSON: read_json() of base/json_file.h.
 #pragma once
 
 #include <filesystem>

@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "attention/error.h"
-#include "attention/nearest.h"
-#include "pipelines/checkpoint/json_file.h"
+#include "base/error.h"
+#include "base/json_file.h"
+#include "base/nearest.h"
 
 namespace bitreel {
 namespace fs = std::filesystem;

@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 

@@ -9,7 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 

@@ -12,8 +12,9 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
-#include "attention/error.h"
-#include "attention/nearest.h"
+#include "base/error.h"
+#include "base/nearest.h"
+#include "base/partial.h"
 #include "pipelines/checkpoint/mapped_file.h"
 
 namespace bitreel {
@@ -210,8 +211,8 @@ void write_safetensors(const fs::path& path, const std::map<std::string, at::Ten
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
   text.append((8 - text.size() % 8) % 8, ' ');
 
-  const fs::path partial = path.parent_path() / fmt::format(".{}.partial-{}", path.filename().string(), ::getpid());
-  std::ofstream out(partial, std::ios::binary);
+  const Partial partial(path);
+  std::ofstream out(partial.path(), std::ios::binary);
   const std::uint64_t header_size = text.size();
   out.write(reinterpret_cast<const char*>(&header_size), length_bytes);
   out.write(text.data(), static_cast<std::streamsize>(text.size()));
@@ -219,14 +220,11 @@ void write_safetensors(const fs::path& path, const std::map<std::string, at::Ten
     out.write(static_cast<const char*>(tensor.const_data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));
   }
   out.close();
-  std::error_code error;
-  if (out) fs::rename(partial, path, error);
-  if (!out || error) {
-    std::error_code ignored;
-    fs::remove(partial, ignored);
+  if (!out) {
     throw Error(fmt::format("{}: could not be written", path.string()),
                 "check the folder, its permissions and free space");
   }
+  partial.publish();
 }
 
 }  // namespace bitreel

@@ -7,9 +7,9 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "attention/error.h"
-#include "attention/nearest.h"
-#include "pipelines/checkpoint/json_file.h"
+#include "base/error.h"
+#include "base/json_file.h"
+#include "base/nearest.h"
 
 namespace bitreel {
 namespace {

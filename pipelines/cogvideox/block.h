@@ -11,10 +11,10 @@
 #include <cstdint>
 #include <functional>
 
-#include "pipelines/checkpoint/modules.h"
 #include "pipelines/cogvideox/config.h"
 #include "pipelines/cogvideox/elementwise.h"
 #include "pipelines/cogvideox/positions.h"
+#include "pipelines/layers/modules.h"
 
 namespace bitreel {
 

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include "attention/error.h"
-#include "pipelines/checkpoint/json_fields.h"
+#include "base/error.h"
+#include "base/json_fields.h"
 
 namespace bitreel {
 namespace {

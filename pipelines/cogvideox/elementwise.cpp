@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "pipelines/cogvideox/rows/rows.h"
+#include "pipelines/layers/rows/rows.h"
 
 namespace bitreel {
 namespace {

@@ -12,8 +12,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include "pipelines/checkpoint/modules.h"
 #include "pipelines/cogvideox/positions.h"
+#include "pipelines/layers/modules.h"
 
 namespace bitreel {
 

@@ -7,7 +7,7 @@
 
 #include <utility>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/cogvideox/guidance.h"
 #include "pipelines/cogvideox/transformer.h"
 #include "pipelines/cogvideox/vae.h"

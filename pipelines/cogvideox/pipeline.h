@@ -23,8 +23,8 @@
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/cogvideox/config.h"
 #include "pipelines/cogvideox/elementwise.h"
-#include "pipelines/cogvideox/layer_attention.h"
 #include "pipelines/cogvideox/request.h"
+#include "pipelines/model/layer_attention.h"
 #include "pipelines/video/frame.h"
 
 namespace bitreel {

@@ -5,7 +5,7 @@
 
 #include <cmath>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

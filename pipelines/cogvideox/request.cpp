@@ -5,7 +5,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

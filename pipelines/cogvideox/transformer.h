@@ -15,11 +15,11 @@
 #include <functional>
 #include <vector>
 
-#include "pipelines/checkpoint/modules.h"
 #include "pipelines/cogvideox/block.h"
 #include "pipelines/cogvideox/config.h"
-#include "pipelines/cogvideox/layer_attention.h"
 #include "pipelines/cogvideox/positions.h"
+#include "pipelines/layers/modules.h"
+#include "pipelines/model/layer_attention.h"
 
 namespace bitreel {
 

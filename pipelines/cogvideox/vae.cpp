@@ -8,7 +8,7 @@
 #include <functional>
 #include <vector>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/cogvideox/vae_coders.h"
 
 namespace bitreel {

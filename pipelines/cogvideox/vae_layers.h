@@ -11,8 +11,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "pipelines/checkpoint/modules.h"
 #include "pipelines/cogvideox/config.h"
+#include "pipelines/layers/modules.h"
 
 namespace bitreel {
 

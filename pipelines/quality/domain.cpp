@@ -12,7 +12,7 @@
 #include <opencv2/imgproc.hpp>
 #include <utility>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel::quality {
 namespace {

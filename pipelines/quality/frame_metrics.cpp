@@ -6,7 +6,7 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel::quality {
 namespace {

@@ -8,7 +8,7 @@
 #include <limits>
 #include <optional>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/quality/segmentation.h"
 
 namespace bitreel::quality {

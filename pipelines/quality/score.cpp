@@ -7,7 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel::quality {
 namespace {

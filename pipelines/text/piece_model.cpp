@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

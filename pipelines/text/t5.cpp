@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "attention/attention.h"
-#include "attention/error.h"
-#include "pipelines/checkpoint/json_fields.h"
+#include "base/error.h"
+#include "base/json_fields.h"
 
 namespace bitreel {
 namespace {

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "pipelines/checkpoint/modules.h"
+#include "pipelines/layers/modules.h"
 
 namespace bitreel {
 

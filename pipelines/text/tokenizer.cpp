@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
-#include "attention/error.h"
-#include "pipelines/checkpoint/json_file.h"
+#include "base/error.h"
+#include "base/json_file.h"
 #include "pipelines/text/piece_model.h"
 
 namespace bitreel {

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cctype>
 
-#include "attention/error.h"
-#include "attention/nearest.h"
+#include "base/error.h"
+#include "base/nearest.h"
 #include "pipelines/video/libav.h"
 
 namespace bitreel {

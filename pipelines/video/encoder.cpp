@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/video/colour.h"
 
 extern "C" {

@@ -7,7 +7,7 @@
 #include <mutex>
 #include <utility>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 extern "C" {
 #include <libavutil/log.h>

@@ -6,11 +6,11 @@
 #include <optional>
 #include <utility>
 
+#include "base/partial.h"
 #include "pipelines/video/colour.h"
 #include "pipelines/video/encoder.h"
 #include "pipelines/video/libav.h"
 #include "pipelines/video/palette.h"
-#include "pipelines/video/partial.h"
 
 extern "C" {
 #include <libavutil/dict.h>

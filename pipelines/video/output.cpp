@@ -8,7 +8,7 @@
 #include <cerrno>
 #include <system_error>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/encoder.h"
 #include "pipelines/video/sequence.h"

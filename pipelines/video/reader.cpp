@@ -8,7 +8,7 @@
 #include <system_error>
 #include <utility>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/video/colour.h"
 #include "pipelines/video/libav.h"
 #include "pipelines/video/output.h"

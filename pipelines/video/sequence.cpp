@@ -9,8 +9,8 @@
 #include <system_error>
 #include <vector>
 
-#include "attention/error.h"
-#include "pipelines/video/partial.h"
+#include "base/error.h"
+#include "base/partial.h"
 
 namespace bitreel {
 namespace {

@@ -4,12 +4,12 @@
 
 #include <utility>
 
-#include "attention/error.h"
+#include "base/error.h"
+#include "base/partial.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/libav.h"
 #include "pipelines/video/libav_file.h"
 #include "pipelines/video/output.h"
-#include "pipelines/video/partial.h"
 #include "pipelines/video/sequence.h"
 
 namespace bitreel {

@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <numbers>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

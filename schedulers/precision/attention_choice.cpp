@@ -9,8 +9,8 @@
 #include <string_view>
 #include <utility>
 
-#include "attention/error.h"
-#include "attention/nearest.h"
+#include "base/error.h"
+#include "base/nearest.h"
 #include "schedulers/precision/plan_file.h"
 
 namespace bitreel {

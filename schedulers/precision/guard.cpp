@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

@@ -7,8 +7,8 @@
 #include <numeric>
 #include <string_view>
 
-#include "attention/error.h"
-#include "attention/median.h"
+#include "base/error.h"
+#include "base/median.h"
 
 namespace bitreel {
 namespace {

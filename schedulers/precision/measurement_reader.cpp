@@ -12,8 +12,8 @@
 #include <string_view>
 #include <vector>
 
-#include "attention/error.h"
-#include "attention/nearest.h"
+#include "base/error.h"
+#include "base/nearest.h"
 #include "schedulers/precision/measurement_file.h"
 
 namespace bitreel {

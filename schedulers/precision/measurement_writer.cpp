@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "schedulers/precision/measurement_file.h"
 
 namespace bitreel {

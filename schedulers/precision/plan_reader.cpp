@@ -5,11 +5,11 @@
 #include <utility>
 #include <vector>
 
-#include "attention/error.h"
+#include "base/error.h"
+#include "base/strict_yaml.h"
 #include "schedulers/precision/attention_choice.h"
 #include "schedulers/precision/plan_file.h"
 #include "schedulers/precision/ranges.h"
-#include "schedulers/precision/strict_yaml.h"
 
 namespace bitreel {
 namespace {

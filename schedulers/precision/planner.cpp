@@ -9,7 +9,7 @@
 #include <limits>
 #include <tuple>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

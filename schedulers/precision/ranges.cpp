@@ -5,7 +5,7 @@
 #include <charconv>
 #include <optional>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

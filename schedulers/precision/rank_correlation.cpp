@@ -5,7 +5,7 @@
 #include <numeric>
 #include <vector>
 
-#include "attention/error.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {

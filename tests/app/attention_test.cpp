@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "attention/backend.h"
-#include "pipelines/checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "schedulers/precision/measurement_file.h"
 #include "schedulers/precision/plan_file.h"
 #include "tests/app/program.h"

@@ -7,7 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "pipelines/checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/checkpoint/weights.h"
 #include "tests/app/program.h"

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include "app/latents_file.h"
-#include "pipelines/checkpoint/json_file.h"
+#include "app/files/latents_file.h"
+#include "base/json_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/video/reader.h"
 #include "tests/app/program.h"

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "pipelines/checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "pipelines/video/writer.h"
 #include "tests/app/program.h"
 #include "tests/files.h"

@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "tests/files.h"
 #include "tests/temporary_folder.h"
 

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
-#include "app/latents_file.h"
+#include "app/files/latents_file.h"
 #include "pipelines/video/reader.h"
 #include "tests/app/program.h"
 #include "tests/temporary_folder.h"

@@ -1,11 +1,11 @@
 // Drawings: the same scene as SVG and as PNG, and the round numbers on axes.
-#include "app/scene.h"
+#include "app/reports/scene.h"
 
 #include <gmock/gmock.h>
 
 #include <opencv2/imgcodecs.hpp>
 
-#include "app/chart.h"
+#include "app/reports/chart.h"
 
 namespace bitreel::test {
 namespace {

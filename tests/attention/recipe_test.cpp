@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "tests/attention/calls.h"
 #include "tests/error_text.h"
 

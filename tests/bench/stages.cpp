@@ -15,7 +15,7 @@
 
 #include "app/render.h"
 #include "attention/attention.h"
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/cogvideox/pipeline.h"
 #include "pipelines/video/writer.h"
 

@@ -1,8 +1,8 @@
 // Folders that are no checkpoints, and JSON that is no configuration.
 #include "pipelines/checkpoint/checkpoint.h"
 
-#include "pipelines/checkpoint/json_fields.h"
-#include "pipelines/checkpoint/json_file.h"
+#include "base/json_fields.h"
+#include "base/json_file.h"
 #include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/temporary_folder.h"

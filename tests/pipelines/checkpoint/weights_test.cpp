@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "pipelines/checkpoint/loader.h"
-#include "pipelines/checkpoint/modules.h"
+#include "pipelines/layers/modules.h"
 #include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/temporary_folder.h"

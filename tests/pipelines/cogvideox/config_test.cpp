@@ -1,7 +1,7 @@
 // Checkpoint configurations: what published ones say, and what is said of absurd ones.
 #include "pipelines/cogvideox/config.h"
 
-#include "pipelines/checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/golden.h"

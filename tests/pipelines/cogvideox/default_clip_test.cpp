@@ -6,8 +6,8 @@
 #include <cstdlib>
 #include <string>
 
-#include "pipelines/cogvideox/device.h"
 #include "pipelines/cogvideox/pipeline.h"
+#include "pipelines/model/device.h"
 #include "tests/golden.h"
 
 namespace bitreel {

@@ -4,7 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
-#include "pipelines/cogvideox/rows/rows.h"
+#include "pipelines/layers/rows/rows.h"
 #include "tests/golden.h"
 
 namespace bitreel {

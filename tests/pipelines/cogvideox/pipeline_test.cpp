@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "pipelines/cogvideox/device.h"
+#include "pipelines/model/device.h"
 #include "tests/error_text.h"
 #include "tests/golden.h"
 

@@ -3,7 +3,7 @@
 
 #include <limits>
 
-#include "pipelines/cogvideox/device.h"
+#include "pipelines/model/device.h"
 #include "tests/error_text.h"
 
 namespace bitreel {

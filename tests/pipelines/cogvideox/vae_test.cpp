@@ -3,7 +3,7 @@
 
 #include <ATen/ATen.h>
 
-#include "pipelines/checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "tests/error_text.h"
 #include "tests/golden.h"
 

@@ -7,7 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "tests/files.h"
 #include "tests/temporary_folder.h"
 

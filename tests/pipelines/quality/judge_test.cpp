@@ -7,7 +7,7 @@
 #include <iostream>
 #include <utility>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "tests/pipelines/quality/clips.h"
 
 namespace bitreel::quality {

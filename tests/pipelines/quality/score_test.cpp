@@ -7,7 +7,7 @@
 #include <string>
 #include <utility>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "tests/files.h"
 #include "tests/pipelines/quality/clips.h"
 #include "tests/temporary_folder.h"

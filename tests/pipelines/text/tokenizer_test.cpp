@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "pipelines/checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/golden.h"

@@ -1,8 +1,8 @@
 // A disk that refuses: one clear error and nothing left behind, whatever the codec.
 #include <gmock/gmock.h>
 
+#include "base/partial.h"
 #include "pipelines/video/codecs.h"
-#include "pipelines/video/partial.h"
 #include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/full_disk.h"

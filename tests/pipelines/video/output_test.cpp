@@ -7,7 +7,7 @@
 #include <cmath>
 #include <functional>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/encoder.h"
 #include "tests/error_text.h"

@@ -4,7 +4,7 @@
 #include <limits>
 #include <map>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/output.h"
 #include "pipelines/video/reader.h"

@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "attention/error.h"
+#include "base/error.h"
 #include "pipelines/video/output.h"
 #include "pipelines/video/reader.h"
 #include "tests/error_text.h"

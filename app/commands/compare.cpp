@@ -1,0 +1,248 @@
+#include "app/commands/compare.h"
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <opencv2/core.hpp>
+#include <set>
+#include <string_view>
+
+#include "app/attention_plan.h"
+#include "app/commands/generate.h"
+#include "app/console.h"
+#include "app/files/prompts_file.h"
+#include "app/files/provenance.h"
+#include "app/flags.h"
+#include "app/interrupt.h"
+#include "app/render.h"
+#include "attention/similarity.h"
+#include "base/error.h"
+#include "base/median.h"
+#include "base/written_file.h"
+#include "pipelines/quality/frame_metrics.h"
+#include "pipelines/video/writer.h"
+
+namespace bitreel {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::ordered_json;
+
+const std::set<std::string> settled_here = {"prompt", "output", "attention", "save-latents", "no-metadata"};
+
+struct CompareCommand {
+  std::unique_ptr<Flags> flags;
+  fs::path prompts;
+  fs::path output;
+  std::vector<std::string> attentions;
+  ProgressStyle progress = ProgressStyle::automatic;
+};
+
+// One way to attend, and what is known of it so far.
+struct Variant {
+  std::string attention;
+  std::string name;  // of its folder
+  Plan plan;
+  ordered_json prompts = ordered_json::array();
+};
+
+struct Clip {
+  std::vector<at::Tensor> latents;  // after every step
+  std::vector<double> step_seconds;
+  std::vector<cv::Mat> frames;
+};
+
+double mean(const std::vector<double>& values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+// "first-last:3=int8,rest=int4" -> first-last-3-int8-rest-int4; plans/a.yaml -> a.
+std::string folder_name(const std::string& attention) {
+  std::string name =
+      attention.ends_with(".yaml") || attention.ends_with(".yml") ? fs::path(attention).stem().string() : attention;
+  std::ranges::replace_if(
+      name, [](char c) { return std::string_view(":=,/+ ").find(c) != std::string_view::npos; }, '-');
+  return name;
+}
+
+std::vector<Variant> variants_of(const CompareCommand& command, const Render& render, const Checkpoint& checkpoint) {
+  std::vector<Variant> variants;
+  std::vector<std::string> attentions = command.attentions;
+  if (std::ranges::find(attentions, "full") == attentions.end()) attentions.insert(attentions.begin(), "full");
+  std::stable_partition(attentions.begin(), attentions.end(),
+                        [](const std::string& attention) { return attention == "full"; });
+  for (const std::string& attention : attentions) {
+    Render changed = render;
+    changed.options.attention = attention;
+    const std::string name = folder_name(attention);
+    if (std::ranges::find(variants, name, &Variant::name) != variants.end()) {
+      throw UsageError(fmt::format("--attention {}: another one has the folder {} already", attention, name));
+    }
+    variants.push_back({.attention = attention, .name = name, .plan = resolve_attention(changed, checkpoint)});
+  }
+  return variants;
+}
+
+// when_interrupted: what is true of compare.json then.
+Clip render_clip(CogVideoX& model, const Render& render, const at::Tensor& text, const Plan& plan, Console& console,
+                 std::string_view when_interrupted) {
+  using Clock = std::chrono::steady_clock;
+  Clip clip;
+  PlannedAttention planned(plan, planned_options(render, console));
+  Clock::time_point last = Clock::now();
+  const auto on_step = [&](const StepEvent& event) {
+    clip.step_seconds.push_back(std::chrono::duration<double>(Clock::now() - last).count());
+    clip.latents.push_back(event.latents.cpu());
+    console.count(event.step.count);
+    console.step(event.step.index + 1);
+    check_interrupt(when_interrupted);
+    last = Clock::now();
+  };
+  const at::Tensor latents = model.denoise(render.request, text, on_step, std::ref(planned));
+  model.decode(latents, render.request.num_frames, [&](const Frame& frame) {
+    clip.frames.push_back(cv::Mat(frame.height, frame.width, CV_8UC3, const_cast<std::uint8_t*>(frame.rgb)).clone());
+  });
+  return clip;
+}
+
+void write_clip(const Clip& clip, const Render& render, const fs::path& path, const nlohmann::json& provenance) {
+  fs::create_directories(path.parent_path());
+  VideoWriter video(path, render.video, clip.frames.front().cols, clip.frames.front().rows, provenance);
+  for (const cv::Mat& frame : clip.frames) video.push({.rgb = frame.data, .width = frame.cols, .height = frame.rows});
+  video.finish();
+}
+
+ordered_json difference(const Clip& reference, const Clip& clip) {
+  std::vector<double> latent_error, psnr, ssim;
+  for (std::size_t i = 0; i < clip.latents.size(); ++i) {
+    latent_error.push_back(similarity(reference.latents[i], clip.latents[i]).relative_l2);
+  }
+  for (std::size_t i = 0; i < clip.frames.size(); ++i) {
+    const quality::FrameDifference d = quality::frame_difference(reference.frames[i], clip.frames[i]);
+    psnr.push_back(d.psnr);
+    ssim.push_back(d.ssim);
+  }
+  return {{"psnr", mean(psnr)},
+          {"ssim", mean(ssim)},
+          {"step_seconds", median(clip.step_seconds)},
+          {"latent_error", latent_error}};
+}
+
+// The mean over prompts of every figure, latent_error step by step.
+ordered_json summary_of(const Variant& variant) {
+  ordered_json summary = {
+      {"attention", variant.attention}, {"plan", variant.plan.hash()}, {"shares", shares_text(variant.plan)}};
+  const auto count = static_cast<double>(variant.prompts.size());
+  for (const char* key : {"psnr", "ssim", "step_seconds"}) {
+    double sum = 0;
+    for (const auto& prompt : variant.prompts) sum += prompt[key].get<double>();
+    summary[key] = sum / count;
+  }
+  std::vector<double> errors(variant.plan.rows().size());
+  for (const auto& prompt : variant.prompts) {
+    for (std::size_t i = 0; i < errors.size(); ++i) errors[i] += prompt["latent_error"][i].get<double>() / count;
+  }
+  summary["latent_error"] = errors;
+  summary["prompts"] = variant.prompts;
+  return summary;
+}
+
+// Of the prompts so far.
+ordered_json report_of(const Render& render, const Checkpoint& checkpoint, const std::vector<std::string>& prompts,
+                       std::uint64_t first_seed, const std::vector<Variant>& variants) {
+  ordered_json report = {{"model", checkpoint.folder().filename().string()},
+                         {"timesteps", timesteps_of(render.request, render.config)},
+                         {"prompts", prompts},
+                         {"first_seed", first_seed},
+                         {"variants", ordered_json::array()}};
+  for (const Variant& variant : variants) report["variants"].push_back(summary_of(variant));
+  return report;
+}
+
+std::string table_of(const ordered_json& report) {
+  std::string text =
+      "| attention | cells | s/step | faster | latent error | PSNR dB | SSIM |\n|---|---|---:|---:|---:|---:|---:|\n";
+  const double full = report["variants"][0]["step_seconds"];
+  for (const auto& v : report["variants"]) {
+    text += fmt::format("| {} | {} | {:.3f} | {:.2f}x | {:.4f} | {:.2f} | {:.4f} |\n",
+                        v["attention"].get<std::string>(), v["shares"].get<std::string>(),
+                        v["step_seconds"].get<double>(), full / v["step_seconds"].get<double>(),
+                        v["latent_error"].back().get<double>(), v["psnr"].get<double>(), v["ssim"].get<double>());
+  }
+  return text;
+}
+
+void compare(const CompareCommand& command) {
+  if (command.prompts.empty() || command.output.empty() || command.attentions.empty()) {
+    throw UsageError("compare needs prompts, a folder and something to compare",
+                     "--prompts FILE --attention int8 --output out/compare");
+  }
+  const std::vector<std::string> prompts = read_prompts(command.prompts);
+  GenerateOptions options;
+  command.flags->apply(options);
+  options.prompt = prompts.front();
+  options.output = command.output / "full" / "clip.mp4";
+  const std::uint64_t first_seed = options.seed.value_or(0);  // prompt i gets seed first_seed + i
+  options.seed = first_seed;
+  const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
+  std::error_code failed;
+  fs::create_directories(command.output / "full", failed);
+  if (failed) throw Error(fmt::format("{} can't be made: {}", command.output.string(), failed.message()));
+  check_can_write(command.output / "compare.json");
+  Render render = resolve_to_video(options, checkpoint);
+  std::vector<Variant> variants = variants_of(command, render, checkpoint);
+
+  watch_interrupts();
+  Console console(command.progress);
+  const FallbackWarnings fallbacks(console);
+  CogVideoX model(checkpoint, render.model);
+  ordered_json report;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    render.request.prompt = prompts[i];
+    render.request.seed = first_seed + i;
+    render.options.prompt = prompts[i];
+    render.options.seed = render.request.seed;
+    const at::Tensor text = model.encode_text(render.request);
+    const std::string kept =
+        i == 0 ? "no prompt is complete, compare.json was not written"
+               : fmt::format("compare.json holds the {} of {} prompts that are complete", i, prompts.size());
+    std::optional<Clip> full;
+    for (Variant& variant : variants) {
+      console.begin(fmt::format("{}/{} {}", i + 1, prompts.size(), variant.name), render.request.steps);
+      render.options.attention = variant.attention;
+      Clip clip = render_clip(model, render, text, variant.plan, console, kept);
+      write_clip(clip, render, command.output / variant.name / fmt::format("clip-{:03}.mp4", i),
+                 provenance(render, checkpoint, {{"plan", variant.plan.hash()}}));
+      if (!full) full = clip;
+      variant.prompts.push_back(difference(*full, clip));
+    }
+    report = report_of(render, checkpoint, {prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(i) + 1},
+                       first_seed, variants);
+    write_whole(command.output / "compare.json", report.dump(1) + "\n");
+  }
+  console.end();
+  console.say(table_of(report), "done", {{"report", (command.output / "compare.json").string()}});
+}
+
+}  // namespace
+
+void add_compare(CLI::App& app) {
+  CLI::App* command = app.add_subcommand("compare", "The same clips at several precisions, against full precision");
+  auto state = std::make_shared<CompareCommand>();
+  command->add_option("--prompts", state->prompts, "JSON list of prompts, or text with one a line")->type_name("FILE");
+  command->add_option("--attention", state->attentions, "A precision, a one-line plan or a plan file; may be repeated")
+      ->type_name("PLAN");
+  command->add_option("--output,-o", state->output, "The folder for clips and compare.json")->type_name("DIR");
+  state->flags =
+      std::make_unique<Flags>(*command, [](const Setting& setting) { return !settled_here.contains(setting.name); });
+  add_progress_flag(*command, state->progress);
+  command->callback([state] { compare(*state); });
+}
+
+}  // namespace bitreel

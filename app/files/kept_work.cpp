@@ -1,0 +1,81 @@
+#include "app/files/kept_work.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <exception>
+#include <string>
+
+#include "app/interrupt.h"
+#include "base/error.h"
+
+namespace bitreel {
+namespace {
+
+namespace fs = std::filesystem;
+
+// "out/clip.mp4" -> "out/clip.latents.safetensors": beside the video, under its name.
+fs::path beside(const fs::path& output, const std::string& extension) {
+  fs::path path = output.has_filename() ? output : output.parent_path();
+  return path.replace_extension(extension);
+}
+
+void remove_copy(const fs::path& path) {
+  std::error_code ignored;  // a copy that stays behind does no harm
+  fs::remove(path, ignored);
+}
+
+}  // namespace
+
+UnfinishedOnDisk::UnfinishedOnDisk(const Render& render, Console& console, const LatentsFile& from)
+    : render_(render),
+      console_(console),
+      path_(from.unfinished ? from.path : beside(render.options.output, ".unfinished.safetensors")),
+      steps_kept_(from.unfinished ? from.unfinished->steps_done : 0) {}
+
+UnfinishedOnDisk::~UnfinishedOnDisk() {
+  if (steps_kept_ == 0) return;
+  const std::string path = path_.string();
+  console_.say(fmt::format("the denoising up to step {} is kept; to go on from there:\n  bitreel resume {}\n"
+                           "to see how far it is:\n  bitreel decode {} --output {}",
+                           steps_kept_, path, path, render_.options.output.string()),
+               "denoising_kept", {{"path", path}, {"step", steps_kept_}});
+}
+
+void UnfinishedOnDisk::keep(const StepEvent& event, const nlohmann::ordered_json& attention) {
+  const Clock::time_point now = Clock::now();
+  if (!interrupt_requested() && now < next_) return;
+  next_ = now + std::chrono::seconds(1);
+  try {
+    write_unfinished(path_, event.state(), event.step.count, render_.options, attention);
+    steps_kept_ = event.step.index + 1;
+  } catch (const Error& e) {
+    const std::string warning = fmt::format("the denoising so far is not kept: {}", e.what());
+    if (std::ranges::find(console_.warnings(), warning) == console_.warnings().end()) console_.warn(warning);
+  }
+}
+
+void UnfinishedOnDisk::remove() {
+  if (steps_kept_ > 0) remove_copy(path_);
+  steps_kept_ = 0;
+}
+
+LatentsOnDisk::LatentsOnDisk(const at::Tensor& latents, const Render& render, const nlohmann::ordered_json& attention,
+                             Console& console)
+    : path_(render.options.save_latents), output_(render.options.output), console_(console) {
+  is_copy_ = path_.empty();
+  if (is_copy_) path_ = beside(output_, ".latents.safetensors");
+  write_latents(path_, latents, render.options, attention);
+}
+
+LatentsOnDisk::~LatentsOnDisk() {
+  if (std::uncaught_exceptions() > 0) {
+    console_.say(fmt::format("the denoised latents are kept; to go on from there:\n  bitreel decode {} --output {}",
+                             path_.string(), output_.string()),
+                 "latents_kept", {{"path", path_.string()}});
+  } else if (is_copy_) {
+    remove_copy(path_);
+  }
+}
+
+}  // namespace bitreel

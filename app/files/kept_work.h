@@ -1,0 +1,64 @@
+// A clip's work on the disk while its video is not: a crash, an interrupt or a failed decode loses next to none of it.
+//
+//   UnfinishedOnDisk unfinished(render, console, from);      // clip.unfinished.safetensors, for bitreel resume
+//   denoise(..., [&](const StepEvent& event) { unfinished.keep(event, attention); });
+//   const LatentsOnDisk saved(latents, render, attention, console);   // clip.latents.safetensors, for bitreel decode
+//   unfinished.remove();
+//
+// Destroyed by an exception, both say which command goes on from there.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "app/console.h"
+#include "app/files/latents_file.h"
+#include "app/render.h"
+#include "pipelines/cogvideox/pipeline.h"
+
+namespace bitreel {
+
+class UnfinishedOnDisk {
+ public:
+  // from: what this run goes on from, if unfinished. Its file stays the one place of this clip's unfinished work, where
+  // --output may name another video: it grows step by step and goes once the clip is denoised.
+  UnfinishedOnDisk(const Render& render, Console& console, const LatentsFile& from);
+  ~UnfinishedOnDisk();
+  UnfinishedOnDisk(const UnfinishedOnDisk&) = delete;
+  UnfinishedOnDisk& operator=(const UnfinishedOnDisk&) = delete;
+
+  // Writes after the first step, then at most once a second, and before an interrupt. A full disk is a warning.
+  void keep(const StepEvent& event, const nlohmann::ordered_json& attention);
+  void remove();
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  const Render& render_;
+  Console& console_;
+  std::filesystem::path path_;
+  std::int64_t steps_kept_;
+  Clock::time_point next_ = Clock::now();
+};
+
+// The denoised latents; without --save-latents their file is only a safety copy and goes when the video is complete.
+class LatentsOnDisk {
+ public:
+  LatentsOnDisk(const at::Tensor& latents, const Render& render, const nlohmann::ordered_json& attention,
+                Console& console);
+  ~LatentsOnDisk();
+  LatentsOnDisk(const LatentsOnDisk&) = delete;
+  LatentsOnDisk& operator=(const LatentsOnDisk&) = delete;
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::path output_;
+  Console& console_;
+  bool is_copy_ = false;
+};
+
+}  // namespace bitreel

@@ -1,0 +1,78 @@
+#include "app/reports/contact_sheet.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "base/error.h"
+#include "base/partial.h"
+
+namespace bitreel {
+namespace {
+
+constexpr int shown = 5;  // frames of each clip, the first and the last among them
+constexpr int gap = 4, line_height = 16, columns = 2;
+
+cv::Scalar colour_of(Verdict verdict) {  // RGB
+  switch (verdict) {
+    case Verdict::right:
+      return {0, 110, 0};
+    case Verdict::wrong:
+      return {190, 0, 0};
+    case Verdict::plain:
+      break;
+  }
+  return {0, 0, 0};
+}
+
+// As much of the text as fits.
+void write_line(cv::Mat& picture, std::string text, cv::Point at, Verdict verdict) {
+  constexpr double scale = 0.42;
+  int base = 0;
+  const auto width = [&] { return cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, scale, 1, &base).width; };
+  while (!text.empty() && at.x + width() > picture.cols) text.pop_back();
+  cv::putText(picture, text, at, cv::FONT_HERSHEY_SIMPLEX, scale, colour_of(verdict), 1, cv::LINE_AA);
+}
+
+}  // namespace
+
+void ContactSheet::add(const std::vector<cv::Mat>& frames, const std::vector<Caption>& captions) {
+  const cv::Size size = frames.front().size();
+  const int lines = static_cast<int>(captions.size());
+  cv::Mat strip((size.height + gap) + line_height * lines + gap, shown * (size.width + gap), CV_8UC3,
+                cv::Scalar::all(255));
+  for (int i = 0; i < shown; ++i)
+    frames[i * (frames.size() - 1) / (shown - 1)].copyTo(strip({{i * (size.width + gap), 0}, size}));
+  for (int i = 0; i < lines; ++i)
+    write_line(strip, captions[i].text, {2, size.height + gap + line_height * (i + 1) - 4}, captions[i].verdict);
+  strips_.push_back(strip);
+}
+
+void ContactSheet::save(const std::filesystem::path& path) const {
+  std::vector<cv::Mat> sides;
+  const size_t rows = (strips_.size() + columns - 1) / columns;
+  int height = 0;
+  for (size_t first = 0; first < strips_.size(); first += rows) {
+    cv::Mat side;
+    cv::vconcat(
+        std::vector<cv::Mat>(strips_.begin() + static_cast<std::ptrdiff_t>(first),
+                             strips_.begin() + static_cast<std::ptrdiff_t>(std::min(first + rows, strips_.size()))),
+        side);
+    height = std::max(height, side.rows);
+    sides.push_back(side);
+  }
+  for (cv::Mat& side : sides)
+    cv::copyMakeBorder(side, side, 0, height - side.rows, 0, 2 * gap, cv::BORDER_CONSTANT, cv::Scalar::all(255));
+  cv::Mat sheet;
+  cv::hconcat(sides, sheet);
+  cv::cvtColor(sheet, sheet, cv::COLOR_RGB2BGR);
+  std::vector<uchar> bytes;
+  if (!cv::imencode(".png", sheet, bytes)) throw Error(fmt::format("{}: the picture cannot be encoded", path.string()));
+  Partial partial(path);
+  write_file(partial.path(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
+  partial.publish();
+}
+
+}  // namespace bitreel

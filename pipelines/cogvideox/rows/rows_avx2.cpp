@@ -1,3 +1,0 @@
-#define BITREEL_ROWS_ISA rows_avx2
-#define BITREEL_ROWS_NAME "avx2"
-#include "pipelines/cogvideox/rows/rows_isa.inc"

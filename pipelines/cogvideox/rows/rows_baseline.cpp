@@ -1,3 +1,0 @@
-#define BITREEL_ROWS_ISA rows_baseline
-#define BITREEL_ROWS_NAME "baseline"
-#include "pipelines/cogvideox/rows/rows_isa.inc"

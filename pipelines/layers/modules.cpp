@@ -1,0 +1,61 @@
+#include "pipelines/layers/modules.h"
+
+#include <ATen/ATen.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+namespace bitreel {
+
+Linear::Linear(const Scope& scope, std::int64_t in, std::int64_t out, Bias with, std::optional<at::ScalarType> dtype)
+    : weight(scope.tensor("weight", {out, in}, dtype)) {
+  if (with == Bias::present) bias = scope.tensor("bias", {out}, dtype);
+}
+
+namespace {
+
+using Reorder = at::Tensor(const at::Tensor& weight, std::optional<std::int64_t> batch);
+using LinearPointwise = at::Tensor(const at::Tensor& x, const at::Tensor& weight, const std::optional<at::Tensor>& bias,
+                                   std::string_view attribute, c10::List<std::optional<at::Scalar>> scalars,
+                                   std::optional<std::string_view> algorithm);
+
+// LibTorch's operators on prepacked weights have no C++ declaration; they are found by name, as its compiler does.
+template <class Signature>
+auto onednn_operator(const char* name) {
+  return c10::Dispatcher::singleton().findSchemaOrThrow(name, "").typed<Signature>();
+}
+
+}  // namespace
+
+void Linear::pack() {
+  if (!weight.is_cpu() || weight.scalar_type() != at::kBFloat16 || !at::hasMKLDNN()) return;
+  static const auto reorder = onednn_operator<Reorder>("mkldnn::_reorder_linear_weight");
+  packed_ = reorder.call(weight.contiguous(), std::nullopt);
+  weight.reset();
+}
+
+at::Tensor Linear::operator()(const at::Tensor& x) const {
+  if (packed_.defined()) {
+    static const auto product = onednn_operator<LinearPointwise>("mkldnn::_linear_pointwise");
+    const std::optional<at::Tensor> maybe_bias = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
+    return product.call(x, packed_, maybe_bias, "none", c10::List<std::optional<at::Scalar>>(), "");
+  }
+  return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+}
+
+LayerNorm::LayerNorm(const Scope& scope, std::int64_t features, double epsilon)
+    : weight(scope.tensor("weight", {features})), bias(scope.tensor("bias", {features})), eps(epsilon) {}
+
+at::Tensor LayerNorm::operator()(const at::Tensor& x) const {
+  return at::layer_norm(x, weight.sizes(), weight, bias, eps);
+}
+
+GroupNorm::GroupNorm(const Scope& scope, std::int64_t channels, std::int64_t group_count, double epsilon)
+    : weight(scope.tensor("weight", {channels})),
+      bias(scope.tensor("bias", {channels})),
+      groups(group_count),
+      eps(epsilon) {}
+
+at::Tensor GroupNorm::operator()(const at::Tensor& x) const {
+  return at::group_norm(x, groups, weight, bias, eps);
+}
+
+}  // namespace bitreel

@@ -1,0 +1,68 @@
+#include "pipelines/model/calibrating_attention.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+#include <chrono>
+
+#include "attention/attention.h"
+#include "attention/similarity.h"
+
+namespace bitreel {
+namespace {
+
+bool holds(const std::vector<std::int64_t>& sampled, std::int64_t number) {
+  return std::ranges::binary_search(sampled, number);
+}
+
+// A GPU's calls return before they are done.
+void wait_for(const at::Device& device) {
+  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
+}
+
+}  // namespace
+
+CalibratingAttention::CalibratingAttention(const MeasurementDesign& design, MeasuredPrompt prompt,
+                                           CalibratingOptions options)
+    : design_(design), options_(std::move(options)), errors_(design, std::move(prompt)) {}
+
+LayerAttention CalibratingAttention::operator()(const DenoisingStep& step) {
+  return [this, step](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+    at::Tensor exact = attend(q, k, v, {.backend = options_.backend});
+    if (holds(design_.steps, step.index) && holds(design_.layers, layer)) measure(step.index, layer, q, k, v, exact);
+    if (step.index == step.count / 2 && layer == design_.layers.front()) time(q, k, v);
+    return exact;
+  };
+}
+
+void CalibratingAttention::measure(std::int64_t step, std::int64_t layer, const at::Tensor& q, const at::Tensor& k,
+                                   const at::Tensor& v, const at::Tensor& exact) {
+  const at::Tensor heads = at::tensor(design_.heads, at::TensorOptions(at::kLong)).to(q.device());
+  const auto sampled = [&](const at::Tensor& x) {
+    return static_cast<std::int64_t>(design_.heads.size()) == x.size(1) ? x : x.index_select(1, heads);
+  };
+  for (const Precision precision : design_.precisions) {
+    const at::Tensor out =
+        attend(sampled(q), sampled(k), sampled(v), {.precision = precision, .backend = options_.backend});
+    const Similarity close = similarity(sampled(exact), out);
+    errors_.set({.layer = layer, .step = step, .precision = precision},
+                {.cosine = close.cosine, .relative_l1 = close.relative_l1, .rmse = close.rmse});
+  }
+}
+
+void CalibratingAttention::time(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  std::vector<Precision> contenders = {Precision::full};
+  contenders.insert(contenders.end(), design_.precisions.begin(), design_.precisions.end());
+  for (std::int64_t round = 0; round < options_.timings; ++round) {
+    for (const Precision precision : contenders) {
+      wait_for(q.device());
+      const auto begun = std::chrono::steady_clock::now();
+      attend(q, k, v, {.precision = precision, .backend = options_.backend});
+      wait_for(q.device());
+      timings_.emplace_back(precision, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+    }
+  }
+}
+
+}  // namespace bitreel
