@@ -20,6 +20,7 @@
 #include "schedulers/precision/planner.h"
 #include "schedulers/precision/ranges.h"
 #include "schedulers/precision/rank_correlation.h"
+#include "schedulers/precision/sage1_adaptive.h"
 
 namespace bitreel {
 namespace {
@@ -84,7 +85,7 @@ struct Choice {
   PlannedTable table;
 };
 
-Choice choose(const PlanCommand& command, const Planner& planner) {
+Choice choose(const PlanCommand& command, const Measurement& measurement, const Planner& planner) {
   if (!command.min_score.empty()) {
     const double score = number_from(command.min_score, "--min-score", "a score such as 0.98");
     return {fmt::format("--min-score {}", command.min_score), planner.min_score(score)};
@@ -92,6 +93,9 @@ Choice choose(const PlanCommand& command, const Planner& planner) {
   if (!command.max_error.empty()) {
     const double error = number_from(command.max_error, "--max-error", "an error such as 0.01");
     return {fmt::format("--max-error {}", command.max_error), planner.max_error(error)};
+  }
+  if (!command.rule.empty()) {
+    return {fmt::format("--rule {}", command.rule), planner.judge(sage1_adaptive(measurement))};
   }
   const std::string share = command.share.empty() ? default_share : command.share;
   ShareOptions options{.eight_bit = share_from(share, "--share")};
@@ -188,7 +192,7 @@ std::string run_plan(const PlanCommand& command) {
   PlannerOptions planning = planner_options(command);
   planning.seconds = seconds_from(command.costs, measurement.median_seconds(Precision::full));
   const Planner planner(measurement, planning);
-  auto [rule, table] = choose(command, planner);
+  auto [rule, table] = choose(command, measurement, planner);
   make_folder(command.pictures);
   const double full = planner.uniform(Precision::full).seconds;
   table.plan.note = fmt::format("bitreel plan {}: predicted error {:.4g}, {:.4g} s of attention ({:.1f} % of full's)",
@@ -223,12 +227,17 @@ void add_plan(CLI::App& app) {
       command->add_option("--min-score", state->min_score, "Every cell's fastest precision that scores this");
   auto* max_error =
       command->add_option("--max-error", state->max_error, "The fastest plan whose predicted error is at most this");
+  auto* rule = command->add_option("--rule", state->rule,
+                                   "sage1-adaptive: SageAttention's, by layer: sage1-vb where its cosine similarity "
+                                   "always exceeds 0.998, else sage1-b, or full where that was not measured");
   auto* full_share = command->add_option("--full-share", state->full_share,
                                          "With --share: part of it that gets full precision, the worst 8-bit scores");
   share->type_name("SHARE");
   full_share->type_name("SHARE")->excludes(min_score)->excludes(max_error);
   min_score->type_name("SCORE")->excludes(share)->excludes(max_error);
   max_error->type_name("ERROR")->excludes(share);
+  rule->type_name("RULE")->check(CLI::IsMember({"sage1-adaptive"}));
+  rule->excludes(share)->excludes(min_score)->excludes(max_error)->excludes(full_share);
   command->add_option("--precisions", state->precisions, "Plan with these only, such as int4,int8,full [all measured]")
       ->type_name("LIST");
   command

@@ -21,8 +21,9 @@ struct PlanCommand {
   std::filesystem::path output = {};  // empty: none
   std::string share = {};             // "30%" or "0.3"
   std::string full_share = {};        // as well
-  std::string min_score = {};         // at most one of share, min_score and max_error; none: share 30 %
+  std::string min_score = {};         // at most one of share, min_score, max_error and rule; none: share 30 %
   std::string max_error = {};
+  std::string rule = {};   // sage1-adaptive
   std::string costs = {};  // int4=0.5,int8=0.6: of full precision's time, on another device; empty: as measured
   std::filesystem::path held_out = {};  // a measurement of other prompts to compare ranks with; empty: none
   std::string precisions = {};          // candidates, separated by commas; empty: all

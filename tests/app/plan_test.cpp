@@ -55,6 +55,25 @@ TEST(PlanCommand, WritesThePapersShareUnlessAskedOtherwise) {
   EXPECT_EQ(to_yaml(resolve(parse_attention(file), target_of(2, 5))), to_yaml(plan)) << "generate takes it";
 }
 
+TEST(PlanCommand, FollowsSageAttentionsRule) {
+  const TemporaryFolder folder;
+  MadeUp made = rising();
+  made.design.precisions = {Precision::sage1_vb, Precision::sage1_b};
+  made.seconds = {{Precision::full, 0.004}, {Precision::sage1_vb, 0.001}, {Precision::sage1_b, 0.002}};
+  made.errors = [](const CellKey& key, int) { return off_by(key.layer == 0 ? 0.001 : 0.01); };
+  const std::string measured = write_text(folder / "measured.json", to_json(measure(made)));
+  const Outcome outcome = run_bitreel({"plan", measured, "--rule", "sage1-adaptive", "--output", folder / "plan.yaml"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  const Plan plan = read_plan(folder / "plan.yaml");
+  for (const PrecisionRow& row : plan.rows()) {
+    EXPECT_EQ(row, (PrecisionRow{Precision::sage1_vb, Precision::sage1_b}));
+  }
+  const Outcome unmeasured =
+      run_bitreel({"plan", write_text(folder / "rising.json", to_json(measure(rising()))), "--rule", "sage1-adaptive"});
+  EXPECT_EQ(unmeasured.code, 2);
+  EXPECT_THAT(unmeasured.err, HasSubstr("sage1-vb, which was not measured"));
+}
+
 TEST(PlanCommand, FollowsEveryRule) {
   const TemporaryFolder folder;
   const std::string measured = write_text(folder / "measured.json", to_json(measure(rising())));
@@ -154,6 +173,8 @@ TEST(PlanCommand, RefusesBadInput) {
       {{measured, "--share", "10%", "--full-share", "20%"}, 2, "is part of the 8-bit share"},
       {{measured, "--share", "10%", "--max-error", "0.1"}, 2, "excludes"},
       {{measured, "--min-score", "0.9", "--full-share", "10%"}, 2, "excludes"},
+      {{measured, "--rule", "sage1-adaptive", "--share", "10%"}, 2, "excludes"},
+      {{measured, "--rule", "sage9"}, 2, "sage1-adaptive"},
       {{measured, "--min-score", "high"}, 2, "--min-score is \"high\", expected a score"},
       {{measured, "--min-score", "1.5"}, 2, "the least score is 1.5"},
       {{measured, "--max-error", "-1"}, 2, "the largest error is -1"},
