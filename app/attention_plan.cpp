@@ -23,8 +23,9 @@ Plan resolve_attention(const Render& render, const Checkpoint& checkpoint) {
   return resolve(parse_attention(render.options.attention), target_of(render, checkpoint), use);
 }
 
-PlannedAttentionOptions planned_options(const Render& render, Console& console) {
-  PlannedAttentionOptions options{.backend = render.options.attention_backend};
+PlannedAttentionOptions planned_options(const Render& render, Console& console, AttendReport& report) {
+  PlannedAttentionOptions options{.backends = backends_from(render.options.attention_backend)};
+  options.report = &report;
   options.on_event = [&console](const GuardEvent& event) { console.warn("guard: " + text_of(event)); };
   if (render.options.guard)
     options.guard = GuardOptions{.every = *render.options.guard, .bound = render.options.guard_bound};
@@ -84,12 +85,8 @@ PlanProgress progress_of(const LatentsFile& file) {
   return progress;
 }
 
-FallbackWarnings::FallbackWarnings(Console& console) {
-  on_fallback([&console](const std::string& message) { console.warn(message); });
-}
-
-FallbackWarnings::~FallbackWarnings() {
-  on_fallback({});
+AttendReport fallback_warnings(Console& console) {
+  return AttendReport([&console](const std::string& message) { console.warn(message); });
 }
 
 }  // namespace bitreel

@@ -1,7 +1,8 @@
 // The precision plan of one clip: from --attention to what ran.
 //
 //   const Plan plan = resolve_attention(render, checkpoint);           // throws before any work
-//   PlannedAttention planned(plan, planned_options(render, console));
+//   AttendReport report = fallback_warnings(console);
+//   PlannedAttention planned(plan, planned_options(render, console, report));
 //   model.denoise(request, text, on_step, std::ref(planned));
 //   const auto record = attention_record(render, plan, planned);       // for the latents file and the sidecar
 #pragma once
@@ -24,7 +25,8 @@ PlanTarget target_of(const Render& render, const Checkpoint& checkpoint);
 Plan resolve_attention(const Render& render, const Checkpoint& checkpoint);
 
 // Guard events are said and kept as warnings.
-PlannedAttentionOptions planned_options(const Render& render, Console& console);
+// report: told what ran.
+PlannedAttentionOptions planned_options(const Render& render, Console& console, AttendReport& report);
 
 // {"requested": "int8", "plan": "<hash>", "executed": [["int8", ...], ...], "guard": [{"step": 5, ...}, ...]}:
 // executed holds one list per step, one precision name per layer; guard the events, with a guard.
@@ -32,13 +34,7 @@ nlohmann::ordered_json attention_record(const Render& render, const Plan& plan, 
 // What the record in the file of an unfinished clip says of the steps before. Error when there is none of all of them.
 PlanProgress progress_of(const LatentsFile& file);
 
-// While it lives, calls of attend() that a slow backend does are warned about. One at a time.
-class FallbackWarnings {
- public:
-  explicit FallbackWarnings(Console& console);
-  ~FallbackWarnings();
-  FallbackWarnings(const FallbackWarnings&) = delete;
-  FallbackWarnings& operator=(const FallbackWarnings&) = delete;
-};
+// Calls of attend() that a slow backend does are warned about.
+AttendReport fallback_warnings(Console& console);
 
 }  // namespace bitreel

@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "attention/backend.h"
+#include "attention/attention.h"
 #include "base/error.h"
 #include "schedulers/precision/attention_choice.h"
 
@@ -198,13 +198,10 @@ Setting guard_setting() {
 
 Setting backend_setting() {
   Setting setting = optional_text("attention-backend", &Options::attention_backend);
-  setting.shape = "NAME";
+  setting.shape = "NAME[,NAME]";
   setting.set = [](Options& o, const std::string& t, const std::string& where) {
-    try {
-      o.attention_backend = backend_named(t).name;
-    } catch (const UsageError& error) {
-      throw UsageError(fmt::format("{}: {}", where, error.what()), error.hint());
-    }
+    (void)backends_from(t, where);
+    o.attention_backend = t;
   };
   return setting;
 }
@@ -264,8 +261,10 @@ std::vector<Setting> make_settings() {
                 "error exceeds the plan's bound"),
       with_help(real("guard-bound", &Options::guard_bound, 0, 2), model,
                 "The error, 1 - score, that the guard lets pass; the plan's own when absent"),
-      with_help(backend_setting(), model,
-                "Which implementation attends (bitreel info attention); the best when absent"),
+      with_help(
+          backend_setting(), model,
+          "Which implementation attends in denoising (bitreel info attention); one name, or one for full precision and "
+          "one for quantized attention: reference,emulated; the best when absent"),
       with_help(choice("elementwise", &Options::elementwise, elementwise_paths), model,
                 "Between matrix products: our fused CPU kernels, or LibTorch's operations one by one"),
       with_help(toggle("vae-tiling", &Options::vae_tiling), model,

@@ -88,7 +88,7 @@ Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
   const at::ScalarType stored = stored_dtype(checkpoint.weights("transformer"));
   render.model.device = resolve_device(options.device);
   render.model.dtype = options.dtype.value_or(default_dtype(stored, render.model.device));
-  render.model.attention_backend = options.attention_backend;
+  render.model.attention_backend = backends_from(options.attention_backend).full;
   render.model.elementwise = options.elementwise;
   render.model.vae_tiling = options.vae_tiling;
   render.model.vae_slicing = options.vae_slicing;

@@ -2,10 +2,9 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <cmath>
-#include <mutex>
-#include <set>
 #include <sstream>
 
 #include "base/error.h"
@@ -49,13 +48,25 @@ void check_mask(const AttendCall& call) {
   }
 }
 
-std::optional<Recipe> recipe_for(const AttendOptions& options) {
+void check_bias(const AttendCall& call) {
+  const at::Tensor& bias = call.bias;
+  if (!bias.defined()) return;
+  const std::int64_t expected[] = {call.q.size(0), call.q.size(1), call.q.size(2), call.k.size(2)};
+  bool fits = bias.dim() <= 4 && at::isFloatingType(bias.scalar_type()) && bias.device() == call.q.device();
+  for (std::int64_t d = 1; fits && d <= bias.dim(); ++d) fits = bias.size(-d) == 1 || bias.size(-d) == expected[4 - d];
+  if (!fits) {
+    throw Error(fmt::format("attend: bias {}, expected floating numbers on the queries' device that broadcast to [{}]",
+                            shape_of(bias), fmt::join(expected, ", ")));
+  }
+}
+
+std::optional<Recipe> recipe_for(const AttendOptions& options, c10::DeviceType device) {
   if (options.recipe) {
     check(*options.recipe);
     return options.recipe;
   }
   if (options.precision == Precision::full) return std::nullopt;
-  return recipe_of(options.precision);
+  return recipe_of(options.precision, device);
 }
 
 // Tokens outermost in memory: [B, N, H, D] is what an output projection reads.
@@ -63,67 +74,35 @@ at::Tensor empty_output(const at::Tensor& q) {
   return at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
 }
 
-class Fallbacks {
- public:
-  void set(std::function<void(const std::string&)> report) {
-    const std::scoped_lock lock(mutex_);
-    report_ = std::move(report);
-  }
-  void say(const std::string& message) {
-    const std::scoped_lock lock(mutex_);
-    if (report_ && said_.insert(message).second) report_(message);
-  }
-
- private:
-  std::mutex mutex_;
-  std::function<void(const std::string&)> report_;
-  std::set<std::string> said_;
-};
-
-Fallbacks& fallbacks() {
-  static Fallbacks all;
-  return all;
-}
-
-// The first kernel's reason stands for the others': they refuse recipes alike.
-void report_if_oracle(const Backend& chosen, const AttendCall& call, const std::string& wanted) {
-  if (chosen.role == Role::kernel || chosen.name == wanted || !call.recipe) return;
-  std::string reason = "no kernel for this device";
-  for (const Backend& backend : backends()) {
-    if (backend.role != Role::kernel || backend.arithmetic != chosen.arithmetic || !backend.missing().empty()) continue;
-    reason = backend.refuses(call);
-    break;
-  }
-  fallbacks().say(fmt::format("attention {}: no kernel runs it ({}); the slow backend {} does", text_of(*call.recipe),
-                              reason, chosen.name));
-}
-
 }  // namespace
 
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttendOptions& options) {
   const bool swaps = options.layout == Layout::tokens_first && q.dim() == 4 && k.dim() == 4 && v.dim() == 4;
   const auto heads_first = [&](const at::Tensor& x) { return swaps ? x.transpose(1, 2) : x; };
-  AttendCall call{.q = heads_first(q), .k = heads_first(k), .v = heads_first(v), .recipe = recipe_for(options)};
+  AttendCall call{.q = heads_first(q), .k = heads_first(k), .v = heads_first(v)};
   check_shapes(call.q, call.k, call.v);
+  call.recipe = recipe_for(options, call.q.device().type());
   call.scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(call.q.size(3))));
   call.causality = options.causality;
   call.key_mask = options.key_mask;
   check_mask(call);
   call.bias = options.bias;
+  check_bias(call);
   call.quantization_seconds = options.quantization_seconds;
   call.out = empty_output(call.q);
   if (options.log_sum_exp != nullptr) {
     call.log_sum_exp = at::empty({call.q.size(0), call.q.size(1), call.q.size(2)}, call.q.options().dtype(at::kFloat));
     *options.log_sum_exp = call.log_sum_exp;
   }
-  const Backend& backend = choose_backend(call, options.backend);
-  report_if_oracle(backend, call, options.backend);
-  backend.run(call);
+  const Chosen chosen = choose_backend(call, options.backend);
+  if (options.report != nullptr) {
+    options.report->add({.precision = call.recipe ? call.recipe->precision : Precision::full,
+                         .recipe = call.recipe,
+                         .backend = std::string(chosen.backend.name),
+                         .fallback = chosen.fallback});
+  }
+  chosen.backend.run(call);
   return heads_first(call.out);
-}
-
-void on_fallback(std::function<void(const std::string& message)> report) {
-  fallbacks().set(std::move(report));
 }
 
 }  // namespace bitreel

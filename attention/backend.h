@@ -1,24 +1,24 @@
-// The implementations of attention, one table: what `bitreel info attention` prints and what attend() picks from.
+// What an implementation of attention is: the call it gets, and what it says of itself.
 //
-//   for (const Backend& backend : backends()) ...              // in order of preference
-//   const Backend& chosen = choose_backend(call, "cpu-avx2");  // by name; the first that can when the name is empty
+//   const Backend& cpu_flash = flash_backend();
+//   if (cpu_flash.missing(at::kCPU).empty() && cpu_flash.refuses(call).empty()) cpu_flash.run(call);
 //
-// An implementation gets a checked call and either refuses it, saying why, or does all that it asks.
+// To add one: a file or folder that makes a Backend (or a span of them), and one line in registry.cpp. attend(),
+// `bitreel info attention`, `bitreel bench attention` and the tests of tests/attention/ then know it.
+// All questions are asked at each call, never when the table is made: a GPU's library may be loaded later.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include "attention/recipe.h"
 
 namespace bitreel {
 
-// none, or each query sees the keys up to its own place, the last query aligned with the last key (as FlashAttention).
+// none, or each query sees the keys up to its own index, the last query aligned with the last key (as FlashAttention).
 enum class Causality { none, bottom_right };
 
 // One attention call, checked: shapes fit, heads divide, one dtype and device.
@@ -44,20 +44,17 @@ struct Backend {
   std::string_view name;
   Arithmetic arithmetic;
   Role role;
-  std::string_view summary;                   // one line for the table
-  std::string (*missing)();                   // what this machine lacks for it; empty when it has all
-  std::string (*refuses)(const AttendCall&);  // why it can't do this call (device, shape, recipe); empty when it can
+  std::string_view summary;  // one line for the table
+  // What this machine lacks to run it on such a device, as it stands now; empty when nothing.
+  std::string (*missing)(c10::DeviceType device);
+  // Why it can't do this call (shape, dtype, recipe); empty when it can. What is merely slower is for `preference`.
+  std::string (*refuses)(const AttendCall&);
   void (*run)(const AttendCall&);
+  // Among kernels that can do a call, the highest goes first, then the earlier in the table. 0 when there is none.
+  int (*preference)(const AttendCall&) = nullptr;
+  // 1e12 multiplications and additions a second that the instruction it multiplies with reaches on this machine, on
+  // registers alone and with all threads: its roofline. Measured; 0 when it can't be, none when nobody knows.
+  double (*peak_tops)() = nullptr;
 };
-
-// In order of preference.
-std::span<const Backend> backends();
-// Throws UsageError naming the nearest when there is no such backend.
-const Backend& backend_named(std::string_view name);
-
-// The one that runs the call: `wanted` by name when that is for calls of this arithmetic, likewise the environment
-// variable BITREEL_ATTENTION_BACKEND when `wanted` is empty, or else the first that can.
-// Throws Error when the named one can't, with its reason, or when none can, with everybody's.
-const Backend& choose_backend(const AttendCall& call, std::string_view wanted = {});
 
 }  // namespace bitreel

@@ -6,32 +6,33 @@
 namespace bitreel {
 namespace {
 
-struct Named {
+struct Row {
   Precision precision;
   std::string_view name;
-  Level level;
+  int bits;
+  Precision more_bits;
 };
 
-constexpr std::array<Named, 9> known = {{
-    {Precision::full, "full", Level::full},
-    {Precision::int8, "int8", Level::eight_bit},
-    {Precision::int4, "int4", Level::four_bit},
-    {Precision::sage1_t, "sage1-t", Level::eight_bit},
-    {Precision::sage1_b, "sage1-b", Level::eight_bit},
-    {Precision::sage1_vt, "sage1-vt", Level::eight_bit},
-    {Precision::sage1_vb, "sage1-vb", Level::eight_bit},
-    {Precision::sage2_8b, "sage2-8b", Level::eight_bit},
-    {Precision::sage2_4b, "sage2-4b", Level::four_bit},
+constexpr std::array<Row, 9> table = {{
+    {Precision::full, "full", full_bits, Precision::full},
+    {Precision::int8, "int8", 8, Precision::full},
+    {Precision::int4, "int4", 4, Precision::int8},
+    {Precision::sage1_t, "sage1-t", 8, Precision::full},
+    {Precision::sage1_b, "sage1-b", 8, Precision::full},
+    {Precision::sage1_vt, "sage1-vt", 8, Precision::full},
+    {Precision::sage1_vb, "sage1-vb", 8, Precision::full},
+    {Precision::sage2_8b, "sage2-8b", 8, Precision::full},
+    {Precision::sage2_4b, "sage2-4b", 4, Precision::sage2_8b},
 }};
 
 constexpr auto precisions = [] {
-  std::array<Precision, known.size()> all{};
-  std::ranges::transform(known, all.begin(), &Named::precision);
+  std::array<Precision, table.size()> all{};
+  std::ranges::transform(table, all.begin(), &Row::precision);
   return all;
 }();
 
-const Named& entry(Precision precision) {
-  return *std::ranges::find(known, precision, &Named::precision);
+const Row& row_of(Precision precision) {
+  return *std::ranges::find(table, precision, &Row::precision);
 }
 
 }  // namespace
@@ -40,17 +41,21 @@ std::span<const Precision> all_precisions() {
   return precisions;
 }
 
-Level level_of(Precision precision) {
-  return entry(precision).level;
+int bits_of(Precision precision) {
+  return row_of(precision).bits;
+}
+
+Precision more_bits(Precision precision) {
+  return row_of(precision).more_bits;
 }
 
 std::string_view name_of(Precision precision) {
-  return entry(precision).name;
+  return row_of(precision).name;
 }
 
 std::optional<Precision> precision_from(std::string_view name) {
-  const auto* found = std::ranges::find(known, name, &Named::name);
-  if (found == known.end()) return std::nullopt;
+  const auto* found = std::ranges::find(table, name, &Row::name);
+  if (found == table.end()) return std::nullopt;
   return found->precision;
 }
 

@@ -1,8 +1,10 @@
 // The precisions that one attention call can run in. A precision plan is a table of them, layer x step.
 //
-//   precision_from("sage2-4b") -> Precision::sage2_4b;  level_of(Precision::sage2_4b) -> Level::four_bit
+//   precision_from("sage2-4b") -> Precision::sage2_4b;  bits_of(Precision::sage2_4b) -> 4
+//   more_bits(Precision::sage2_4b) -> Precision::sage2_8b
 //
-// What each of them computes, field by field, is in attention/recipe.h.
+// A precision is a promise of bits. How a device keeps it, field by field, is its recipe there: attention/recipe.h.
+// A new one is a row of the table in precision.cpp and a recipe.
 #pragma once
 
 #include <optional>
@@ -11,18 +13,21 @@
 
 namespace bitreel {
 
-// full: the model's own dtype through LibTorch's scaled_dot_product_attention.
-// int8, int4: this project's recipes, made for fast integer kernels.
+// full: the model's own dtype, by the backend that is best at it.
+// int8, int4: this project's recipes, made for each device's fast kernels.
 // sage1_*: the four kernels of SageAttention, arXiv 2410.02367, table 6. sage2_*: the two of SageAttention2,
 // 2411.10958.
 enum class Precision { full, int8, int4, sage1_t, sage1_b, sage1_vt, sage1_vb, sage2_8b, sage2_4b };
 
-// In how many bits q k^T is computed; what a plan trades against error.
-enum class Level { four_bit, eight_bit, full };
-
 // All of them, full first, then from more to fewer bits within a family.
 std::span<const Precision> all_precisions();
-Level level_of(Precision precision);
+
+// In how many bits q k^T is computed, which is what a plan trades against error: 4, 8, or full_bits.
+int bits_of(Precision precision);
+inline constexpr int full_bits = 32;  // whatever the model's dtype is
+
+// Where a layer goes whose error is too large: int4 to int8, sage2-4b to sage2-8b, 8 bits to full; full stays.
+Precision more_bits(Precision precision);
 
 // The name used on the command line, in plans and in sidecars: "sage1-vb".
 std::string_view name_of(Precision precision);

@@ -1,6 +1,8 @@
-// How one attention call is quantized, in the papers' terms: a precision's recipe, and recipes by name for studies.
+// How one attention call is quantized, in the papers' terms, field by field. Recipes of precisions and by name:
+// attention/recipes.h.
 //
-//   const Recipe recipe = recipe_from("sage2-8b+pv=fp8-ones-row+smooth-v");
+//   Recipe recipe = recipe_of(Precision::int8, at::kCPU);
+//   recipe.smooth_v = Smoothing::off;
 //   at::Tensor o = attend(q, k, v, {.recipe = recipe});
 //
 // Per (batch, head), with i a query, j a key, c a channel, kept in fp32 except integers and sums of integers:
@@ -10,19 +12,17 @@
 //   P = quantized 2^(S - m), m the maximum as `maximum` says, over blocks of `key_block` keys
 //   O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] (+ mean(v)[c] when smooth_v)
 //   LSE[i] = m + log2(sum(P)), in natural logarithm  (+ q[i] . mean(k) * scale when smooth_k)
+// With channel_group, q and k have a scale for each group of tokens and group of channels, and S sums over channel groups.
 // Subtracting mean(k) changes no output: it shifts all logits of a row alike (2410.02367 section 4.2); the term of
 // mean(q) must be added back, from k' before its quantization (2411.10958 section 3.1).
 // Rounding is to nearest, ties to even. Means are fp64 sums in token order, divided in fp64, rounded to fp32; amax is
 // at least 1e-30, so that zeros get a finite scale. Keys that key_mask leaves out are taken out before all else:
-// groups, blocks and means are of what is left, in order; causality still counts the original places, and m is over the
-// keys that the query sees. A query that holds NaN or infinity is a row of zeros to the others of its block.
-// Where k' or v' leaves fp32 the head is NaN; where logits do, their row may be.
+// groups, blocks and means are of what is left, in order; causality still counts the original indices, and m is over
+// the keys that the query sees. A query that holds NaN or infinity is a row of zeros to the others of its block. Where
+// k' or v' leaves fp32 the head is NaN; where logits do, their row may be.
 #pragma once
 
 #include <cstdint>
-#include <span>
-#include <string>
-#include <string_view>
 
 #include "attention/precision.h"
 
@@ -49,15 +49,17 @@ enum class Smoothing { off, on };
 // What the exponent is taken against: the maximum so far (FlashAttention), or the block's own, merged in fp32.
 enum class Maximum { running, block };
 
-// How P's 8-bit values come about: rounded from the exact power, or looked up at 1/7 octave in a table of 64 bytes
-// (round(p_levels * 2^(-i/7)), i = round(7 (m - S)) up to 63, which is zero: 9 octaves). The table is for int8 PV only.
+// How P's 8-bit values come about: rounded from the exact power of two, or looked up, in steps of 1/7 of a log2 unit,
+// in a table of 64 bytes: round(p_levels * 2^(-i/7)), i = round(7 (m - S)) up to 63, which is zero: 2^-9. The table is
+// for int8 PV only.
 enum class Exponential { exact, table };
 
 struct Recipe {
-  Precision precision = Precision::int8;  // the preset it started from
+  Precision precision = Precision::int8;  // whose recipe it started from
   QkFormat qk = QkFormat::int8;
   Granularity q_scales = Granularity::token;
   Granularity k_scales = Granularity::strip;
+  std::int64_t channel_group = 0;  // channels of a token that share a scale, as in microscaling formats; 0: all of them
   Smoothing smooth_q = Smoothing::off;
   Smoothing smooth_k = Smoothing::on;
   Smoothing smooth_v = Smoothing::off;
@@ -71,22 +73,5 @@ struct Recipe {
 };
 
 inline constexpr std::int64_t query_block = 128;  // rows that smooth_q and Granularity::block share
-
-// Throws UsageError where fields contradict each other or a number is none of those that kernels are made for.
-void check(const Recipe& recipe);
-
-// A precision's own recipe. Throws Error for Precision::full, which quantizes nothing.
-const Recipe& recipe_of(Precision precision);
-
-// "PRESET" or "PRESET+FIELD+FIELD=VALUE...", fields as in the struct with - for _; "smooth-v" alone switches it on, and
-// "scales" sets both granularities.
-// Throws UsageError naming the field or value that is unknown, and the nearest.
-Recipe recipe_from(std::string_view text);
-
-// What recipe_from reads back: the preset and the fields that differ from it.
-std::string text_of(const Recipe& recipe);
-
-// Every field with its value, for people.
-std::string summary_of(const Recipe& recipe);
 
 }  // namespace bitreel

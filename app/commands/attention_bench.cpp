@@ -17,8 +17,6 @@
 
 #include "app/cpu_clock.h"
 #include "attention/attention.h"
-#include "attention/cpu/cpu_backend.h"
-#include "attention/similarity.h"
 #include "base/error.h"
 #include "base/median.h"
 #include "base/strict_yaml.h"
@@ -99,21 +97,21 @@ std::vector<Contender> contenders_of(const AttentionBench& bench, const Inputs& 
                             ? backend.name != "cpu-scalar"
                             : std::ranges::find(bench.backends, backend.name) != bench.backends.end();
     if (backend.arithmetic != Arithmetic::quantized || backend.role != Role::kernel || !wanted) continue;
-    if (!backend.missing().empty()) {
+    if (const std::string missing = backend.missing(inputs.q.device().type()); !missing.empty()) {
       if (bench.backends.empty()) continue;
-      throw Error(fmt::format("attention backend {} can't be timed here: {}", backend.name, backend.missing()));
+      throw Error(fmt::format("attention backend {} can't be timed here: {}", backend.name, missing));
     }
-    const double peak = peak_tops(backend);
+    const double peak = backend.peak_tops == nullptr ? 0 : backend.peak_tops();
     for (const std::string& precision : bench.precisions) {
-      all.push_back(
-          {.name = std::string(backend.name),
-           .precision = precision,
-           .attend =
-               [x = inputs, recipe = recipe_from(precision), name = std::string(backend.name)](double& quantization) {
-                 return attend(x.q, x.k, x.v,
-                               {.recipe = recipe, .backend = name, .quantization_seconds = &quantization});
-               },
-           .peak_tops = peak});
+      all.push_back({.name = std::string(backend.name),
+                     .precision = precision,
+                     .attend =
+                         [x = inputs, recipe = recipe_from(precision, inputs.q.device().type()),
+                          name = std::string(backend.name)](double& quantization) {
+                           return attend(x.q, x.k, x.v,
+                                         {.recipe = recipe, .backend = name, .quantization_seconds = &quantization});
+                         },
+                     .peak_tops = peak});
     }
   }
   return all;
@@ -188,7 +186,7 @@ AttentionBench read_attention_bench(const std::filesystem::path& file) {
   bench.baselines = texts("baselines");
   for (const std::string& dtype : bench.baselines) dtype_of(dtype, yaml.at(values.at("baselines")) + ": baselines");
   bench.precisions = texts("precisions");
-  for (const std::string& precision : bench.precisions) recipe_from(precision);
+  for (const std::string& precision : bench.precisions) recipe_from(precision, c10::kCPU);
   if (values.contains("backends")) bench.backends = texts("backends");
   for (const std::string& backend : bench.backends) backend_named(backend);
   for (const YAML::Node& node : yaml.list(values.at("cases"), "cases")) {

@@ -132,7 +132,7 @@ void calibrate(const CalibrateCommand& command) {
 
   watch_interrupts();
   Console console(command.progress);
-  const FallbackWarnings fallbacks(console);
+  AttendReport attended = fallback_warnings(console);
   Measurement measurement = measurement_at(command.output, design, console);
   console.say(fmt::format("{} prompts, {} steps, {} of {} layers, {} precisions: {} cells a prompt, on {}",
                           prompts.size(), design.made_for.steps(), design.layers.size(), design.made_for.layers,
@@ -145,7 +145,8 @@ void calibrate(const CalibrateCommand& command) {
     Request request = render.request;
     request.prompt = prompt.text;
     request.seed = prompt.seed;
-    CalibratingAttention calibrating(design, prompt, {.backend = render.options.attention_backend});
+    CalibratingAttention calibrating(
+        design, prompt, {.backends = backends_from(render.options.attention_backend), .report = &attended});
     console.begin(fmt::format("prompt {}/{}", i + 1, prompts.size()), request.steps);
     const auto on_step = [&](const StepEvent& event) {
       console.count(event.step.count);

@@ -21,7 +21,7 @@
 #include "app/flags.h"
 #include "app/interrupt.h"
 #include "app/render.h"
-#include "attention/similarity.h"
+#include "attention/attention.h"
 #include "base/error.h"
 #include "base/median.h"
 #include "base/written_file.h"
@@ -89,12 +89,22 @@ std::vector<Variant> variants_of(const CompareCommand& command, const Render& re
   return variants;
 }
 
+// A backend may be for some of the variants only.
+void check_backends(const Render& render, const std::vector<Variant>& variants) {
+  std::vector<Precision> precisions;
+  for (const Variant& variant : variants) {
+    const std::vector<Precision> some = variant.plan.precisions();
+    precisions.insert(precisions.end(), some.begin(), some.end());
+  }
+  backends_from(render.options.attention_backend).check_used_by(precisions);
+}
+
 // when_interrupted: what is true of compare.json then.
 Clip render_clip(CogVideoX& model, const Render& render, const at::Tensor& text, const Plan& plan, Console& console,
-                 std::string_view when_interrupted) {
+                 AttendReport& attended, std::string_view when_interrupted) {
   using Clock = std::chrono::steady_clock;
   Clip clip;
-  PlannedAttention planned(plan, planned_options(render, console));
+  PlannedAttention planned(plan, planned_options(render, console, attended));
   Clock::time_point last = Clock::now();
   const auto on_step = [&](const StepEvent& event) {
     clip.step_seconds.push_back(std::chrono::duration<double>(Clock::now() - last).count());
@@ -197,10 +207,11 @@ void compare(const CompareCommand& command) {
   check_can_write(command.output / "compare.json");
   Render render = resolve_to_video(options, checkpoint);
   std::vector<Variant> variants = variants_of(command, render, checkpoint);
+  check_backends(render, variants);
 
   watch_interrupts();
   Console console(command.progress);
-  const FallbackWarnings fallbacks(console);
+  AttendReport attended = fallback_warnings(console);
   CogVideoX model(checkpoint, render.model);
   ordered_json report;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -216,7 +227,7 @@ void compare(const CompareCommand& command) {
     for (Variant& variant : variants) {
       console.begin(fmt::format("{}/{} {}", i + 1, prompts.size(), variant.name), render.request.steps);
       render.options.attention = variant.attention;
-      Clip clip = render_clip(model, render, text, variant.plan, console, kept);
+      Clip clip = render_clip(model, render, text, variant.plan, console, attended, kept);
       write_clip(clip, render, command.output / variant.name / fmt::format("clip-{:03}.mp4", i),
                  provenance(render, checkpoint, {{"plan", variant.plan.hash()}}));
       if (!full) full = clip;

@@ -40,8 +40,9 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
   const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
   const Render render = resolve_to_video(options, checkpoint);
   const Plan plan = resolve_attention(render, checkpoint);
-  PlannedAttention planned(plan, planned_options(render, console), progress_of(from));
-  const FallbackWarnings fallbacks(console);
+  backends_from(render.options.attention_backend).check_used_by(plan.precisions());
+  AttendReport attended = fallback_warnings(console);
+  PlannedAttention planned(plan, planned_options(render, console, attended), progress_of(from));
   const std::int64_t steps_done = from.unfinished ? from.unfinished->steps_done : 0;
   Forecast forecast = forecast_of(render, checkpoint, {.steps_done = steps_done});
   forecast.text += fmt::format("\nattention {}: {}", render.options.attention, shares_text(plan));

@@ -12,7 +12,7 @@
 
 #include "app/console.h"
 #include "app/options.h"
-#include "attention/backend.h"
+#include "attention/attention.h"
 #include "base/error.h"
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/checkpoint/safetensors.h"
@@ -96,22 +96,36 @@ std::string describe_video(const fs::path& path) {
          (info.comment.empty() ? "  no provenance\n" : fmt::format("  provenance: {}\n", readable(info.comment)));
 }
 
+// The backend that would run a precision on this machine's device, or that there is none.
+std::string who_attends(Precision precision, c10::DeviceType type, const at::Device& here) {
+  if (type != c10::kCPU && type != here.type()) return "no such device";
+  AttendCall call;
+  call.q = call.k = call.v = call.out =
+      at::empty({1, 1, 64, 64}, at::TensorOptions(at::kBFloat16).device(type == here.type() ? here : at::kCPU));
+  if (precision != Precision::full) call.recipe = recipe_of(precision, type);
+  return std::string(choose_backend(call).backend.name);
+}
+
 std::string describe_attention() {
-  std::string text = "attention backends, in order of preference (--attention-backend, BITREEL_ATTENTION_BACKEND):\n";
+  const at::Device here = resolve_device(DeviceChoice::automatic);
+  std::string text =
+      "attention backends (--attention-backend, BITREEL_ATTENTION_BACKEND); of those that can do a call, kernels go "
+      "before oracles:\n";
   for (const Backend& backend : backends()) {
-    const std::string missing = backend.missing();
-    text += fmt::format("  {:<16} {:<9} {:<7} {}\n", backend.name,
+    text += fmt::format("  {:<16} {:<9} {:<6}  {}\n", backend.name,
                         backend.arithmetic == Arithmetic::full ? "full" : "quantized",
                         backend.role == Role::kernel ? "kernel" : "oracle", backend.summary);
-    if (!missing.empty()) text += fmt::format("  {:<16} not on this machine: {}\n", "", missing);
+    const std::string on_cpu = backend.missing(c10::kCPU), on_gpu = backend.missing(c10::kCUDA);
+    if (!on_cpu.empty() && !on_gpu.empty()) text += fmt::format("  {:<16} not on this machine: {}\n", "", on_cpu);
   }
-  text += "\nprecisions (--attention), and the backend that would run each on this machine's CPU:\n";
+  text += "\nprecisions (--attention): the backend that would run each on this machine, and how the device keeps it:\n";
   for (const Precision precision : all_precisions()) {
-    AttendCall call;
-    call.q = call.k = call.v = call.out = at::empty({1, 1, 64, 64}, at::TensorOptions(at::kBFloat16));
-    if (precision != Precision::full) call.recipe = recipe_of(precision);
-    text += fmt::format("  {:<9} {:<16} {}\n", name_of(precision), choose_backend(call).name,
-                        call.recipe ? summary_of(*call.recipe) : "the model's own dtype");
+    for (const c10::DeviceType type : {c10::kCPU, c10::kCUDA}) {
+      text +=
+          fmt::format("  {:<9} {:<5} {:<16} {}\n", type == c10::kCPU ? name_of(precision) : "",
+                      c10::DeviceTypeName(type, /*lower_case=*/true), who_attends(precision, type, here),
+                      precision == Precision::full ? "the model's own dtype" : summary_of(recipe_of(precision, type)));
+    }
   }
   return text;
 }

@@ -26,7 +26,6 @@ Rows rows_of(const at::Tensor& x, std::int64_t batch, std::int64_t head) {
 std::string common_refusal(const AttendCall& call) {
   const at::ScalarType type = call.q.scalar_type();
   const std::int64_t dim = call.q.size(3);
-  if (!call.q.is_cpu()) return "the tensors are not on the CPU";
   if (type != at::kFloat && type != at::kHalf && type != at::kBFloat16) {
     return fmt::format("{} tensors, expected float, half or bfloat16", c10::toString(type));
   }

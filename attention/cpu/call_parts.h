@@ -10,12 +10,16 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "attention/backend.h"
 #include "attention/cpu/kernels.h"
 
 namespace bitreel::cpu {
+
+// What CPU kernels lack on every other device.
+inline constexpr std::string_view only_on_the_cpu = "it runs on the CPU only";
 
 // Why no kernel on the CPU takes a call, whatever its precision; empty when one may.
 std::string common_refusal(const AttendCall& call);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <memory>
@@ -13,9 +14,9 @@
 #include <vector>
 
 #include "attention/cpu/call_parts.h"
-#include "attention/cpu/features.h"
 #include "attention/cpu/kernels.h"
 #include "attention/cpu/share_out.h"
+#include "attention/cpu/features.h"
 
 namespace bitreel {
 namespace {
@@ -26,6 +27,7 @@ std::string refusal(const AttendCall& call) {
   if (!call.recipe) return "it only does quantized attention";
   if (std::string common = common_refusal(call); !common.empty()) return common;
   if (call.recipe->pv != PvFormat::int8) return "its P V product is INT8 only";
+  if (call.recipe->channel_group != 0) return "its scales are of all channels of a token";
   const std::int64_t key_block = call.recipe->key_block;
   if (key_block < key_tile || key_block > largest_key_block || key_block % key_tile != 0) {
     return fmt::format("key blocks of {}, expected a multiple of {} up to {}", key_block, key_tile, largest_key_block);
@@ -88,38 +90,6 @@ void run(const AttendCall& call) {
   run_kernels(kernels(), call);
 }
 
-std::string unless(bool has, const char* lack) {
-  return has ? std::string() : lack;
-}
-
-struct Entry {
-  Backend backend;
-  const Kernels& (*kernels)();
-};
-
-template <const Kernels& (*kernels)()>
-Entry entry(std::string_view name, std::string_view summary, std::string (*missing)()) {
-  return {{name, Arithmetic::quantized, Role::kernel, summary, missing, refusal, run<kernels>}, kernels};
-}
-
-const std::vector<Entry>& entries() {
-  static const std::vector<Entry> all = {
-      entry<cpu_amx::kernels>(
-          "cpu-amx", "tiles of 16 x 64 bytes (Sapphire Rapids and later)",
-          [] { return unless(x86_features().amx_int8, "the processor or the system has no AMX-INT8"); }),
-      entry<cpu_avx512_vnni::kernels>(
-          "cpu-avx512-vnni", "64-byte integer dot products (Ice Lake, Zen 4 and later)",
-          [] { return unless(x86_features().avx512_vnni, "the processor has no AVX512-VNNI with VBMI"); }),
-      entry<cpu_avx_vnni::kernels>("cpu-avx-vnni", "32-byte integer dot products (Alder Lake, Zen 5 and later)",
-                                   [] { return unless(x86_features().avx_vnni, "the processor has no AVX-VNNI"); }),
-      entry<cpu_avx2::kernels>("cpu-avx2", "16-bit products (Haswell, Zen and later)",
-                               [] { return unless(x86_features().avx2, "the processor has no AVX2 with FMA"); }),
-      entry<cpu_scalar::kernels>("cpu-scalar", "the same arithmetic without vector instructions",
-                                 [] { return std::string(); }),
-  };
-  return all;
-}
-
 // Of one run on all threads.
 double operations_per_second(const Kernels& kernels, std::int64_t rounds) {
   const int threads = at::get_num_threads();
@@ -132,6 +102,52 @@ double operations_per_second(const Kernels& kernels, std::int64_t rounds) {
   });
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   return static_cast<double>(operations.load()) / seconds.count();
+}
+
+template <const Kernels& (*kernels)()>
+double peak_tops() {
+  constexpr std::int64_t rounds = 400'000;  // up to ten milliseconds, whatever the instruction
+  double best = 0;
+  for (int repeat = 0; repeat < 5; ++repeat) best = std::max(best, operations_per_second(kernels(), rounds));
+  return best / 1e12;
+}
+
+using Lack = std::string (*)();
+
+template <const Kernels& (*kernels)(), Lack lack>
+Backend kernel(std::string_view name, std::string_view summary) {
+  return {.name = name,
+          .arithmetic = Arithmetic::quantized,
+          .role = Role::kernel,
+          .summary = summary,
+          .missing = [](c10::DeviceType device) { return device == c10::kCPU ? lack() : std::string(only_on_the_cpu); },
+          .refuses = refusal,
+          .run = run<kernels>,
+          .peak_tops = [] { return lack().empty() ? peak_tops<kernels>() : 0; }};
+}
+
+std::string unless(bool has, const char* lack) {
+  return has ? std::string() : lack;
+}
+
+std::string lacks_amx() {
+  return unless(cpu::x86_features().amx_int8, "the processor or the system has no AMX-INT8");
+}
+
+std::string lacks_avx512_vnni() {
+  return unless(cpu::x86_features().avx512_vnni, "the processor has no AVX512-VNNI with VBMI");
+}
+
+std::string lacks_avx_vnni() {
+  return unless(cpu::x86_features().avx_vnni, "the processor has no AVX-VNNI");
+}
+
+std::string lacks_avx2() {
+  return unless(cpu::x86_features().avx2, "the processor has no AVX2 with FMA");
+}
+
+std::string lacks_nothing() {
+  return {};
 }
 
 }  // namespace
@@ -171,21 +187,16 @@ void run_kernels(const Kernels& kernels, const AttendCall& call) {
 }
 
 std::span<const Backend> cpu_backends() {
-  static const std::vector<Backend> all = [] {
-    std::vector<Backend> backends;
-    for (const Entry& entry : entries()) backends.push_back(entry.backend);
-    return backends;
-  }();
+  static const std::array<Backend, 5> all = {
+      kernel<cpu_amx::kernels, lacks_amx>("cpu-amx", "tiles of 16 x 64 bytes (Sapphire Rapids and later)"),
+      kernel<cpu_avx512_vnni::kernels, lacks_avx512_vnni>("cpu-avx512-vnni",
+                                                          "64-byte integer dot products (Ice Lake, Zen 4 and later)"),
+      kernel<cpu_avx_vnni::kernels, lacks_avx_vnni>("cpu-avx-vnni",
+                                                    "32-byte integer dot products (Alder Lake, Zen 5 and later)"),
+      kernel<cpu_avx2::kernels, lacks_avx2>("cpu-avx2", "16-bit products (Haswell, Zen and later)"),
+      kernel<cpu_scalar::kernels, lacks_nothing>("cpu-scalar", "the same arithmetic without vector instructions"),
+  };
   return all;
-}
-
-double peak_tops(const Backend& backend) {
-  const auto found = std::ranges::find(entries(), backend.name, [](const Entry& e) { return e.backend.name; });
-  if (found == entries().end() || !backend.missing().empty()) return 0;
-  constexpr std::int64_t rounds = 400'000;  // up to ten milliseconds, whatever the instruction
-  double best = 0;
-  for (int repeat = 0; repeat < 5; ++repeat) best = std::max(best, operations_per_second(found->kernels(), rounds));
-  return best / 1e12;
 }
 
 }  // namespace bitreel

@@ -20,9 +20,4 @@ std::span<const Backend> cpu_backends();  // in order of preference
 // A call that cpu_backends() don't refuse, with any kernels of cpu/kernels.h.
 void run_kernels(const cpu::Kernels& kernels, const AttendCall& call);
 
-// 1e12 integer multiplications and additions a second that this machine's threads reach together with the instruction
-// the backend multiplies with, on registers alone: its roofline. Measured, in up to 50 milliseconds. 0 for a backend
-// that is not one of these, or that this machine can't run.
-double peak_tops(const Backend& backend);
-
 }  // namespace bitreel

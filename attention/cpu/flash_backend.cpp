@@ -8,29 +8,33 @@
 #include <optional>
 
 #include "attention/cpu/call_parts.h"
-#include "attention/cpu/features.h"
 #include "attention/cpu/flash.h"
 #include "attention/cpu/share_out.h"
+#include "attention/cpu/features.h"
 
 namespace bitreel {
 namespace {
 
 using namespace cpu;
 
-std::string missing() {
-  return x86_features().avx2 ? "" : "the processor has no AVX2 with FMA";
+std::string missing(c10::DeviceType device) {
+  if (device != c10::kCPU) return std::string(only_on_the_cpu);
+  return cpu::x86_features().avx2 ? "" : "the processor has no AVX2 with FMA";
 }
 
 std::string refuses(const AttendCall& call) {
   if (call.recipe) return "quantizes nothing";
   if (std::string common = common_refusal(call); !common.empty()) return common;
-  if (call.q.scalar_type() == at::kBFloat16 && x86_features().amx_bf16)
-    return "LibTorch multiplies bfloat16 in this processor's tiles, which is faster";
   return {};
 }
 
+// LibTorch multiplies bfloat16 in the tiles of a processor that has them, which is faster.
+int preference(const AttendCall& call) {
+  return call.q.scalar_type() == at::kBFloat16 && cpu::x86_features().amx_bf16 ? -1 : 0;
+}
+
 void run(const AttendCall& call) {
-  run_flash(x86_features().avx512_vnni ? cpu_flash_avx512::kernels() : cpu_flash_avx2::kernels(), call);
+  run_flash(cpu::x86_features().avx512_vnni ? cpu_flash_avx512::kernels() : cpu_flash_avx2::kernels(), call);
 }
 
 // The least work worth a thread, in multiplications.
@@ -80,7 +84,8 @@ const Backend& flash_backend() {
                                    .summary = "fp32 in registers, with AVX-512 or AVX2",
                                    .missing = missing,
                                    .refuses = refuses,
-                                   .run = run};
+                                   .run = run,
+                                   .preference = preference};
   return backend;
 }
 

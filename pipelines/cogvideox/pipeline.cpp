@@ -81,7 +81,7 @@ at::Tensor CogVideoX::encode_text(const Request& request) {
   const c10::InferenceMode no_gradients;
   const T5Tokenizer tokenizer = T5Tokenizer::open(parts_->checkpoint.folder() / "tokenizer");
   const T5Encoder encoder(parts_->checkpoint.weights("text_encoder"), parts_->config.text_encoder,
-                          parts_->load_options(), parts_->options.attention_backend);
+                          parts_->load_options());
   const auto encode = [&](const std::string& text) {
     const TokenIds tokens = tokenizer.encode(text, parts_->config.transformer.max_text_seq_length);
     const at::Tensor ids = at::tensor(tokens.ids, at::TensorOptions(at::kLong)).unsqueeze(0).to(parts_->options.device);

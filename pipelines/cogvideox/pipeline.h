@@ -32,8 +32,7 @@ namespace bitreel {
 struct ModelOptions {
   at::ScalarType dtype = at::kBFloat16;
   at::Device device = at::kCPU;
-  std::string attention_backend =
-      {};  // by name, for calls of its arithmetic (attention/backend.h); the best when empty
+  std::string attention_backend = {};  // of a denoising without attention_of_step, by name; the best when empty
   Elementwise elementwise = Elementwise::fused;
   bool vae_tiling = false;   // decode in overlapping tiles of half the sample size: less memory, other numbers
   bool vae_slicing = false;  // decode a batch one clip at a time; a single clip is one slice already

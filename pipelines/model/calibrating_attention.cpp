@@ -7,7 +7,6 @@
 #include <chrono>
 
 #include "attention/attention.h"
-#include "attention/similarity.h"
 
 namespace bitreel {
 namespace {
@@ -27,9 +26,13 @@ CalibratingAttention::CalibratingAttention(const MeasurementDesign& design, Meas
                                            CalibratingOptions options)
     : design_(design), options_(std::move(options)), errors_(design, std::move(prompt)) {}
 
+AttendOptions CalibratingAttention::options_for(Precision precision) const {
+  return {.precision = precision, .backend = options_.backends.of(precision), .report = options_.report};
+}
+
 LayerAttention CalibratingAttention::operator()(const DenoisingStep& step) {
   return [this, step](std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-    at::Tensor exact = attend(q, k, v, {.backend = options_.backend});
+    at::Tensor exact = attend(q, k, v, options_for(Precision::full));
     if (holds(design_.steps, step.index) && holds(design_.layers, layer)) measure(step.index, layer, q, k, v, exact);
     if (step.index == step.count / 2 && layer == design_.layers.front()) time(q, k, v);
     return exact;
@@ -43,8 +46,7 @@ void CalibratingAttention::measure(std::int64_t step, std::int64_t layer, const 
     return static_cast<std::int64_t>(design_.heads.size()) == x.size(1) ? x : x.index_select(1, heads);
   };
   for (const Precision precision : design_.precisions) {
-    const at::Tensor out =
-        attend(sampled(q), sampled(k), sampled(v), {.precision = precision, .backend = options_.backend});
+    const at::Tensor out = attend(sampled(q), sampled(k), sampled(v), options_for(precision));
     const Similarity close = similarity(sampled(exact), out);
     errors_.set({.layer = layer, .step = step, .precision = precision},
                 {.cosine = close.cosine, .relative_l1 = close.relative_l1, .rmse = close.rmse});
@@ -58,7 +60,7 @@ void CalibratingAttention::time(const at::Tensor& q, const at::Tensor& k, const 
     for (const Precision precision : contenders) {
       wait_for(q.device());
       const auto begun = std::chrono::steady_clock::now();
-      attend(q, k, v, {.precision = precision, .backend = options_.backend});
+      attend(q, k, v, options_for(precision));
       wait_for(q.device());
       timings_.emplace_back(precision, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
     }

@@ -10,18 +10,19 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "attention/attention.h"
 #include "pipelines/model/layer_attention.h"
 #include "schedulers/precision/measurement.h"
 
 namespace bitreel {
 
 struct CalibratingOptions {
-  std::string backend = {};  // by name, for calls of its arithmetic; the best when empty
-  std::int64_t timings = 3;  // of full precision and of each candidate
+  BackendNames backends = {};      // the best when empty
+  std::int64_t timings = 3;        // of full precision and of each candidate
+  AttendReport* report = nullptr;  // told what ran
 };
 
 class CalibratingAttention {
@@ -35,6 +36,7 @@ class CalibratingAttention {
   [[nodiscard]] const std::vector<std::pair<Precision, double>>& timings() const { return timings_; }
 
  private:
+  [[nodiscard]] AttendOptions options_for(Precision precision) const;
   void measure(std::int64_t step, std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                const at::Tensor& exact);
   void time(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);

@@ -6,7 +6,6 @@
 #include <optional>
 
 #include "attention/attention.h"
-#include "attention/similarity.h"
 
 namespace bitreel {
 
@@ -20,7 +19,8 @@ LayerAttention PlannedAttention::operator()(const DenoisingStep& step) {
   return [this, index = step.index, row = executed_.back()](std::int64_t layer, const at::Tensor& q,
                                                             const at::Tensor& k, const at::Tensor& v) {
     const Precision precision = row.at(static_cast<std::size_t>(layer));
-    at::Tensor out = attend(q, k, v, {.precision = precision, .backend = options_.backend});
+    at::Tensor out = attend(
+        q, k, v, {.precision = precision, .backend = options_.backends.of(precision), .report = options_.report});
     if (guard_ && precision != Precision::full && guard_->due(index)) look(index, layer, q, k, v, out);
     return out;
   };
@@ -40,7 +40,7 @@ void PlannedAttention::look(std::int64_t step, std::int64_t layer, const at::Ten
   };
   const std::int64_t stride = std::max<std::int64_t>(1, q.size(2) / queries_of_look);
   const auto queries_of = [&](const at::Tensor& x) { return head_of(x).slice(2, 0, std::nullopt, stride); };
-  const at::Tensor exact = attend(queries_of(q), head_of(k), head_of(v));
+  const at::Tensor exact = attend(queries_of(q), head_of(k), head_of(v), {.backend = options_.backends.full});
   const Similarity close = similarity(exact, queries_of(out));
   const auto event =
       guard_->observe(step, layer, {.cosine = close.cosine, .relative_l1 = close.relative_l1, .rmse = close.rmse});

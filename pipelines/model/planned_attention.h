@@ -10,9 +10,9 @@
 
 #include <functional>
 #include <optional>
-#include <string>
 #include <vector>
 
+#include "attention/attention.h"
 #include "pipelines/model/layer_attention.h"
 #include "schedulers/precision/guard.h"
 #include "schedulers/precision/plan.h"
@@ -26,9 +26,10 @@ struct PlanProgress {
 };
 
 struct PlannedAttentionOptions {
-  std::string backend = {};  // by name, for calls of its arithmetic; the best when empty
+  BackendNames backends = {};  // the best when empty
   std::optional<GuardOptions> guard = {};
   std::function<void(const GuardEvent&)> on_event = {};
+  AttendReport* report = nullptr;  // told what the plan's calls ran on
 };
 
 class PlannedAttention {

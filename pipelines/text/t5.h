@@ -40,7 +40,7 @@ T5Config read_t5_config(const nlohmann::json& config);
 class T5Encoder {
  public:
   // In fp16, `wo` stays in fp32 and with it the residual stream, as transformers loads it.
-  // attention_backend: by name (attention/backend.h); the best for full precision when empty.
+  // attention_backend: by name (attention/registry.h); the best for full precision when empty.
   T5Encoder(const Weights& weights, const T5Config& config, LoadOptions options, std::string attention_backend = {});
   at::Tensor operator()(const at::Tensor& ids) const;
 

@@ -21,17 +21,6 @@ double bound_of(const Plan& plan, const GuardOptions& options) {
 
 }  // namespace
 
-Precision one_level_up(Precision precision) {
-  switch (precision) {
-    case Precision::int4:
-      return Precision::int8;
-    case Precision::sage2_4b:
-      return Precision::sage2_8b;
-    default:
-      return Precision::full;
-  }
-}
-
 std::string text_of(const GuardEvent& event) {
   return fmt::format("step {}, layer {}: error {:.3g} is above the bound {:.3g}; {} instead of {} from step {} on",
                      event.step, event.layer, event.error, event.bound, name_of(event.to), name_of(event.from),
@@ -49,7 +38,7 @@ PrecisionRow Guard::row(std::int64_t step) const {
   PrecisionRow row = plan_.rows().at(static_cast<std::size_t>(step));
   for (const GuardEvent& event : events_) {
     Precision& precision = row[static_cast<std::size_t>(event.layer)];
-    if (event.step < step && level_of(precision) < level_of(event.to)) precision = event.to;
+    if (event.step < step && bits_of(precision) < bits_of(event.to)) precision = event.to;
   }
   return row;
 }
@@ -61,7 +50,7 @@ std::optional<GuardEvent> Guard::observe(std::int64_t step, std::int64_t layer, 
   const double seen = 1 - error.score();
   if (seen <= bound_) return std::nullopt;
   events_.push_back(
-      {.step = step, .layer = layer, .from = here, .to = one_level_up(here), .error = seen, .bound = bound_});
+      {.step = step, .layer = layer, .from = here, .to = more_bits(here), .error = seen, .bound = bound_});
   return events_.back();
 }
 

@@ -7,9 +7,9 @@
 //       for each layer: event = guard.observe(step, layer, error_of_one_head(guard.head(step, layer, heads)));
 //
 // Logic only: the caller computes the sampled head in full precision too and hands in the two outputs' error.
-// An error above the bound, or one that is NaN, moves the layer one level up (4 bits, 8 bits, full) from the next step
-// on: its cells get at least that level to the end; it never moves down again. Steps and layers count from 0.
-// A single head errs more than all heads together, on which measured bounds rest: see GuardOptions.slack.
+// An error above the bound, or one that is NaN, moves the layer to more bits (4, 8, full: more_bits()) from the next
+// step on: its cells get at least so many bits to the end; it never moves down again. Steps and layers count from 0. A
+// single head errs more than all heads together, on which measured bounds rest: see GuardOptions.slack.
 #pragma once
 
 #include <cstdint>
@@ -60,8 +60,5 @@ class Guard {
   std::int64_t every_;
   std::vector<GuardEvent> events_;  // rows follow from them
 };
-
-// The precision that a guard goes to: int4 to int8, sage2-4b to sage2-8b, every 8-bit one to full.
-Precision one_level_up(Precision precision);
 
 }  // namespace bitreel

@@ -20,13 +20,12 @@ std::map<Precision, std::size_t> counts_of(const Plan& plan) {
   return counts;
 }
 
-// One character each: the first of a level gets the level's own, further ones letters.
+// One character each: the first of so many bits gets their number (# for full), further ones letters.
 std::map<Precision, char> symbols_of(const Plan& plan) {
-  std::map<Level, std::string_view> left = {
-      {Level::full, "#"}, {Level::eight_bit, "8abcdefg"}, {Level::four_bit, "4vwxyz"}};
+  std::map<int, std::string_view> left = {{full_bits, "#"}, {8, "8abcdefg"}, {4, "4vwxyz"}};
   std::map<Precision, char> symbols;
   for (const auto& [precision, count] : counts_of(plan)) {
-    std::string_view& names = left[level_of(precision)];
+    std::string_view& names = left.try_emplace(bits_of(precision), "ijklmnop").first->second;
     symbols[precision] = names.front();
     names.remove_prefix(1);
   }
@@ -67,6 +66,12 @@ Plan Plan::on(const std::vector<std::int64_t>& timesteps) const {
   plan.bound = bound;
   plan.note = note;
   return plan;
+}
+
+std::vector<Precision> Plan::precisions() const {
+  std::vector<Precision> all;
+  for (const auto& [precision, count] : counts_of(*this)) all.push_back(precision);
+  return all;
 }
 
 std::string Plan::hash() const {

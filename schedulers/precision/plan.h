@@ -33,6 +33,9 @@ class Plan {
   // The same plan on other timesteps: what row() answers for each of them.
   [[nodiscard]] Plan on(const std::vector<std::int64_t>& timesteps) const;
 
+  // The ones that some cell has, each once.
+  [[nodiscard]] std::vector<Precision> precisions() const;
+
   // Sixteen hexadecimal digits that are the same for the same timesteps and table on every machine (FNV-1a, 64 bit).
   [[nodiscard]] std::string hash() const;
 

@@ -112,7 +112,7 @@ void Planner::leave_out_what_buys_nothing() {
   std::vector<Precision> kept;
   for (const Precision candidate : candidates_) {
     const auto better = std::ranges::find_if(candidates_, [&](Precision other) {
-      return level_of(other) > level_of(candidate) && seconds(other) <= seconds(candidate) * (1 + least_gain) &&
+      return bits_of(other) > bits_of(candidate) && seconds(other) <= seconds(candidate) * (1 + least_gain) &&
              mean_error(other) <= mean_error(candidate);
     });
     if (better == candidates_.end()) {
@@ -126,10 +126,10 @@ void Planner::leave_out_what_buys_nothing() {
   candidates_ = std::move(kept);
 }
 
-std::vector<Precision> Planner::of_level(Level level) const {
+std::vector<Precision> Planner::of_bits(int bits) const {
   std::vector<Precision> found;
   for (const Precision candidate : candidates_) {
-    if (level_of(candidate) == level) found.push_back(candidate);
+    if (bits_of(candidate) == bits) found.push_back(candidate);
   }
   return found;
 }
@@ -171,8 +171,8 @@ PlannedTable Planner::share(const ShareOptions& options) const {
     throw UsageError(fmt::format("the full-precision share {:g} % is part of the 8-bit share {:g} %",
                                  100 * options.full, 100 * options.eight_bit),
                      "give a larger --share or a smaller --full-share");
-  const std::vector<Precision> four = of_level(Level::four_bit), eight = of_level(Level::eight_bit);
-  if (eight.empty() && of_level(Level::full).empty())
+  const std::vector<Precision> four = of_bits(4), eight = of_bits(8);
+  if (eight.empty() && of_bits(full_bits).empty())
     throw UsageError("nothing above 4 bits is left to plan with", "let an 8-bit precision or full take part");
   const Precision upper = eight.empty() ? Precision::full : eight.front();
   const bool all_upper = four.empty();

@@ -90,7 +90,7 @@ class Planner {
 
   [[nodiscard]] double mean_error(Precision precision) const;
   [[nodiscard]] const CellStatistics& cell(std::size_t layer, std::size_t step, Precision precision) const;
-  [[nodiscard]] std::vector<Precision> of_level(Level level) const;
+  [[nodiscard]] std::vector<Precision> of_bits(int bits) const;
   [[nodiscard]] std::vector<PrecisionRow> filled(Precision precision) const;
   void leave_out_what_buys_nothing();
   // The fastest precision of every cell, and all exchanges in the order in which they pay.

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "attention/backend.h"
+#include "attention/attention.h"
 #include "base/json_file.h"
 #include "schedulers/precision/measurement_file.h"
 #include "schedulers/precision/plan_file.h"

@@ -5,10 +5,10 @@
 
 #include <cmath>
 
-#include "attention/emulated.h"
-#include "attention/quantize.h"
-#include "attention/reference.h"
 #include "attention/similarity.h"
+#include "attention/torch/emulated.h"
+#include "attention/torch/quantize.h"
+#include "attention/torch/reference.h"
 #include "tests/attention/protocol.h"
 #include "tests/attention/tolerances.h"
 
@@ -17,7 +17,7 @@ namespace {
 
 Similarity quality(const std::string& recipe, const Inputs& in) {
   return similarity(run(reference_backend(), in, {}).out,
-                    run(emulated_backend(), in, {.recipe = recipe_from(recipe)}).out);
+                    run(emulated_backend(), in, {.recipe = recipe_from(recipe, test_device().type())}).out);
 }
 
 class Accuracy : public testing::TestWithParam<InputSet> {
@@ -27,7 +27,7 @@ class Accuracy : public testing::TestWithParam<InputSet> {
 
 TEST_P(Accuracy, OfEightBitsIsWithinTheGate) {
   for (const Precision precision : all_precisions()) {
-    if (level_of(precision) != Level::eight_bit) continue;
+    if (bits_of(precision) != 8) continue;
     const Quality gate = GetParam().hardness == Hardness::usual ? quality_of(precision) : eight_bits_beyond;
     const Similarity close = quality(std::string(name_of(precision)), in);
     EXPECT_GE(close.cosine, gate.least_cosine) << name_of(precision);
@@ -43,7 +43,7 @@ TEST_P(Accuracy, OfTheOnesRowIsThatOfTwoLevels) {
 TEST_P(Accuracy, OfKernelsIsThatOfTheOracle) {
   for (const char* text : {"int8", "int4", "sage1-t", "sage1-b", "sage1-vt", "sage1-vb", "sage2-8b", "sage2-4b",
                            "int8+scales=block", "int8+scales=thread", "int8+smooth-k=off+smooth-v=off"}) {
-    const Asked asked = {.recipe = recipe_from(text)};
+    const Asked asked = {.recipe = recipe_from(text, test_device().type())};
     const Answer oracle = run(emulated_backend(), in, asked);
     for (const Backend* backend : those_that_can(call_of(in, asked))) {
       if (backend->role == Role::oracle) continue;
@@ -90,7 +90,7 @@ TEST(AccuracyOf, BiasedValuesNeedsSmoothing) {
 TEST(AccuracyOf, EqualKeysIsTheMeanOfTheValues) {
   const Inputs& in = inputs_named("EqualKeys");
   for (const std::string& text : recipe_texts()) {
-    const Asked asked = {.recipe = recipe_from(text)};
+    const Asked asked = {.recipe = recipe_from(text, test_device().type())};
     if (asked.recipe->pv == PvFormat::fp16_fp16_sum) continue;  // its sums are rounded
     const QuantizedValues v = quantize_values(in.v[0][0], *asked.recipe);
     const at::Tensor expected = v.values.to(at::kDouble).mean(0) * v.scales + v.mean;
@@ -132,7 +132,7 @@ TEST(AccuracyOf, TheOracleIsThatOfAnIndependentSimulation) {
     }
     const at::Tensor truth = run(reference_backend(), in, {}).out;
     for (const Simulated& expected : simulated()) {
-      const Answer answer = run(emulated_backend(), in, {.recipe = recipe_from(expected.recipe)});
+      const Answer answer = run(emulated_backend(), in, {.recipe = recipe_from(expected.recipe, test_device().type())});
       EXPECT_NEAR(similarity(truth, answer.out).relative_l2 / expected.relative_l2[set], 1, spread[set])
           << expected.recipe << ", logit deviation " << widths[set];
     }

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "attention/cpu/flash_backend.h"
-#include "attention/emulated.h"
-#include "attention/reference.h"
+#include "attention/torch/emulated.h"
+#include "attention/torch/reference.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/tolerances.h"
 #include "tests/error_text.h"
@@ -51,8 +51,9 @@ struct Way {
 };
 
 std::vector<Way> ways() {
-  return {
-      {"full", {}}, {"int8", {.precision = Precision::int8}}, {"recipe", {.recipe = recipe_from("int8+scales=token")}}};
+  return {{"full", {}},
+          {"int8", {.precision = Precision::int8}},
+          {"recipe", {.recipe = recipe_from("int8+scales=token", test_device().type())}}};
 }
 
 TEST(Attend, TakesTokensFirstAndGivesThemBack) {
@@ -82,11 +83,11 @@ TEST(Attend, RunsThePrecisionsOwnRecipeUnlessGivenOne) {
   const Inputs in = random_inputs({.queries = 20, .keys = 100}, 3);
   for (const Precision precision : all_precisions()) {
     if (precision == Precision::full) continue;
-    const at::Tensor expected = run(emulated_backend(), in, {.recipe = recipe_of(precision)}).out;
+    const at::Tensor expected = run(emulated_backend(), in, {.recipe = recipe_of(precision, test_device().type())}).out;
     EXPECT_TRUE(at::equal(attend(in.q, in.k, in.v, {.precision = precision, .backend = "emulated"}), expected))
         << name_of(precision);
   }
-  const Recipe given = recipe_from("sage1-t+pv=fp16");
+  const Recipe given = recipe_from("sage1-t+pv=fp16", test_device().type());
   EXPECT_TRUE(
       at::equal(attend(in.q, in.k, in.v, {.precision = Precision::int4, .recipe = given, .backend = "emulated"}),
                 run(emulated_backend(), in, {.recipe = given}).out));
@@ -110,52 +111,120 @@ class Variable {
 
 // The first for full precision, and LibTorch's for what that refuses.
 std::string_view first_kernel(const Inputs& in) {
-  return flash_backend().missing().empty() && in.q.is_cpu() ? "cpu-flash" : "sdpa";
+  return flash_backend().missing(at::kCPU).empty() && in.q.is_cpu() ? "cpu-flash" : "sdpa";
 }
 
 TEST(ChooseBackend, TakesAKernelBeforeAnOracle) {
   const Inputs in = random_inputs({}, 4);
-  EXPECT_EQ(choose_backend(call_of(in, {})).name, first_kernel(in));
-  EXPECT_EQ(choose_backend(call_of(in, {.bias = at::zeros({64, 64})})).name, "sdpa");
-  EXPECT_EQ(choose_backend(call_of(random_inputs({.dim = 129}, 4), {})).name, "sdpa");
-  EXPECT_EQ(choose_backend(call_of(random_inputs({}, 4, at::kDouble), {})).name, "sdpa");
-  EXPECT_EQ(choose_backend(call_of(in, {.recipe = recipe_of(Precision::int8)})).role, Role::kernel);
-  EXPECT_EQ(choose_backend(call_of(in, {.recipe = recipe_of(Precision::int8)}), "emulated").name, "emulated");
+  const Recipe recipe = recipe_from("sage1-vb", test_device().type());
+  const auto chosen = [](const AttendCall& call, std::string_view wanted = {}) {
+    return choose_backend(call, wanted).backend;
+  };
+  EXPECT_EQ(chosen(call_of(in, {})).name, first_kernel(in));
+  EXPECT_EQ(chosen(call_of(in, {.bias = at::zeros({64, 64})})).name, "sdpa");
+  EXPECT_EQ(chosen(call_of(random_inputs({.dim = 129}, 4), {})).name, "sdpa");
+  EXPECT_EQ(chosen(call_of(random_inputs({}, 4, at::kDouble), {})).name, "sdpa");
+  if (in.q.is_cpu()) EXPECT_EQ(chosen(call_of(in, {.recipe = recipe})).role, Role::kernel);
+  EXPECT_EQ(chosen(call_of(in, {.recipe = recipe}), "emulated").name, "emulated");
 }
 
-TEST(ChooseBackend, ListensToTheEnvironmentWhenNoneIsNamed) {
-  const Inputs in = random_inputs({}, 4);
-  const AttendCall quantized = call_of(in, {.recipe = recipe_of(Precision::int8)});
-  const Variable variable("BITREEL_ATTENTION_BACKEND", "emulated");
-  EXPECT_EQ(choose_backend(quantized).name, "emulated");
-  EXPECT_EQ(choose_backend(quantized, "cpu-scalar").name, "cpu-scalar") << "the caller knows better";
-  EXPECT_EQ(choose_backend(call_of(in, {})).name, first_kernel(in))
-      << "the oracle of recipes is not for full precision";
+// What is slower for a call is not refused: by name it does it.
+TEST(ChooseBackend, PrefersWithoutRefusing) {
+  const Inputs in = random_inputs({.queries = 70, .keys = 130}, 4, at::kBFloat16);
+  const Backend& flash = flash_backend();
+  if (!flash.missing(in.q.device().type()).empty()) GTEST_SKIP() << flash.missing(in.q.device().type());
+  const AttendCall call = call_of(in, {});
+  EXPECT_EQ(choose_backend(call).backend.name, flash.preference(call) < 0 ? "sdpa" : "cpu-flash");
+  EXPECT_EQ(choose_backend(call, "cpu-flash").backend.name, "cpu-flash");
+  EXPECT_LE(
+      largest_difference(attend(in.q, in.k, in.v, {.backend = "cpu-flash"}), run(reference_backend(), in, {}).out),
+      full_precision(at::kBFloat16));
 }
 
 TEST(ChooseBackend, NamesWhatItDoesNotKnowAndWhyNoneCan) {
   const Inputs in = random_inputs({}, 4), wide = random_inputs({}, 4, at::kDouble);
   EXPECT_THAT(error_text<UsageError>([&] { (void)choose_backend(call_of(in, {}), "emulatd"); }),
               AllOf(HasSubstr("\"emulatd\""), HasSubstr("did you mean emulated?")));
-  const AttendCall of_doubles = call_of(wide, {.recipe = recipe_of(Precision::int8)});
+  const AttendCall of_doubles = call_of(wide, {.recipe = recipe_of(Precision::int8, test_device().type())});
   EXPECT_THAT(error_text([&] { (void)choose_backend(of_doubles); }),
               AllOf(HasSubstr("no attention backend"), HasSubstr("emulated:"), HasSubstr("cpu-scalar:")));
   EXPECT_THAT(error_text([&] { (void)choose_backend(of_doubles, "cpu-scalar"); }), HasSubstr("cpu-scalar can't"));
 }
 
-TEST(Attend, ReportsOnceThatAnOracleStandsIn) {
+TEST(ChooseBackend, DoesNotTakeANameForTheOtherArithmetic) {
+  const Inputs in = random_inputs({}, 4);
+  const auto text = [&](const AttendOptions& options) {
+    return error_text<UsageError>([&] { (void)attend(in.q, in.k, in.v, options); });
+  };
+  EXPECT_THAT(text({.precision = Precision::int8, .backend = "reference"}),
+              AllOf(HasSubstr("reference does full precision, this call is of quantized attention"),
+                    HasSubstr("cpu-scalar, emulated")));
+  EXPECT_THAT(text({.backend = "emulated"}),
+              AllOf(HasSubstr("does quantized attention"), HasSubstr("sdpa, reference")));
+}
+
+TEST(BackendNames, AreOneForEachArithmetic) {
+  EXPECT_EQ(backends_from("reference").full, "reference");
+  EXPECT_EQ(backends_from("reference").quantized, "");
+  const BackendNames both = backends_from("cpu-scalar,reference");
+  EXPECT_EQ(both.of(Precision::full), "reference");
+  EXPECT_EQ(both.of(Precision::sage1_vb), "cpu-scalar");
+  const auto text = [](const char* names) {
+    return error_text<UsageError>([&] { (void)backends_from(names, "--flag"); });
+  };
+  EXPECT_THAT(text("emulatd"), AllOf(HasSubstr("--flag"), HasSubstr("did you mean emulated?")));
+  EXPECT_THAT(text("sdpa,reference"), AllOf(HasSubstr("--flag: sdpa and reference"), HasSubstr("both do full")));
+  EXPECT_THAT(text("sdpa,"), HasSubstr("\"\""));
+}
+
+TEST(BackendNames, AreTheEnvironmentsWhereNoneIsGiven) {
+  const Variable variable("BITREEL_ATTENTION_BACKEND", "emulated");
+  EXPECT_EQ(backends_from("").quantized, "emulated");
+  EXPECT_EQ(backends_from("").full, "");
+  EXPECT_EQ(backends_from("cpu-scalar").quantized, "cpu-scalar") << "who gives one knows better";
+  const Variable wrong("BITREEL_ATTENTION_BACKEND", "emulatd");
+  EXPECT_THAT(error_text<UsageError>([] { (void)backends_from(""); }),
+              HasSubstr("BITREEL_ATTENTION_BACKEND: there is no"));
+  const Inputs in = random_inputs({}, 4);
+  EXPECT_TRUE(attend(in.q, in.k, in.v).defined()) << "attend() itself does not ask the environment";
+}
+
+TEST(BackendNames, MustBeOfUse) {
+  const std::vector<Precision> eight = {Precision::int8}, mixed = {Precision::int8, Precision::full};
+  backends_from("emulated").check_used_by(eight);
+  backends_from("reference").check_used_by(mixed);
+  backends_from("reference,emulated").check_used_by(mixed);
+  EXPECT_THAT(error_text<UsageError>([&] { backends_from("reference").check_used_by(eight); }),
+              AllOf(HasSubstr("--attention-backend: reference does full precision, of which this run has none"),
+                    HasSubstr("quantized attention is done by"), HasSubstr("emulated")));
+}
+
+TEST(AttendReport, TellsWhatRanAndOnceThatAnOracleStoodIn) {
   std::vector<std::string> messages;
-  on_fallback([&](const std::string& message) { messages.push_back(message); });
-  const Inputs in = random_inputs({}, 5);
-  const AttendOptions without_kernel = {.recipe = recipe_from("sage2-8b+key-block=128")};
-  (void)attend(in.q, in.k, in.v, without_kernel);
-  (void)attend(in.q, in.k, in.v, without_kernel);
-  (void)attend(in.q, in.k, in.v, {.precision = Precision::int8});
-  (void)attend(in.q, in.k, in.v, {.precision = Precision::int8, .backend = "emulated"});
-  on_fallback({});
-  if (in.q.is_cpu()) {
-    EXPECT_THAT(messages, testing::ElementsAre(AllOf(HasSubstr("sage2-8b+key-block=128"), HasSubstr("emulated"))));
-  }
+  AttendReport report([&](const std::string& message) { messages.push_back(message); });
+  const Inputs in = random_inputs({}, 5, at::kFloat);
+  const Recipe without_kernel = recipe_from("int8@cuda+channel-group=0+pv=fp16+scales=warp", at::kCPU);
+  const auto attended = [&](AttendOptions options) {
+    options.report = &report;
+    (void)attend(in.q, in.k, in.v, options);
+  };
+  attended({});
+  attended({.recipe = without_kernel});
+  attended({.recipe = without_kernel});
+  attended({.precision = Precision::sage2_8b, .backend = "emulated"});
+  ASSERT_EQ(report.rows().size(), 3U);
+  EXPECT_EQ(report.rows()[0].precision, Precision::full);
+  EXPECT_EQ(report.rows()[0].recipe, std::nullopt);
+  EXPECT_EQ(report.rows()[0].backend, first_kernel(in));
+  EXPECT_EQ(report.rows()[1].precision, Precision::int8);
+  EXPECT_EQ(report.rows()[1].recipe, without_kernel);
+  EXPECT_EQ(report.rows()[1].calls, 2);
+  EXPECT_EQ(report.rows()[2].backend, "emulated");
+  EXPECT_EQ(report.rows()[2].fallback, "") << "it was asked for";
+  if (!in.q.is_cpu()) GTEST_SKIP() << "what GPU kernels refuse is theirs to say";
+  EXPECT_EQ(report.rows()[1].fallback, "its P V product is INT8 only");
+  EXPECT_THAT(messages, testing::ElementsAre(AllOf(HasSubstr("int8@cuda+q-scales=warp"), HasSubstr("INT8 only"),
+                                                   HasSubstr("the slow backend emulated does"))));
 }
 
 TEST(AttendErrors, NameAllThreeShapesAndDtypes) {
@@ -184,7 +253,11 @@ TEST(AttendErrors, SayWhatIsWrongWithAnOption) {
   EXPECT_THAT(text({.key_mask = at::ones({2, 3}).to(at::kBool)}), HasSubstr("key_mask [2, 3]"));
   EXPECT_THAT(text({.key_mask = at::ones({2, 4})}), HasSubstr("expected [2, 4] bool"));
   EXPECT_THAT(text({.precision = Precision::int8, .bias = at::zeros({4, 4})}), HasSubstr("bias"));
-  Recipe odd_blocks = recipe_of(Precision::int8);
+  EXPECT_THAT(text({.bias = at::zeros({4, 3})}), AllOf(HasSubstr("bias [4, 3] Float"), HasSubstr("[2, 2, 4, 4]")));
+  EXPECT_THAT(text({.bias = at::zeros({3, 1, 4, 4})}), HasSubstr("bias [3, 1, 4, 4]"));
+  EXPECT_THAT(text({.bias = at::zeros({1, 2, 2, 4, 4})}), HasSubstr("bias [1, 2, 2, 4, 4]"));
+  EXPECT_THAT(text({.bias = at::zeros({4, 4}, at::kInt)}), HasSubstr("floating numbers"));
+  Recipe odd_blocks = recipe_of(Precision::int8, test_device().type());
   odd_blocks.key_block = 96;
   EXPECT_THAT(error_text<UsageError>([&] { (void)attend(x, x, x, {.recipe = odd_blocks}); }), HasSubstr("key-block"));
   const at::Tensor strided = at::ones({2, 2, 8, 4}).transpose(2, 3);
@@ -196,8 +269,8 @@ TEST(AttentionNames, AreThoseOfTheCommandLine) {
   EXPECT_EQ(precision_from("sage2-4b"), Precision::sage2_4b);
   EXPECT_EQ(precision_from("half"), std::nullopt);
   EXPECT_EQ(all_precisions().front(), Precision::full);
-  EXPECT_EQ(level_of(Precision::full), Level::full);
-  EXPECT_EQ(level_of(Precision::sage1_vb), Level::eight_bit);
+  EXPECT_EQ(bits_of(Precision::full), full_bits);
+  EXPECT_EQ(bits_of(Precision::sage1_vb), 8);
 }
 
 }  // namespace

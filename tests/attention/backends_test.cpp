@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "attention/emulated.h"
-#include "attention/reference.h"
 #include "attention/similarity.h"
+#include "attention/torch/emulated.h"
+#include "attention/torch/reference.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/tolerances.h"
 
@@ -74,14 +74,15 @@ TEST_P(Backends, AgreeWithTheFormulaInFullPrecision) {
 
 TEST_P(Backends, DoTheArithmeticOfEveryRecipe) {
   for (const std::string& text : recipe_texts()) {
-    asked.recipe = recipe_from(text);
-    const Level level = level_of(asked.recipe->precision);
+    asked.recipe = recipe_from(text, test_device().type());
     const Quality gate = quality_of(asked.recipe->precision);
     const Answer oracle = run(emulated_backend(), in, asked);
     const Similarity close = similarity(truth.out, oracle.out);
     EXPECT_GE(close.cosine, gate.least_cosine) << text;
     EXPECT_LE(close.relative_l2, gate.relative_l2) << text;
-    EXPECT_LE(largest_difference(oracle.log_sum_exp, truth.log_sum_exp), log_sum_exp_of_quantized(level)) << text;
+    EXPECT_LE(largest_difference(oracle.log_sum_exp, truth.log_sum_exp),
+              log_sum_exp_of_quantized(asked.recipe->precision))
+        << text;
     for (const Backend* backend : those_that_can(call_of(in, asked))) {
       EXPECT_TRUE(same_arithmetic(in, oracle, run(*backend, in, asked))) << backend->name << " " << text;
     }
@@ -93,8 +94,8 @@ INSTANTIATE_TEST_SUITE_P(Calls, Backends, testing::ValuesIn(cases()), [](const a
 TEST(BackendTable, HasAKernelForEveryRecipeOfIntegersOnTheCpu) {
   const Inputs in = random_inputs({}, 1);
   for (const std::string& text : recipe_texts()) {
-    const Recipe recipe = recipe_from(text);
-    if (recipe.pv != PvFormat::int8 || !in.q.is_cpu()) continue;
+    const Recipe recipe = recipe_from(text, test_device().type());
+    if (recipe.pv != PvFormat::int8 || recipe.channel_group != 0 || !in.q.is_cpu()) continue;
     const auto able = those_that_can(call_of(in, {.recipe = recipe}));
     EXPECT_TRUE(std::ranges::any_of(able, [](const Backend* b) { return b->role == Role::kernel; })) << text;
   }
@@ -102,7 +103,7 @@ TEST(BackendTable, HasAKernelForEveryRecipeOfIntegersOnTheCpu) {
 
 TEST(BackendTable, RefusesWhatItCanNotDoAndSaysWhy) {
   const Inputs in = random_inputs({}, 1), wide = random_inputs({}, 1, at::kDouble);
-  const Recipe recipe = recipe_of(Precision::int8);
+  const Recipe recipe = recipe_of(Precision::int8, test_device().type());
   for (const Backend& backend : backends()) {
     const bool quantizes = backend.arithmetic == Arithmetic::quantized;
     EXPECT_EQ(backend.refuses(call_of(in, {.recipe = recipe})).empty(), quantizes) << backend.name;

@@ -11,8 +11,8 @@
 #include <limits>
 #include <new>
 
-#include "attention/emulated.h"
-#include "attention/reference.h"
+#include "attention/torch/emulated.h"
+#include "attention/torch/reference.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/threads.h"
 #include "tests/attention/tolerances.h"
@@ -34,7 +34,7 @@ class EveryBackend : public testing::TestWithParam<std::string> {
   // Calls `body` with each backend that can do a call of this arithmetic.
   template <class Body>
   void each(const Inputs& in, Asked asked, Body body) {
-    if (!GetParam().empty()) asked.recipe = recipe_from(GetParam());
+    if (!GetParam().empty()) asked.recipe = recipe_from(GetParam(), test_device().type());
     const auto able = those_that_can(call_of(in, asked));
     ASSERT_FALSE(able.empty());
     for (const Backend* backend : able) {
@@ -169,11 +169,12 @@ TEST_P(EveryBackend, LetsPartsOfTheKeysBeMergedByLogSumExp) {
     const at::Tensor whole = at::logaddexp(a.log_sum_exp, b.log_sum_exp);
     const at::Tensor merged =
         a.out * (a.log_sum_exp - whole).exp().unsqueeze(3) + b.out * (b.log_sum_exp - whole).exp().unsqueeze(3);
-    const Level level = asked.recipe ? level_of(asked.recipe->precision) : Level::full;
+    const Precision precision = asked.recipe ? asked.recipe->precision : Precision::full;
+    const int bits = bits_of(precision);
     const double relative = ((merged - truth.out).norm() / truth.out.norm()).item<double>();
-    EXPECT_LE(relative, level == Level::full ? full_precision(at::kFloat) : level == Level::four_bit ? 0.3 : 0.06);
+    EXPECT_LE(relative, bits == full_bits ? full_precision(at::kFloat) : bits == 4 ? 0.3 : 0.06);
     EXPECT_LE(largest_difference(whole, truth.log_sum_exp),
-              level == Level::full ? log_sum_exp : log_sum_exp_of_quantized(level));
+              bits == full_bits ? log_sum_exp : log_sum_exp_of_quantized(precision));
   });
 }
 
@@ -250,7 +251,7 @@ TEST_P(EveryQuantizingBackend, MakesTheHeadOfABrokenKeyOrValueNaNAndNoOther) {
   for (const float broken : {nan, infinity, -infinity}) {
     for (const bool in_value : {false, true}) {
       Inputs in = random_inputs({.batch = 2, .query_heads = 4, .key_heads = 2, .queries = 150, .keys = 270}, 10);
-      const Answer before = run(emulated_backend(), in, {.recipe = recipe_from(GetParam())});
+      const Answer before = run(emulated_backend(), in, {.recipe = recipe_from(GetParam(), test_device().type())});
       (in_value ? in.v : in.k)[1][0][265][7] = broken;
       each(in, {.causality = Causality::bottom_right}, [&](const Backend& backend, const Asked& asked) {
         const Answer answer = run(backend, in, asked, Poison::number);

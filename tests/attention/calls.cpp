@@ -110,7 +110,7 @@ Answer run(const Backend& backend, const Inputs& in, const Asked& asked, Poison 
 std::vector<const Backend*> those_that_can(const AttendCall& call) {
   std::vector<const Backend*> able;
   for (const Backend& backend : backends()) {
-    if (backend.missing().empty() && backend.refuses(call).empty()) able.push_back(&backend);
+    if (obstacle(backend, call).empty()) able.push_back(&backend);
   }
   return able;
 }
@@ -125,6 +125,10 @@ const std::vector<std::string>& recipe_texts() {
       "sage1-vb",
       "sage2-8b",
       "sage2-4b",
+      "int8@cuda",
+      "int4@cuda",
+      "int8+channel-group=16",
+      "int4+channel-group=32+exponential=exact",
       "int8+scales=block",
       "int8+scales=warp",
       "int8+scales=thread",

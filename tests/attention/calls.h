@@ -16,7 +16,8 @@
 #include <string>
 #include <vector>
 
-#include "attention/backend.h"
+#include "attention/recipes.h"
+#include "attention/registry.h"
 
 namespace bitreel {
 

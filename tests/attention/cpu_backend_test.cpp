@@ -11,11 +11,11 @@
 #include <iterator>
 #include <vector>
 
-#include "attention/cpu/features.h"
 #include "attention/cpu/kernels.h"
-#include "attention/quantize.h"
-#include "attention/reference.h"
 #include "attention/similarity.h"
+#include "attention/torch/quantize.h"
+#include "attention/torch/reference.h"
+#include "attention/cpu/features.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/kernels_amx_emulated.h"
 #include "tests/attention/threads.h"
@@ -38,7 +38,8 @@ const Backend& scalar() {
 const std::vector<Backend>& kernels_here() {
   static const std::vector<Backend> here = [] {
     std::vector<Backend> all;
-    std::ranges::copy_if(cpu_backends(), std::back_inserter(all), [](const Backend& b) { return b.missing().empty(); });
+    std::ranges::copy_if(cpu_backends(), std::back_inserter(all),
+                         [](const Backend& b) { return b.missing(at::kCPU).empty(); });
     Backend emulated = scalar();
     emulated.name = "cpu-amx with emulated tiles";
     emulated.run = [](const AttendCall& call) { run_kernels(cpu_amx_emulated::kernels(), call); };
@@ -56,7 +57,7 @@ std::string readable(std::string text) {
 
 class CpuKernels : public testing::TestWithParam<std::tuple<std::string, Shape>> {
  protected:
-  Recipe recipe = recipe_from(std::get<0>(GetParam()));
+  Recipe recipe = recipe_from(std::get<0>(GetParam()), at::kCPU);
   Shape shape = std::get<1>(GetParam());
 };
 
@@ -100,7 +101,7 @@ TEST(CpuKernels, FindTheLargestOfHugeLogits) {
   in.k *= 1e5;
   const Answer one_hot = run(reference_backend(), in, {});
   for (const Backend& backend : kernels_here()) {
-    const Answer answer = run(backend, in, {.recipe = recipe_of(Precision::int8)});
+    const Answer answer = run(backend, in, {.recipe = recipe_of(Precision::int8, at::kCPU)});
     EXPECT_GE(similarity(one_hot.out, answer.out).cosine, 0.99) << backend.name;
   }
 }
@@ -111,7 +112,7 @@ TEST(CpuKernels, GiveNaNRatherThanNonsenseForLogitsBeyondFp32) {
   in.k *= 1e25;
   for (const Precision precision : {Precision::int8, Precision::int4}) {
     for (const Backend& backend : kernels_here()) {
-      const Answer answer = run(backend, in, {.recipe = recipe_of(precision)}, Poison::number);
+      const Answer answer = run(backend, in, {.recipe = recipe_of(precision, at::kCPU)}, Poison::number);
       EXPECT_TRUE(answer.out.isnan().all().item<bool>()) << backend.name;
       EXPECT_TRUE(answer.log_sum_exp.isnan().all().item<bool>()) << backend.name;
     }
@@ -123,7 +124,7 @@ TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
   for (const Backend& backend : kernels_here()) {
     const auto on = [&](int threads) {
       const Threads set(threads);
-      return run(backend, in, {.recipe = recipe_of(Precision::int8)});
+      return run(backend, in, {.recipe = recipe_of(Precision::int8, at::kCPU)});
     };
     EXPECT_TRUE(same_bits(on(1).out, on(3).out)) << backend.name;
   }
@@ -133,7 +134,7 @@ TEST(CpuKernels, SayHowLongQuantizingTook) {
   const Inputs in = random_inputs({.queries = 500, .keys = 500}, 1);
   for (const Backend& backend : kernels_here()) {
     double quantizing = -1;
-    AttendCall call = call_of(in, {.recipe = recipe_of(Precision::int8)});
+    AttendCall call = call_of(in, {.recipe = recipe_of(Precision::int8, at::kCPU)});
     call.quantization_seconds = &quantizing;
     const auto start = std::chrono::steady_clock::now();
     backend.run(call);
@@ -145,14 +146,14 @@ TEST(CpuKernels, SayHowLongQuantizingTook) {
 
 TEST(CpuKernels, HaveAPeakWhereTheyRun) {
   for (const Backend& backend : cpu_backends()) {
-    EXPECT_EQ(peak_tops(backend) > 1e-4, backend.missing().empty()) << backend.name;
+    ASSERT_NE(backend.peak_tops, nullptr) << backend.name;
+    EXPECT_EQ(backend.peak_tops() > 1e-4, backend.missing(at::kCPU).empty()) << backend.name;
   }
-  EXPECT_EQ(peak_tops(reference_backend()), 0);
 }
 
 // Likewise, as kernels.
 std::vector<const Kernels*> all_kernels() {
-  const X86Features& has = x86_features();
+  const cpu::X86Features& has = cpu::x86_features();
   std::vector<const Kernels*> all = {&cpu_scalar::kernels(), &cpu_amx_emulated::kernels()};
   if (has.amx_int8) all.push_back(&cpu_amx::kernels());
   if (has.avx512_vnni) all.push_back(&cpu_avx512_vnni::kernels());
@@ -191,7 +192,7 @@ TEST(CpuKernels, PackTheIntegersAndScalesOfTheRecipe) {
     for (const std::int64_t keys : {1, 63, 130}) {
       for (const std::int64_t dim : {5, 64, 100}) {
         SCOPED_TRACE(testing::Message() << text << ", " << keys << " keys of " << dim);
-        const Recipe recipe = recipe_from(text);
+        const Recipe recipe = recipe_from(text, at::kCPU);
         const Inputs in = random_inputs({.queries = 1, .keys = keys, .dim = dim}, 1);
         const QuantizedTokens k = quantize_keys(in.k[0][0], recipe);
         const QuantizedValues v = quantize_values(in.v[0][0], recipe);

@@ -1,6 +1,6 @@
 // The oracle against recipe.h read once more, as plain loops over one head: one query, one block of keys, one key at a
 // time. Integers and scales are taken from quantize.h, which has tests of its own.
-#include "attention/emulated.h"
+#include "attention/torch/emulated.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -12,13 +12,13 @@
 #include <utility>
 #include <vector>
 
-#include "attention/quantize.h"
+#include "attention/torch/quantize.h"
 #include "tests/attention/calls.h"
 
 namespace bitreel {
 namespace {
 
-constexpr std::int64_t queries = 140, keys = 300, dim = 8;
+constexpr std::int64_t queries = 140, keys = 300, dim = 24;
 
 double to_half(double x) {
   return static_cast<double>(static_cast<float>(c10::Half(static_cast<float>(x))));
@@ -38,13 +38,18 @@ double number(const at::Tensor& x, std::int64_t row, std::int64_t column) {
   return x[row][column].item().toDouble();
 }
 
+double scale_of(const QuantizedTokens& x, std::int64_t token, std::int64_t channel, const Recipe& recipe) {
+  const at::Tensor of_token = x.scales[token];
+  return (recipe.channel_group == 0 ? of_token : of_token[channel / recipe.channel_group]).item<double>();
+}
+
 double logit(const Head& head, const Recipe& recipe, std::int64_t i, std::int64_t j) {
   double sum = 0, of_mean = 0;
   for (std::int64_t c = 0; c < dim; ++c) {
-    sum += number(head.q.integers, i, c) * number(head.k.integers, j, c);
+    sum += number(head.q.integers, i, c) * scale_of(head.q, i, c, recipe) * number(head.k.integers, j, c) *
+           scale_of(head.k, j, c, recipe);
     of_mean += number(head.q.mean, i / 128, c) * number(head.k.smoothed, j, c);
   }
-  sum *= head.q.scales[i].item<double>() * head.k.scales[j].item<double>();
   return (sum + (recipe.smooth_q == Smoothing::on ? of_mean : 0)) * head.scale * std::numbers::log2e;
 }
 
@@ -52,11 +57,11 @@ struct Power {
   double p, in_sum;
 };
 
-Power power(const Recipe& recipe, double octaves) {
-  const double exact = std::exp2(octaves);
+Power power(const Recipe& recipe, double log2) {
+  const double exact = std::exp2(log2);
   switch (recipe.pv) {
     case PvFormat::int8: {
-      const double index = std::nearbyint(-7 * octaves);
+      const double index = std::nearbyint(-7 * log2);
       const double table = index >= 63 ? 0 : std::nearbyint(recipe.p_levels * std::exp2(-index / 7));
       const double p = recipe.exponential == Exponential::table ? table : std::nearbyint(recipe.p_levels * exact);
       return {p / recipe.p_levels, p / recipe.p_levels};
@@ -116,7 +121,7 @@ TEST(Emulated, IsTheRecipeOneNumberAtATime) {
   in.q *= 2;
   in.k += 1;
   for (const std::string& text : recipe_texts()) {
-    const Recipe recipe = recipe_from(text);
+    const Recipe recipe = recipe_from(text, at::kCPU);
     const Answer answer = run(emulated_backend(), in, {.recipe = recipe});
     const Head head = {quantize_queries(in.q[0][0], recipe), quantize_keys(in.k[0][0], recipe),
                        quantize_values(in.v[0][0], recipe), 1 / std::sqrt(static_cast<double>(dim))};

@@ -7,9 +7,9 @@
 
 #include <limits>
 
-#include "attention/cpu/features.h"
 #include "attention/cpu/flash_backend.h"
-#include "attention/reference.h"
+#include "attention/torch/reference.h"
+#include "attention/cpu/features.h"
 #include "tests/attention/calls.h"
 
 namespace bitreel {
@@ -42,7 +42,7 @@ TEST(FlashKernels, GiveTheSameBitsWithAvx2AndAvx512) {
 
 // LibTorch's gives zeros.
 TEST(FlashKernels, GiveNaNWhereAllLogitsAreMinusInfinity) {
-  if (!flash_backend().missing().empty()) GTEST_SKIP() << flash_backend().missing();
+  if (!flash_backend().missing(at::kCPU).empty()) GTEST_SKIP() << flash_backend().missing(at::kCPU);
   Inputs in = random_inputs({.queries = 40, .keys = 140}, 1);
   in.q.select(3, 5).fill_(1);
   in.k.select(3, 5).fill_(-std::numeric_limits<float>::infinity());

@@ -8,8 +8,8 @@
 #include <random>
 #include <sstream>
 
-#include "attention/emulated.h"
-#include "attention/reference.h"
+#include "attention/torch/emulated.h"
+#include "attention/torch/reference.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/tolerances.h"
 

@@ -1,5 +1,5 @@
 // Integers and scales against recipe.h's words, worked out here one element at a time.
-#include "attention/quantize.h"
+#include "attention/torch/quantize.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -89,18 +89,32 @@ TEST(Quantize, GivesTheIntegersAndScalesOfEveryGrouping) {
   const at::Tensor x = sample();
   for (const Groups& groups : groupings()) {
     SCOPED_TRACE(groups.name);
-    const Recipe recipe = recipe_from("int8+scales=" + groups.name);
+    const Recipe recipe = recipe_from("int8+scales=" + groups.name, at::kCPU);
     expect_by_hand(quantize_queries(x, recipe), x, 127, groups.of_query);
     expect_by_hand(quantize_keys(x, recipe), less_its_mean(x, tokens), 127, groups.of_key);
-    const Recipe four = recipe_from("int4+smooth-k=off+scales=" + groups.name);
+    const Recipe four = recipe_from("int4+smooth-k=off+scales=" + groups.name, at::kCPU);
     expect_by_hand(quantize_queries(x, four), less_its_mean(x, 128), 7, groups.of_query);
     expect_by_hand(quantize_keys(x, four), x, 7, groups.of_key);
   }
 }
 
+TEST(Quantize, GivesEachGroupOfChannelsItsOwnScale) {
+  const at::Tensor x = normal({tokens, 40}, 5) * at::linspace(0.1, 30, 40);
+  const Recipe grouped = recipe_from("int8+scales=warp+channel-group=16", at::kCPU);
+  const Recipe whole = recipe_from("int8+scales=warp", at::kCPU);
+  const QuantizedTokens q = quantize_queries(x, grouped);
+  ASSERT_EQ(q.scales.sizes().vec(), (std::vector<std::int64_t>{tokens, 3}));
+  for (std::int64_t group = 0; group < 3; ++group) {
+    const auto of_group = [&](const at::Tensor& all) { return all.slice(1, group * 16, std::min<std::int64_t>(group * 16 + 16, 40)); };
+    const QuantizedTokens alone = quantize_queries(of_group(x), whole);
+    EXPECT_TRUE(at::equal(of_group(q.integers), alone.integers)) << group;
+    EXPECT_TRUE(at::equal(q.scales.select(1, group), alone.scales)) << group;
+  }
+}
+
 // What one thread of mma.m16n8k32 holds of C: rows t/4 and t/4 + 8, columns 2(t%4) and 2(t%4) + 1.
 TEST(Quantize, GroupsOfThreadsAreWhatATensorCoresThreadOwns) {
-  const Recipe recipe = recipe_from("int8+scales=thread+smooth-k=off");
+  const Recipe recipe = recipe_from("int8+scales=thread+smooth-k=off", at::kCPU);
   at::Tensor x = at::ones({128, 1});
   for (const int thread : {0, 5, 31}) {
     std::set<std::int64_t> queries, keys;
@@ -125,7 +139,7 @@ TEST(Quantize, GroupsOfThreadsAreWhatATensorCoresThreadOwns) {
 }
 
 TEST(Quantize, SharesNothingBetweenBlocksOfQueries) {
-  const Recipe recipe = recipe_of(Precision::int4);
+  const Recipe recipe = recipe_of(Precision::int4, at::kCPU);
   at::Tensor x = sample();
   const QuantizedTokens before = quantize_queries(x, recipe);
   x.slice(0, 128, 256) *= 50;
@@ -137,14 +151,14 @@ TEST(Quantize, SharesNothingBetweenBlocksOfQueries) {
 
 TEST(Quantize, TiesGoToEven) {
   const at::Tensor x = at::tensor({127.0F, 0.5F, 1.5F, 2.5F, -0.5F, -1.5F, -126.5F}).view({1, 7});
-  const at::Tensor integers = quantize_queries(x, recipe_from("int8")).integers;
+  const at::Tensor integers = quantize_queries(x, recipe_from("int8", at::kCPU)).integers;
   EXPECT_TRUE(at::equal(integers, at::tensor({127, 0, 2, 2, 0, -2, -126}).to(at::kChar).view({1, 7}))) << integers;
 }
 
 TEST(QuantizeValues, GivesIntegersPerChannel) {
   const at::Tensor x = sample();
   for (const char* text : {"int8", "int8+smooth-v=off"}) {
-    const Recipe recipe = recipe_from(text);
+    const Recipe recipe = recipe_from(text, at::kCPU);
     const QuantizedValues v = quantize_values(x, recipe);
     const at::Tensor smoothed = recipe.smooth_v == Smoothing::on ? less_its_mean(x, tokens) : x;
     std::int64_t wrong = 0;
@@ -163,7 +177,7 @@ TEST(QuantizeValues, GivesIntegersPerChannel) {
 
 TEST(QuantizeValues, HaveScalesThatArePowersOfTwoInFp16) {
   for (const char* text : {"sage1-t", "sage1-t+pv=fp16+key-block=256"}) {
-    const Recipe recipe = recipe_from(text);
+    const Recipe recipe = recipe_from(text, at::kCPU);
     for (int exponent = -90; exponent <= 120; exponent += 7) {
       const at::Tensor x = at::tensor({1.0F, 1.25F, -1.999F, 0.37F}).view({2, 2}) * std::ldexp(1.0F, exponent);
       const QuantizedValues v = quantize_values(x, recipe);
@@ -199,7 +213,7 @@ TEST(RoundToE4m3, GivesTheNearestOfItsNumbers) {
 }
 
 TEST(QuantizeValues, UseAllOfE4m3) {
-  const QuantizedValues v = quantize_values(sample(), recipe_from("sage2-8b"));
+  const QuantizedValues v = quantize_values(sample(), recipe_from("sage2-8b", at::kCPU));
   EXPECT_TRUE(at::equal(v.values.abs().amax(0), at::full({dim}, 448.0F)));
   EXPECT_TRUE(at::equal(round_to_e4m3(v.values), v.values));
 }

@@ -23,7 +23,7 @@ inline constexpr Quality eight_bits_beyond = {0.9, 0.45};
 
 inline Quality quality_of(Precision precision) {
   if (precision == Precision::sage1_vb) return eight_bits_coarse;
-  return level_of(precision) == Level::four_bit ? four_bits : eight_bits;
+  return bits_of(precision) == 4 ? four_bits : eight_bits;
 }
 
 // A kernel against the oracle of its recipe, as parts of the row or of a quarter of the longest value. They differ by
@@ -42,8 +42,8 @@ inline SameArithmetic allowed_of(c10::ScalarType output) {
 
 // Log-sum-exp of the same, absolute and as a part of it. Against the formula it may be off by what the logits are.
 inline constexpr double log_sum_exp = 1e-5;
-inline double log_sum_exp_of_quantized(Level level) {
-  return level == Level::four_bit ? 0.6 : 0.08;
+inline double log_sum_exp_of_quantized(Precision precision) {
+  return bits_of(precision) == 4 ? 0.6 : 0.08;
 }
 
 // Full precision against the formula, absolute for values of order one: logits reach 40 at scale 1, and rounding them

@@ -83,11 +83,11 @@ TEST(Guard, KeepsItsOwnBoundWithSlack) {
 TEST(Guard, GoesUpWithinAFamily) {
   for (const Precision precision : all_precisions()) {
     if (precision == full) continue;
-    EXPECT_GT(level_of(one_level_up(precision)), level_of(precision)) << name_of(precision);
+    EXPECT_GT(bits_of(more_bits(precision)), bits_of(precision)) << name_of(precision);
   }
-  EXPECT_EQ(one_level_up(int4), int8);
-  EXPECT_EQ(one_level_up(Precision::sage2_4b), Precision::sage2_8b);
-  EXPECT_EQ(one_level_up(Precision::sage1_vb), full);
+  EXPECT_EQ(more_bits(int4), int8);
+  EXPECT_EQ(more_bits(Precision::sage2_4b), Precision::sage2_8b);
+  EXPECT_EQ(more_bits(Precision::sage1_vb), full);
 }
 
 TEST(Guard, RefusesWhatItCannotGuard) {

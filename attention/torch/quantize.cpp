@@ -1,4 +1,4 @@
-#include "attention/quantize.h"
+#include "attention/torch/quantize.h"
 
 #include <ATen/ATen.h>
 
@@ -52,16 +52,26 @@ at::Tensor groups_of(const at::Tensor& token, Granularity granularity, Side side
   return token;
 }
 
-QuantizedTokens quantize_tokens(const at::Tensor& smoothed, const at::Tensor& mean, QkFormat format,
+// The largest size of each token's channel groups, [N, channel groups].
+at::Tensor amax_of_channels(const at::Tensor& x, std::int64_t channels) {
+  std::vector<at::Tensor> parts;
+  for (const at::Tensor& part : x.abs().split(channels, 1)) parts.push_back(part.amax(1));
+  return at::stack(parts, 1);
+}
+
+QuantizedTokens quantize_tokens(const at::Tensor& smoothed, const at::Tensor& mean, const Recipe& recipe,
                                 const at::Tensor& groups) {
-  const std::int64_t count = groups.max().item<std::int64_t>() + 1;
-  const at::Tensor amax = at::zeros({count}, smoothed.options())
-                              .scatter_reduce(0, groups, smoothed.abs().amax(1), "amax")
+  const std::int64_t count = groups.max().item<std::int64_t>() + 1, dim = smoothed.size(1);
+  const std::int64_t channels = recipe.channel_group == 0 ? std::max<std::int64_t>(dim, 1) : recipe.channel_group;
+  const at::Tensor sizes = amax_of_channels(smoothed, channels);
+  const at::Tensor amax = at::zeros({count, sizes.size(1)}, smoothed.options())
+                              .scatter_reduce(0, groups.unsqueeze(1).expand_as(sizes), sizes, "amax")
                               .clamp_min(least_amax)
                               .index_select(0, groups);
-  const double levels = levels_of(format);
-  return {.integers = at::round(smoothed * over(levels, amax).unsqueeze(1)).to(at::kChar),
-          .scales = over(amax, levels),
+  const double levels = levels_of(recipe.qk);
+  const at::Tensor factors = of_each_channel(over(levels, amax), channels, dim);
+  return {.integers = at::round(smoothed * factors).to(at::kChar),
+          .scales = recipe.channel_group == 0 ? over(amax, levels).squeeze(1) : over(amax, levels),
           .smoothed = smoothed,
           .mean = mean};
 }
@@ -75,6 +85,10 @@ at::Tensor powers_of_two(const at::Tensor& amax, std::int64_t key_block) {
 
 }  // namespace
 
+at::Tensor of_each_channel(const at::Tensor& scales, std::int64_t channels, std::int64_t dim) {
+  return scales.repeat_interleave(channels, 1).slice(1, 0, dim);
+}
+
 at::Tensor round_to_e4m3(const at::Tensor& x) {
   return x.clamp(-e4m3_max, e4m3_max).to(at::kFloat).to(at::kFloat8_e4m3fn).to(x.scalar_type());
 }
@@ -83,7 +97,7 @@ QuantizedTokens quantize_keys(const at::Tensor& k, const Recipe& recipe) {
   const at::Tensor x = k.to(at::kFloat);
   const at::Tensor mean = mean_or_zeros(x, recipe.smooth_k);
   const at::Tensor token = at::arange(x.size(0), x.options().dtype(at::kLong));
-  return quantize_tokens(x - mean, mean, recipe.qk, groups_of(token, recipe.k_scales, Side::key));
+  return quantize_tokens(x - mean, mean, recipe, groups_of(token, recipe.k_scales, Side::key));
 }
 
 QuantizedTokens quantize_queries(const at::Tensor& q, const Recipe& recipe) {
@@ -93,7 +107,7 @@ QuantizedTokens quantize_queries(const at::Tensor& q, const Recipe& recipe) {
   for (const at::Tensor& block : x.split(query_block)) means.push_back(mean_or_zeros(block, recipe.smooth_q));
   const at::Tensor mean = at::cat(means);
   const at::Tensor smoothed = x - mean.index_select(0, at::floor_divide(token, query_block));
-  return quantize_tokens(smoothed, mean, recipe.qk, groups_of(token, recipe.q_scales, Side::query));
+  return quantize_tokens(smoothed, mean, recipe, groups_of(token, recipe.q_scales, Side::query));
 }
 
 QuantizedValues quantize_values(const at::Tensor& v, const Recipe& recipe) {

@@ -1,4 +1,4 @@
-#include "attention/visibility.h"
+#include "attention/torch/visibility.h"
 
 #include <ATen/ATen.h>
 

@@ -1,10 +1,10 @@
-#include "attention/recipe.h"
+#include "attention/recipes.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
-#include <iterator>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -15,53 +15,81 @@
 namespace bitreel {
 namespace {
 
-constexpr std::array<Recipe, 8> presets = {{
-    {.precision = Precision::int8, .smooth_v = Smoothing::on},
-    {.precision = Precision::int4, .qk = QkFormat::int4, .smooth_q = Smoothing::on, .smooth_v = Smoothing::on},
-    {.precision = Precision::sage1_t,
-     .q_scales = Granularity::token,
-     .k_scales = Granularity::token,
-     .pv = PvFormat::fp16_fp16_sum,
-     .exponential = Exponential::exact,
-     .maximum = Maximum::running,
-     .key_block = 64},
-    {.precision = Precision::sage1_b,
-     .q_scales = Granularity::block,
-     .k_scales = Granularity::block,
-     .pv = PvFormat::fp16_fp16_sum,
-     .exponential = Exponential::exact,
-     .maximum = Maximum::running,
-     .key_block = 64},
-    {.precision = Precision::sage1_vt,
-     .q_scales = Granularity::token,
-     .k_scales = Granularity::token,
-     .p_levels = 127,
-     .exponential = Exponential::exact,
-     .maximum = Maximum::running,
-     .key_block = 64},
-    {.precision = Precision::sage1_vb,
-     .q_scales = Granularity::block,
-     .k_scales = Granularity::block,
-     .p_levels = 127,
-     .exponential = Exponential::exact,
-     .maximum = Maximum::running,
-     .key_block = 64},
-    {.precision = Precision::sage2_8b,
-     .q_scales = Granularity::thread,
-     .k_scales = Granularity::thread,
-     .pv = PvFormat::fp8_two_level,
-     .exponential = Exponential::exact,
-     .maximum = Maximum::running,
-     .key_block = 64},
-    {.precision = Precision::sage2_4b,
-     .qk = QkFormat::int4,
-     .q_scales = Granularity::thread,
-     .k_scales = Granularity::thread,
-     .smooth_q = Smoothing::on,
-     .pv = PvFormat::fp8_two_level,
-     .exponential = Exponential::exact,
-     .maximum = Maximum::running,
-     .key_block = 64},
+struct Preset {
+  std::optional<c10::DeviceType> device;  // the same on every device when absent
+  Recipe recipe;
+};
+
+// What GPU kernels do fastest: 8-bit integers for q k^T, e4m3 for P V, with a row of ones that sums P.
+constexpr Recipe on_cuda(Precision precision, QkFormat qk, Smoothing smooth_q) {
+  return {.precision = precision,
+          .qk = qk,
+          .q_scales = Granularity::token,
+          .k_scales = Granularity::thread,
+          .smooth_q = smooth_q,
+          .pv = PvFormat::fp8_ones_row,
+          .exponential = Exponential::exact,
+          .maximum = Maximum::running,
+          .key_block = 128};
+}
+
+// One row for each precision and each device on which it has a recipe of its own.
+constexpr std::array<Preset, 10> presets = {{
+    {c10::kCPU, {.precision = Precision::int8, .smooth_v = Smoothing::on}},
+    {c10::kCPU,
+     {.precision = Precision::int4, .qk = QkFormat::int4, .smooth_q = Smoothing::on, .smooth_v = Smoothing::on}},
+    {c10::kCUDA, on_cuda(Precision::int8, QkFormat::int8, Smoothing::off)},
+    {c10::kCUDA, on_cuda(Precision::int4, QkFormat::int4, Smoothing::on)},
+    {{},
+     {.precision = Precision::sage1_t,
+      .q_scales = Granularity::token,
+      .k_scales = Granularity::token,
+      .pv = PvFormat::fp16_fp16_sum,
+      .exponential = Exponential::exact,
+      .maximum = Maximum::running,
+      .key_block = 64}},
+    {{},
+     {.precision = Precision::sage1_b,
+      .q_scales = Granularity::block,
+      .k_scales = Granularity::block,
+      .pv = PvFormat::fp16_fp16_sum,
+      .exponential = Exponential::exact,
+      .maximum = Maximum::running,
+      .key_block = 64}},
+    {{},
+     {.precision = Precision::sage1_vt,
+      .q_scales = Granularity::token,
+      .k_scales = Granularity::token,
+      .p_levels = 127,
+      .exponential = Exponential::exact,
+      .maximum = Maximum::running,
+      .key_block = 64}},
+    {{},
+     {.precision = Precision::sage1_vb,
+      .q_scales = Granularity::block,
+      .k_scales = Granularity::block,
+      .p_levels = 127,
+      .exponential = Exponential::exact,
+      .maximum = Maximum::running,
+      .key_block = 64}},
+    {{},
+     {.precision = Precision::sage2_8b,
+      .q_scales = Granularity::thread,
+      .k_scales = Granularity::thread,
+      .pv = PvFormat::fp8_two_level,
+      .exponential = Exponential::exact,
+      .maximum = Maximum::running,
+      .key_block = 64}},
+    {{},
+     {.precision = Precision::sage2_4b,
+      .qk = QkFormat::int4,
+      .q_scales = Granularity::thread,
+      .k_scales = Granularity::thread,
+      .smooth_q = Smoothing::on,
+      .pv = PvFormat::fp8_two_level,
+      .exponential = Exponential::exact,
+      .maximum = Maximum::running,
+      .key_block = 64}},
 }};
 
 // A field as text. Values of an enumeration are in its order.
@@ -94,6 +122,7 @@ const std::vector<Field>& fields() {
       field<&Recipe::qk>("qk", {"int8", "int4"}),
       field<&Recipe::q_scales>("q-scales", granularities),
       field<&Recipe::k_scales>("k-scales", granularities),
+      field<&Recipe::channel_group>("channel-group", {"0", "16", "32"}),
       field<&Recipe::smooth_q>("smooth-q", switches),
       field<&Recipe::smooth_k>("smooth-k", switches),
       field<&Recipe::smooth_v>("smooth-v", switches),
@@ -114,12 +143,32 @@ std::string did_you_mean(std::string_view wanted, const std::vector<std::string>
                        : fmt::format("did you mean {}?", close);
 }
 
-Precision preset_from(std::string_view name, std::string_view text) {
+const Preset* find_preset(Precision precision, c10::DeviceType device) {
+  const auto* const found = std::ranges::find_if(presets, [&](const Preset& preset) {
+    return preset.recipe.precision == precision && preset.device.value_or(device) == device;
+  });
+  return found == presets.end() ? nullptr : found;
+}
+
+std::string name_of(const Preset& preset) {
+  const std::string name(name_of(preset.recipe.precision));
+  return preset.device ? fmt::format("{}@{}", name, c10::DeviceTypeName(*preset.device, /*lower_case=*/true)) : name;
+}
+
+// "int8" is the precision's recipe on `device`, "int8@cuda" a GPU's on any.
+const Recipe& preset_from(std::string_view name, c10::DeviceType device, std::string_view text) {
   const std::optional<Precision> precision = precision_from(name);
-  if (precision && *precision != Precision::full) return *precision;
+  if (precision && *precision != Precision::full) return recipe_of(*precision, device);
+  const auto* const found =
+      std::ranges::find_if(presets, [&](const Preset& preset) { return name_of(preset) == name; });
+  if (found != presets.end()) return found->recipe;
   std::vector<std::string> names;
-  std::ranges::transform(presets, std::back_inserter(names),
-                         [](const Recipe& preset) { return std::string(name_of(preset.precision)); });
+  for (const Precision known : all_precisions()) {
+    if (known != Precision::full) names.emplace_back(name_of(known));
+  }
+  for (const Preset& preset : presets) {
+    if (preset.device) names.push_back(name_of(preset));
+  }
   throw UsageError(fmt::format("recipe \"{}\": {}", text,
                                precision ? "full precision has none" : fmt::format("there is no preset \"{}\"", name)),
                    did_you_mean(name, names));
@@ -159,19 +208,22 @@ void check(const Recipe& recipe) {
   }
 }
 
-const Recipe& recipe_of(Precision precision) {
-  const auto* const found = std::ranges::find(presets, precision, &Recipe::precision);
-  if (found == presets.end()) throw Error(fmt::format("{} precision has no recipe", name_of(precision)));
-  return *found;
+const Recipe& recipe_of(Precision precision, c10::DeviceType device) {
+  const Preset* const found = find_preset(precision, device);
+  if (found == nullptr) {
+    throw Error(fmt::format("{} precision has no recipe on {}", name_of(precision),
+                            c10::DeviceTypeName(device, /*lower_case=*/true)));
+  }
+  return found->recipe;
 }
 
-Recipe recipe_from(std::string_view text) {
+Recipe recipe_from(std::string_view text, c10::DeviceType device) {
   std::vector<std::string_view> parts;
   for (std::size_t begin = 0, end = 0; end != std::string_view::npos; begin = end + 1) {
     end = text.find('+', begin);
     parts.push_back(text.substr(begin, end - begin));
   }
-  Recipe recipe = recipe_of(preset_from(parts.front(), text));
+  Recipe recipe = preset_from(parts.front(), device, text);
   for (std::size_t i = 1; i < parts.size(); ++i) {
     const std::size_t equals = parts[i].find('=');
     const bool bare = equals == std::string_view::npos;
@@ -182,14 +234,23 @@ Recipe recipe_from(std::string_view text) {
 }
 
 std::string text_of(const Recipe& recipe) {
-  const Recipe& preset = recipe_of(recipe.precision);
-  std::string text(name_of(recipe.precision));
-  for (const Field& known : fields()) {
-    const std::string value = known.get(known, recipe);
-    if (value == known.get(known, preset)) continue;
-    text += value == "on" ? fmt::format("+{}", known.name) : fmt::format("+{}={}", known.name, value);
+  std::string closest;
+  std::size_t fewest = fields().size() + 1;
+  for (const Preset& preset : presets) {
+    if (preset.recipe.precision != recipe.precision) continue;
+    std::string text = name_of(preset);
+    std::size_t changes = 0;
+    for (const Field& known : fields()) {
+      const std::string value = known.get(known, recipe);
+      if (value == known.get(known, preset.recipe)) continue;
+      text += value == "on" ? fmt::format("+{}", known.name) : fmt::format("+{}={}", known.name, value);
+      ++changes;
+    }
+    if (changes >= fewest) continue;
+    fewest = changes;
+    closest = text;
   }
-  return text;
+  return closest;
 }
 
 std::string summary_of(const Recipe& recipe) {

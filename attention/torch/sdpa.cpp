@@ -1,12 +1,12 @@
-#include "attention/sdpa.h"
+#include "attention/torch/sdpa.h"
 
 #include <ATen/ATen.h>
 
 #include <algorithm>
 #include <limits>
 
+#include "attention/torch/visibility.h"
 #include "attention/cpu/features.h"
-#include "attention/visibility.h"
 
 namespace bitreel {
 namespace {
@@ -63,7 +63,7 @@ void run(const AttendCall& call) {
   if (call.log_sum_exp.defined()) fill_log_sum_exp(call, k, mask);
 }
 
-std::string missing() {
+std::string missing(c10::DeviceType) {
   return {};
 }
 

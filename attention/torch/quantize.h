@@ -15,7 +15,7 @@ namespace bitreel {
 
 struct QuantizedTokens {
   at::Tensor integers;  // [N, D] int8
-  at::Tensor scales;    // [N] fp32: of each token's group
+  at::Tensor scales;    // fp32, of each token's group: [N], with channel groups [N, channel groups]
   at::Tensor smoothed;  // [N, D] fp32: what was quantized, x - mean
   at::Tensor mean;      // fp32, keys [1, D], queries [blocks of 128, D]; zeros without smoothing
 };
@@ -30,6 +30,9 @@ struct QuantizedValues {
 };
 
 QuantizedValues quantize_values(const at::Tensor& v, const Recipe& recipe);
+
+// [N, channel groups] -> [N, dim]: to each channel its group's.
+at::Tensor of_each_channel(const at::Tensor& scales, std::int64_t channels, std::int64_t dim);
 
 // To the nearest E4M3 number, fp32 or fp64 in and out; beyond 448 to 448.
 at::Tensor round_to_e4m3(const at::Tensor& x);

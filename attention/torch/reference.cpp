@@ -1,10 +1,10 @@
-#include "attention/reference.h"
+#include "attention/torch/reference.h"
 
 #include <ATen/ATen.h>
 
 #include <limits>
 
-#include "attention/visibility.h"
+#include "attention/torch/visibility.h"
 
 namespace bitreel {
 namespace {
@@ -33,7 +33,7 @@ void run(const AttendCall& call) {
   }
 }
 
-std::string missing() {
+std::string missing(c10::DeviceType) {
   return {};
 }
 

@@ -1,4 +1,4 @@
-#include "attention/emulated.h"
+#include "attention/torch/emulated.h"
 
 #include <ATen/ATen.h>
 
@@ -6,7 +6,7 @@
 #include <limits>
 #include <numbers>
 
-#include "attention/quantize.h"
+#include "attention/torch/quantize.h"
 
 namespace bitreel {
 namespace {
@@ -14,16 +14,16 @@ namespace {
 constexpr double infinity = std::numeric_limits<double>::infinity();
 constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
-// What one head attends with: keys that count, and their places among all.
+// What one head attends with: keys that count, and their indices among all.
 struct Keys {
   at::Tensor k, v;    // [n, D]
-  at::Tensor places;  // [n] int64
+  at::Tensor indices;  // [n] int64
   std::int64_t all;
 };
 
 // The softmax so far, of every query.
 struct Rows {
-  at::Tensor max;  // [Nq, 1], of the logits in octaves
+  at::Tensor max;  // [Nq, 1], of the logits in log2 units
   at::Tensor sum;  // [Nq, 1], relative to max
   at::Tensor out;  // [Nq, D], relative to max, in units of V's scales
 };
@@ -34,22 +34,22 @@ struct Weights {
   double one;      // what stands for 1 in both
 };
 
-Weights byte_weights(const at::Tensor& octaves, const Recipe& recipe) {
+Weights byte_weights(const at::Tensor& log2, const Recipe& recipe) {
   const double levels = recipe.p_levels;
   at::Tensor p;
   if (recipe.exponential == Exponential::table) {
-    const at::Tensor index = at::round(octaves * -7).clamp_max(63);
+    const at::Tensor index = at::round(log2 * -7).clamp_max(63);
     p = at::round(levels * at::exp2(index / -7));
   } else {
-    p = at::round(levels * at::exp2(octaves));
+    p = at::round(levels * at::exp2(log2));
   }
   return {p, p.sum(1, /*keepdim=*/true), levels};
 }
 
-// P from logits relative to their maximum, in octaves; -infinity for keys that the query does not see.
-Weights weights_of(const at::Tensor& octaves, const Recipe& recipe) {
-  if (recipe.pv == PvFormat::int8) return byte_weights(octaves, recipe);
-  const at::Tensor exact = at::exp2(octaves);
+// P from logits relative to their maximum, in log2 units; -infinity for keys that the query does not see.
+Weights weights_of(const at::Tensor& log2, const Recipe& recipe) {
+  if (recipe.pv == PvFormat::int8) return byte_weights(log2, recipe);
+  const at::Tensor exact = at::exp2(log2);
   const at::Tensor exact_sum = exact.sum(1, /*keepdim=*/true);
   if (recipe.pv == PvFormat::fp16 || recipe.pv == PvFormat::fp16_fp16_sum) {
     return {exact.to(at::kHalf).to(at::kDouble), exact_sum, 1};
@@ -73,8 +73,8 @@ at::Tensor product(const at::Tensor& p, const at::Tensor& v, PvFormat format) {
 }
 
 // Before any key is seen max is -infinity and there is nothing to rescale.
-at::Tensor power(const at::Tensor& octaves) {
-  return at::exp2(octaves).nan_to_num(0.0);
+at::Tensor power(const at::Tensor& log2) {
+  return at::exp2(log2).nan_to_num(0.0);
 }
 
 void add_block(Rows& rows, const at::Tensor& logits, const at::Tensor& v, const Recipe& recipe) {
@@ -88,24 +88,35 @@ void add_block(Rows& rows, const at::Tensor& logits, const at::Tensor& v, const 
   rows.max = max;
 }
 
-// [Nq, keys of the block], in octaves; -infinity for keys that the query does not see.
+// What the integers stand for, multiplied: (q - mean(q)) . (k - mean(k)), [Nq, keys of the block].
+at::Tensor products_of(const QuantizedTokens& q, const QuantizedTokens& k, std::int64_t begin, std::int64_t end,
+                       const Recipe& recipe) {
+  const at::Tensor keys = k.integers.slice(0, begin, end), key_scales = k.scales.slice(0, begin, end);
+  if (recipe.channel_group == 0) {
+    // Sums of up to 1040 products of at most 127^2 are below 2^24: exact in fp32.
+    const at::Tensor integers = at::matmul(q.integers.to(at::kFloat), keys.to(at::kFloat).t()).to(at::kDouble);
+    return integers * q.scales.to(at::kDouble).unsqueeze(1) * key_scales.to(at::kDouble);
+  }
+  const auto scaled = [&](const at::Tensor& integers, const at::Tensor& scales) {
+    return integers.to(at::kDouble) * of_each_channel(scales.to(at::kDouble), recipe.channel_group, integers.size(1));
+  };
+  return at::matmul(scaled(q.integers, q.scales), scaled(keys, key_scales).t());
+}
+
+// [Nq, keys of the block], in log2 units; -infinity for keys that the query does not see.
 at::Tensor logits_of(const AttendCall& call, const QuantizedTokens& q, const QuantizedTokens& k, const Keys& keys,
                      std::int64_t begin, std::int64_t end) {
-  const double octaves = call.scale * std::numbers::log2e;
-  // Sums of up to 1040 products of at most 127^2 are below 2^24: exact in fp32.
-  const at::Tensor integers =
-      at::matmul(q.integers.to(at::kFloat), k.integers.slice(0, begin, end).to(at::kFloat).t()).to(at::kDouble);
-  at::Tensor logits =
-      integers * (q.scales.to(at::kDouble).unsqueeze(1) * octaves) * k.scales.slice(0, begin, end).to(at::kDouble);
-  const at::Tensor row = at::arange(logits.size(0), keys.places.options());
+  const double factor = call.scale * std::numbers::log2e;
+  at::Tensor logits = products_of(q, k, begin, end, *call.recipe) * factor;
+  const at::Tensor row = at::arange(logits.size(0), keys.indices.options());
   if (call.recipe->smooth_q == Smoothing::on) {
     const at::Tensor of_means =
-        at::matmul(q.mean.to(at::kDouble), k.smoothed.slice(0, begin, end).to(at::kDouble).t()) * octaves;
+        at::matmul(q.mean.to(at::kDouble), k.smoothed.slice(0, begin, end).to(at::kDouble).t()) * factor;
     logits = logits + of_means.index_select(0, at::floor_divide(row, query_block));
   }
   if (call.causality == Causality::bottom_right) {
     const at::Tensor last_seen = row + (keys.all - logits.size(0));
-    logits = logits.masked_fill(keys.places.slice(0, begin, end) > last_seen.unsqueeze(1), -infinity);
+    logits = logits.masked_fill(keys.indices.slice(0, begin, end) > last_seen.unsqueeze(1), -infinity);
   }
   return logits;
 }
@@ -157,8 +168,8 @@ HeadResult attend_head(const AttendCall& call, const at::Tensor& queries, const 
 Keys counted_keys(const AttendCall& call, std::int64_t batch, std::int64_t head) {
   const at::Tensor k = call.k[batch][head], v = call.v[batch][head];
   if (!call.key_mask.defined()) return {k, v, at::arange(k.size(0), k.options().dtype(at::kLong)), k.size(0)};
-  const at::Tensor places = at::nonzero(call.key_mask[batch]).squeeze(1);
-  return {k.index_select(0, places), v.index_select(0, places), places, k.size(0)};
+  const at::Tensor indices = at::nonzero(call.key_mask[batch]).squeeze(1);
+  return {k.index_select(0, indices), v.index_select(0, indices), indices, k.size(0)};
 }
 
 void run(const AttendCall& call) {
@@ -174,7 +185,7 @@ void run(const AttendCall& call) {
   }
 }
 
-std::string missing() {
+std::string missing(c10::DeviceType) {
   return {};
 }
 

@@ -1,0 +1,43 @@
+// What attention calls ran on: which backend and recipe kept which precision, and why where no kernel could.
+//
+//   AttendReport report([&](const std::string& message) { console.warn(message); });
+//   attend(q, k, v, {.precision = Precision::int8, .report = &report});
+//   for (const AttendReport::Row& row : report.rows()) ...   // int8, its recipe, cpu-amx, 1 call
+//
+// One for each run whose record it goes into; one thread at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attention/recipe.h"
+
+namespace bitreel {
+
+class AttendReport {
+ public:
+  struct Row {
+    Precision precision = Precision::full;
+    std::optional<Recipe> recipe = {};  // none: full precision
+    std::string backend = {};
+    std::string fallback = {};  // why the slow oracle ran: no kernel can. Empty when a kernel ran, or who was named
+    std::int64_t calls = 0;
+  };
+
+  // on_fallback: called with a sentence for people, once for each row with a fallback.
+  explicit AttendReport(std::function<void(const std::string& message)> on_fallback = {});
+
+  // Counts a call: one more of a row that is there already but for its calls, or a new row. attend() does it.
+  void add(const Row& call);
+  // In the order in which they first came.
+  [[nodiscard]] const std::vector<Row>& rows() const { return rows_; }
+
+ private:
+  std::function<void(const std::string& message)> on_fallback_;
+  std::vector<Row> rows_;
+};
+
+}  // namespace bitreel
