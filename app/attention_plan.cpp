@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <optional>
+
 #include "app/files/provenance.h"
 #include "attention/attention.h"
 #include "base/error.h"
@@ -9,27 +12,41 @@
 
 namespace bitreel {
 
-PlanTarget target_of(const Render& render, const Checkpoint& checkpoint) {
-  return {.model = checkpoint.folder().filename().string(),
-          .model_hash = transformer_hash(checkpoint),
-          .scheduler = std::string(name_of(render.request.scheduler)),
-          .layers = render.config.transformer.num_layers,
-          .timesteps = timesteps_of(render.request, render.config)};
+namespace {
+
+std::optional<GuardOptions> guard_of(const Render& render, const Plan& plan) {
+  const bool quantized = std::ranges::any_of(plan.rows(), [](const PrecisionRow& row) {
+    return std::ranges::any_of(row, [](Precision precision) { return precision != Precision::full; });
+  });
+  if (!render.options.guard || !quantized) return std::nullopt;
+  return GuardOptions{.every = *render.options.guard, .bound = render.options.guard_bound};
 }
 
-Plan resolve_attention(const Render& render, const Checkpoint& checkpoint) {
+}  // namespace
+
+PlanTarget target_of(const Render& render) {
+  const Pipeline& model = *render.model;
+  return {.model = model.checkpoint().folder().filename().string(),
+          .model_hash = denoiser_hash(model),
+          .scheduler = std::string(name_of(render.request.scheduler)),
+          .layers = model.traits().layers,
+          .timesteps = model.timesteps(render.request)};
+}
+
+Plan resolve_attention(const Render& render) {
   PlanUse use;
   if (!render.options.accept_plan_of.empty()) use.accepted.push_back(render.options.accept_plan_of);
-  return resolve(parse_attention(render.options.attention), target_of(render, checkpoint), use);
+  Plan plan = resolve(parse_attention(render.options.attention), target_of(render), use);
+  if (const auto guard = guard_of(render, plan)) (void)Guard(plan, *guard);
+  return plan;
 }
 
-PlannedAttentionOptions planned_options(const Render& render, Console& console, AttendReport& report) {
-  PlannedAttentionOptions options{.backends = backends_from(render.options.attention_backend)};
-  options.report = &report;
-  options.on_event = [&console](const GuardEvent& event) { console.warn("guard: " + text_of(event)); };
-  if (render.options.guard)
-    options.guard = GuardOptions{.every = *render.options.guard, .bound = render.options.guard_bound};
-  return options;
+PlannedAttentionOptions planned_options(const Render& render, const Plan& plan, Console& console,
+                                        AttendReport& report) {
+  return {.backends = backends_from(render.options.attention_backend),
+          .guard = guard_of(render, plan),
+          .on_event = [&console](const GuardEvent& event) { console.warn("guard: " + text_of(event)); },
+          .report = &report};
 }
 
 nlohmann::ordered_json attention_record(const Render& render, const Plan& plan, const PlannedAttention& planned) {
@@ -86,7 +103,7 @@ PlanProgress progress_of(const LatentsFile& file) {
 }
 
 AttendReport fallback_warnings(Console& console) {
-  return AttendReport([&console](const std::string& message) { console.warn(message); });
+  return AttendReport([&console](const std::string& message) { console.warn_once(message); });
 }
 
 }  // namespace bitreel

@@ -1,9 +1,9 @@
 // The precision plan of one clip: from --attention to what ran.
 //
-//   const Plan plan = resolve_attention(render, checkpoint);           // throws before any work
+//   const Plan plan = resolve_attention(render);                       // throws before any work
 //   AttendReport report = fallback_warnings(console);
-//   PlannedAttention planned(plan, planned_options(render, console, report));
-//   model.denoise(request, text, on_step, std::ref(planned));
+//   PlannedAttention planned(plan, planned_options(render, plan, console, report));
+//   render.model->denoise(request, embeddings, {.attention_of_step = std::ref(planned)});
 //   const auto record = attention_record(render, plan, planned);       // for the latents file and the sidecar
 #pragma once
 
@@ -19,14 +19,15 @@
 namespace bitreel {
 
 // What a plan or a measurement of this request is for.
-PlanTarget target_of(const Render& render, const Checkpoint& checkpoint);
+PlanTarget target_of(const Render& render);
 
-// On the request's timesteps. UsageError for a plan that is malformed or made for another model or scheduler.
-Plan resolve_attention(const Render& render, const Checkpoint& checkpoint);
+// On the request's timesteps. UsageError for a plan that is malformed or made for another model or scheduler, or that
+// the guard can't watch.
+Plan resolve_attention(const Render& render);
 
-// Guard events are said and kept as warnings.
+// Guard events are said and kept as warnings. A plan in full precision needs no guard and gets none.
 // report: told what ran.
-PlannedAttentionOptions planned_options(const Render& render, Console& console, AttendReport& report);
+PlannedAttentionOptions planned_options(const Render& render, const Plan& plan, Console& console, AttendReport& report);
 
 // {"requested": "int8", "plan": "<hash>", "executed": [["int8", ...], ...], "guard": [{"step": 5, ...}, ...]}:
 // executed holds one list per step, one precision name per layer; guard the events, with a guard.

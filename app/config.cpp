@@ -16,6 +16,9 @@ namespace {
 
 using nlohmann::ordered_json;
 
+// Keys that files of earlier versions hold and that meant nothing to the clip.
+const std::set<std::string> retired = {"vae_slicing"};
+
 const Setting& setting_of_key(const std::string& key, const std::string& where) {
   std::vector<std::string> keys;
   for (const Setting& setting : settings()) {
@@ -64,6 +67,7 @@ std::string to_yaml(const GenerateOptions& options) {
 void apply_json(GenerateOptions& options, const ordered_json& config, const std::string& origin) {
   if (!config.is_object()) throw Error(fmt::format("{}: the configuration is not an object", origin));
   for (const auto& [key, value] : config.items()) {
+    if (retired.contains(key)) continue;
     if (value.is_structured())
       throw Error(fmt::format("{}: {} is a list or an object, expected one value", origin, key));
     const std::string text = value.is_string() ? value.get<std::string>() : value.dump();

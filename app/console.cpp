@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -39,6 +40,10 @@ void Console::say(const std::string& text, const std::string& event, const order
 void Console::warn(const std::string& message) {
   warnings_.push_back(message);
   say(fmt::format("bitreel: warning: {}", message), "warning", {{"message", message}});
+}
+
+void Console::warn_once(const std::string& message) {
+  if (std::ranges::find(warnings_, message) == warnings_.end()) warn(message);
 }
 
 void Console::begin(const std::string& phase, std::int64_t count, std::int64_t done) {

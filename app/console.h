@@ -33,6 +33,7 @@ class Console {
   // For people: a line of text. For programs: the event with its fields.
   void say(const std::string& text, const std::string& event, const nlohmann::ordered_json& fields = {});
   void warn(const std::string& message);
+  void warn_once(const std::string& message);  // unless the same was said before
 
   // done: steps that were complete before.
   void begin(const std::string& phase, std::int64_t count = 0, std::int64_t done = 0);

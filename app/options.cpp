@@ -28,7 +28,11 @@ using Names = std::vector<std::pair<std::string_view, T>>;
 
 const Names<DynamicGuidance> dynamic_guidances = {
     {"off", DynamicGuidance::off}, {"peer", DynamicGuidance::peer}, {"ramp", DynamicGuidance::ramp}};
-const Names<SchedulerKind> schedulers = {{"ddim", SchedulerKind::ddim}, {"dpm", SchedulerKind::dpm}};
+const Names<SchedulerKind> schedulers = [] {
+  Names<SchedulerKind> names;
+  for (const SchedulerKind kind : all_schedulers()) names.emplace_back(name_of(kind), kind);
+  return names;
+}();
 const Names<at::ScalarType> dtypes = {{"fp32", at::kFloat}, {"bf16", at::kBFloat16}, {"fp16", at::kHalf}};
 const Names<DeviceChoice> devices = {
     {"cpu", DeviceChoice::cpu}, {"cuda", DeviceChoice::cuda}, {"auto", DeviceChoice::automatic}};
@@ -236,7 +240,7 @@ std::vector<Setting> make_settings() {
       with_help(whole("height", &Options::height, 1, many), clip, "Pixels; the model's own height when absent"),
       with_help(whole("num-frames", &Options::num_frames, 1, many), clip,
                 "Frames; as the model was trained when absent"),
-      with_help(real("fps", &Options::fps, 0.1, 240), clip, "Frames a second: 8, or 16 for CogVideoX 1.5, when absent"),
+      with_help(real("fps", &Options::fps, 0.1, 240), clip, "Frames a second; as the model was trained when absent"),
       with_help(whole("steps", &Options::steps, 1, many), clip, "Denoising steps; 50 when absent"),
       with_help(real("guidance-scale", &Options::guidance_scale, 0, 1000), clip,
                 "How hard the prompt pulls; 6 when absent, 1 or less runs without guidance"),
@@ -247,7 +251,7 @@ std::vector<Setting> make_settings() {
                 "Noise scheduler; the checkpoint's when absent"),
       with_help(seed_setting(), clip, "Same seed, same clip; -1 or absent: a random one, which is said and recorded"),
       with_help(path("model", &Options::model), model,
-                "Checkpoint folder in CogVideoX format; the default model when absent"),
+                "Checkpoint folder as diffusers saves it; the default model when absent"),
       with_help(choice("dtype", &Options::dtype, dtypes), model,
                 "Number format; the transformer's stored one when absent (bf16 for fp16 on a CPU)"),
       with_help(choice("device", &Options::device, devices), model, "auto: CUDA when there is a usable GPU"),
@@ -269,7 +273,6 @@ std::vector<Setting> make_settings() {
                 "Between matrix products: our fused CPU kernels, or LibTorch's operations one by one"),
       with_help(toggle("vae-tiling", &Options::vae_tiling), model,
                 "Decode in tiles: less memory, slightly other pixels"),
-      with_help(toggle("vae-slicing", &Options::vae_slicing), model, "Decode a batch one clip at a time"),
       with_help(path("output", &Options::output), file,
                 "The video; its extension picks the container (bitreel-SEED.mp4)", "o"),
       with_help(optional_text("codec", &Options::codec), file, "Video codec; the extension's usual one when absent"),
@@ -305,9 +308,6 @@ std::string_view name_of(at::ScalarType dtype) {
 }
 std::string_view name_of(DeviceChoice device) {
   return name_in(devices, device);
-}
-std::string_view name_of(SchedulerKind scheduler) {
-  return name_in(schedulers, scheduler);
 }
 
 }  // namespace bitreel

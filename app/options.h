@@ -5,7 +5,7 @@
 //   setting("steps").set(options, "40", "--steps");                     // flags win: set after the file
 //   std::cout << to_yaml(options);                                      // what apply_yaml reads back
 //
-// An optional that is empty means: as the checkpoint says; resolve() in generate.h fills them all.
+// An optional that is empty means: as the checkpoint says; resolve() in render.h fills them all.
 // Errors: UsageError naming the flag, or file, line and key; what it got, what is expected, the nearest known name.
 #pragma once
 
@@ -19,9 +19,9 @@
 #include <string>
 #include <vector>
 
-#include "pipelines/cogvideox/elementwise.h"
-#include "pipelines/cogvideox/request.h"
 #include "pipelines/model/device.h"
+#include "pipelines/model/request.h"
+#include "pipelines/model/run_options.h"
 
 namespace bitreel {
 
@@ -47,7 +47,6 @@ struct GenerateOptions {
   std::optional<double> guard_bound;  // instead of the plan's
   Elementwise elementwise = Elementwise::fused;
   bool vae_tiling = false;
-  bool vae_slicing = false;
   std::filesystem::path output;
   std::string codec;                // chosen by the output's extension when empty
   std::optional<std::int64_t> crf;  // the codec's own default when empty
@@ -86,6 +85,5 @@ void apply_yaml(GenerateOptions& options, const std::filesystem::path& file);
 
 std::string_view name_of(at::ScalarType dtype);  // fp32, bf16, fp16
 std::string_view name_of(DeviceChoice device);
-std::string_view name_of(SchedulerKind scheduler);
 
 }  // namespace bitreel

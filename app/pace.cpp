@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
+#include <c10/core/InferenceMode.h>
 
 #include <algorithm>
 #include <chrono>
@@ -15,9 +16,6 @@ namespace {
 // Rows that are timed: enough to keep a core busy, few enough to take no time.
 constexpr std::int64_t product_rows = 256;
 constexpr std::int64_t query_rows = 512;  // of one head: keys are packed once for all of them
-
-// Matrix products of a block: q, k, v, the output's projection, and twice the feed-forward's four widths.
-constexpr double products_in_a_block = 12;
 
 // Everything that is neither a matrix product nor attention, as a share of both (a profile of the default model).
 constexpr double other_work = 1.2;
@@ -53,26 +51,39 @@ double seconds_of(const std::function<void()>& work) {
 
 }  // namespace
 
-double seconds_per_step(const Render& render) {
-  const TransformerConfig& model = render.config.transformer;
-  const Geometry geometry = geometry_of(render.request, render.config);
-  const std::int64_t tokens = geometry.text_tokens + geometry.video_tokens, width = model.inner_dim();
-  const double passes = render.request.guidance_scale > 1 ? 2 : 1;
-  const at::TensorOptions options(render.model.dtype);
+Pace measure_pace(const Cost& cost, const PaceOptions& options) {
+  const c10::InferenceMode no_gradients;
+  const AttentionShape& shape = cost.attention;
+  const at::TensorOptions tensors(options.dtype);
 
   // One thread's pace is shared out over all: a run that waits for its sisters on a busy core measures the waiting.
-  const int threads = at::get_num_threads();
+  const auto threads = static_cast<double>(at::get_num_threads());
   const OneThread while_timed;
-  const at::Tensor rows = at::randn({product_rows, width}, options), weight = at::randn({width, width}, options);
-  const double product = seconds_of([&] { at::linear(rows, weight); }) / static_cast<double>(product_rows);
+  const std::int64_t width = shape.heads * shape.head_dim;
+  const at::Tensor rows = at::randn({product_rows, width}, tensors), weight = at::randn({width, width}, tensors);
+  const double flop = 2.0 * static_cast<double>(product_rows) * static_cast<double>(width * width);
+  Pace pace{.seconds_a_product_flop = seconds_of([&] { at::linear(rows, weight); }) / flop / threads,
+            .attention_seconds = {}};
 
-  const at::Tensor keys = at::randn({1, 1, tokens, model.attention_head_dim}, options);
-  const at::Tensor queries = keys.narrow(2, 0, std::min(tokens, query_rows));
-  const double attention = seconds_of([&] { attend(queries, keys, keys); }) *
-                           static_cast<double>(model.num_attention_heads) / static_cast<double>(queries.size(2));
-  const double per_token = products_in_a_block * product + attention;
-  return static_cast<double>(model.num_layers) * passes * static_cast<double>(tokens) * per_token * other_work /
-         static_cast<double>(threads);
+  const at::Tensor keys = at::randn({1, 1, shape.keys, shape.head_dim}, tensors);
+  const at::Tensor queries = keys.narrow(2, 0, std::min(shape.keys, query_rows));
+  const double slices = static_cast<double>(shape.batch * shape.heads) * static_cast<double>(shape.queries) /
+                        static_cast<double>(queries.size(2));
+  for (const Precision precision : options.precisions) {
+    const double slice = seconds_of(
+        [&] { attend(queries, keys, keys, {.precision = precision, .backend = options.backends.of(precision)}); });
+    pace.attention_seconds[precision] = slice * slices / threads;
+  }
+  return pace;
+}
+
+double denoise_seconds(const Cost& cost, const Pace& pace, const Plan& plan, std::int64_t steps_done) {
+  double seconds = 0;
+  for (std::size_t step = static_cast<std::size_t>(steps_done); step < plan.rows().size(); ++step) {
+    seconds += cost.denoise.product_flop * pace.seconds_a_product_flop;
+    for (const Precision precision : plan.rows()[step]) seconds += pace.attention_seconds.at(precision);
+  }
+  return seconds * other_work;
 }
 
 }  // namespace bitreel

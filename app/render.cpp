@@ -2,28 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <map>
 #include <random>
+#include <utility>
 
+#include "app/models.h"
+#include "attention/attention.h"
 #include "base/error.h"
 #include "pipelines/model/device.h"
-#include "pipelines/text/tokenizer.h"
 #include "pipelines/video/output.h"
 
 namespace bitreel {
 namespace {
 
 namespace fs = std::filesystem;
-
-// CogVideoX 1.5 was trained at 16 frames a second, 1.0 (no temporal patches) at 8.
-double trained_fps(const CogVideoXConfig& config) {
-  return config.transformer.patch_size_t ? 16 : 8;
-}
-
-// fp16 is slow on CPUs, which convert it to fp32 and back; bf16 has hardware support and the wider range.
-at::ScalarType default_dtype(at::ScalarType stored, at::Device device) {
-  return stored == at::kHalf && device.is_cpu() ? at::kBFloat16 : stored;
-}
 
 void check_latents_path(const fs::path& path) {
   if (path.empty()) return;
@@ -39,37 +30,34 @@ void check_latents_path(const fs::path& path) {
   }
 }
 
-// Long prompts are cut where the peer cuts them; unlike there, it is said.
-void warn_if_cut(const std::string& prompt, const char* flag, const T5Tokenizer& tokenizer, Render& render) {
-  const std::int64_t limit = render.config.transformer.max_text_seq_length;
-  const std::int64_t dropped = tokenizer.encode(prompt, limit).dropped;
-  if (dropped == 0) return;
-  render.warnings.push_back(
-      fmt::format("{} is {} tokens longer than the {} that the model reads: its end is ignored", flag, dropped, limit));
-}
-
 }  // namespace
 
 fs::path model_folder(const GenerateOptions& options) {
   return fs::absolute(options.model.empty() ? fs::path(BITREEL_SOURCE_DIR) / "assets/pocket" : options.model);
 }
 
-at::ScalarType stored_dtype(const Weights& weights) {
-  std::map<at::ScalarType, std::size_t> bytes;
-  for (const std::string& name : weights.names()) {
-    const TensorInfo& info = weights.info(name);
-    bytes[info.dtype] += info.end - info.begin;
-  }
-  const auto most =
-      std::max_element(bytes.begin(), bytes.end(), [](const auto& a, const auto& b) { return a.second < b.second; });
-  return most == bytes.end() ? at::kFloat : most->first;
+std::shared_ptr<Pipeline> open_model(const GenerateOptions& options) {
+  return open_pipeline(Checkpoint::open(model_folder(options)), {.dtype = options.dtype,
+                                                                 .device = resolve_device(options.device),
+                                                                 .attention_backend = backends_from(options.attention_backend).full,
+                                                                 .elementwise = options.elementwise,
+                                                                 .vae_tiling = options.vae_tiling});
 }
 
-Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
-  Render render;
-  render.config = read_config(checkpoint);
-  Request& request = render.request = default_request(render.config);
+void refuse_without_meaning(const GenerateOptions& options, const std::vector<std::string>& names,
+                            const std::string& model) {
+  const GenerateOptions untouched;
+  for (const std::string& name : names) {
+    const Setting& meant = setting(name);
+    if (meant.get(options) != meant.get(untouched))
+      throw UsageError(fmt::format("--{} means nothing to a {}", name, model), "leave it out");
+  }
+}
 
+Render resolve(GenerateOptions options, std::shared_ptr<Pipeline> model) {
+  refuse_without_meaning(options, model->traits().not_settings, model->checkpoint().pipeline_class());
+  Render render;
+  Request& request = render.request = model->default_request();
   request.prompt = options.prompt.value_or("");
   request.negative_prompt = options.negative_prompt;
   request.width = options.width.value_or(request.width);
@@ -80,30 +68,18 @@ Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
   request.dynamic_cfg = options.dynamic_cfg;
   request.scheduler = options.scheduler.value_or(request.scheduler);
   request.seed = options.seed ? *options.seed : std::random_device{}();
-  check(request, render.config);
-  const T5Tokenizer tokenizer = T5Tokenizer::open(checkpoint.folder() / "tokenizer");
-  warn_if_cut(request.prompt, "--prompt", tokenizer, render);
-  warn_if_cut(request.negative_prompt, "--negative-prompt", tokenizer, render);
-
-  const at::ScalarType stored = stored_dtype(checkpoint.weights("transformer"));
-  render.model.device = resolve_device(options.device);
-  render.model.dtype = options.dtype.value_or(default_dtype(stored, render.model.device));
-  render.model.attention_backend = backends_from(options.attention_backend).full;
-  render.model.elementwise = options.elementwise;
-  render.model.vae_tiling = options.vae_tiling;
-  render.model.vae_slicing = options.vae_slicing;
-  if (render.model.dtype == at::kHalf && stored == at::kBFloat16) {
-    render.warnings.emplace_back(
-        "fp16 with weights stored as bf16: values beyond 65504 overflow; --dtype bf16 keeps their range");
-  }
+  model->check(request);
+  render.warnings = model->remarks(request);
 
   if (options.output.empty()) options.output = fmt::format("bitreel-{}.mp4", request.seed);
-  render.video.fps = options.fps.value_or(trained_fps(render.config));
+  render.video.fps = options.fps.value_or(model->traits().fps);
   render.video.codec = options.codec;
   if (options.crf) render.video.crf = static_cast<int>(*options.crf);
 
+  const bool on_gpu = model->options().device.is_cuda();
+  if (options.device == DeviceChoice::automatic && !on_gpu) render.device_note = cuda_obstacle();
   options.prompt = request.prompt;
-  options.model = checkpoint.folder();
+  options.model = model->checkpoint().folder();
   options.width = request.width;
   options.height = request.height;
   options.num_frames = request.num_frames;
@@ -112,20 +88,25 @@ Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
   options.guidance_scale = request.guidance_scale;
   options.scheduler = request.scheduler;
   options.seed = request.seed;
-  options.dtype = render.model.dtype;
-  options.device = render.model.device.is_cuda() ? DeviceChoice::cuda : DeviceChoice::cpu;
+  options.dtype = model->dtype();
+  options.device = on_gpu ? DeviceChoice::cuda : DeviceChoice::cpu;
   render.options = std::move(options);
+  render.model = std::move(model);
   return render;
 }
 
-Render resolve_to_video(GenerateOptions options, const Checkpoint& checkpoint) {
-  Render render = resolve(std::move(options), checkpoint);
+Render resolve_to_video(GenerateOptions options, std::shared_ptr<Pipeline> model) {
+  Render render = resolve(std::move(options), std::move(model));
   for (std::string& event : check_output(render.options.output, render.video, static_cast<int>(render.request.width),
                                          static_cast<int>(render.request.height))) {
     render.warnings.push_back(std::move(event));
   }
   check_latents_path(render.options.save_latents);
   return render;
+}
+
+Render resolve_to_video(const GenerateOptions& options) {
+  return resolve_to_video(options, open_model(options));
 }
 
 }  // namespace bitreel

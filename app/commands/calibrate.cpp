@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "app/attention_plan.h"
+#include "app/clip.h"
 #include "app/commands/generate.h"
 #include "app/commands/plan.h"
 #include "app/console.h"
@@ -23,7 +24,6 @@
 #include "app/render.h"
 #include "base/error.h"
 #include "base/written_file.h"
-#include "pipelines/cogvideox/guidance.h"
 #include "pipelines/model/calibrating_attention.h"
 #include "pipelines/model/device.h"
 #include "schedulers/precision/attention_choice.h"
@@ -82,20 +82,13 @@ std::string device_text(const at::Device& device) {
   return device.is_cpu() ? fmt::format("{}, {} threads", cpu_name(), at::get_num_threads()) : cuda_device_name();
 }
 
-MeasurementDesign design_of(const CalibrateCommand& command, const Render& render, const Checkpoint& checkpoint) {
-  const TransformerConfig& config = render.config.transformer;
-  const Geometry geometry = geometry_of(render.request, render.config);
-  const std::int64_t tokens = geometry.text_tokens + geometry.video_tokens;
-  MeasurementDesign design = MeasurementDesign::whole(target_of(render, checkpoint), device_text(render.model.device),
-                                                      {.batch = uses_guidance(render.request) ? 2 : 1,
-                                                       .heads = config.num_attention_heads,
-                                                       .queries = tokens,
-                                                       .keys = tokens,
-                                                       .head_dim = config.attention_head_dim},
-                                                      precisions_from(command.precisions));
+MeasurementDesign design_of(const CalibrateCommand& command, const Render& render) {
+  const Cost cost = render.model->cost(render.request);
+  MeasurementDesign design = MeasurementDesign::whole(target_of(render), device_text(render.model->options().device),
+                                                      cost.attention, precisions_from(command.precisions));
   const auto steps = static_cast<std::int64_t>(design.made_for.steps());
-  design.heads = sampled_from(command.heads, "--heads", "heads", config.num_attention_heads);
-  design.layers = sampled_from(command.layers, "--layers", "layers", config.num_layers);
+  design.heads = sampled_from(command.heads, "--heads", "heads", cost.attention.heads);
+  design.layers = sampled_from(command.layers, "--layers", "layers", cost.layers);
   design.steps = sampled_from(command.steps, "--sample-steps", "steps", steps);
   return design;
 }
@@ -126,9 +119,8 @@ void calibrate(const CalibrateCommand& command) {
   options.prompt = prompts.front();
   const std::uint64_t first_seed = options.seed.value_or(1000);  // prompt i gets seed first_seed + i
   options.seed = first_seed;
-  const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
-  const Render render = resolve(options, checkpoint);
-  const MeasurementDesign design = design_of(command, render, checkpoint);
+  Render render = resolve(options, open_model(options));
+  const MeasurementDesign design = design_of(command, render);
 
   watch_interrupts();
   Console console(command.progress);
@@ -138,23 +130,31 @@ void calibrate(const CalibrateCommand& command) {
                           prompts.size(), design.made_for.steps(), design.layers.size(), design.made_for.layers,
                           design.precisions.size(), design.cells(), design.device),
               "plan", {{"prompts", prompts.size()}, {"cells", design.cells()}});
-  CogVideoX model(checkpoint, render.model);
+  std::vector<MeasuredPrompt> left;
+  std::vector<Request> requests;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
     const MeasuredPrompt prompt{.text = prompts[i], .seed = first_seed + i};
     if (measurement.has(prompt)) continue;
-    Request request = render.request;
-    request.prompt = prompt.text;
-    request.seed = prompt.seed;
+    left.push_back(prompt);
+    requests.push_back(render.request);
+    requests.back().prompt = prompt.text;
+    requests.back().seed = prompt.seed;
+  }
+  const auto if_interrupted = [&] {
+    return fmt::format("{} holds {} prompts; the same command goes on after them", command.output.string(),
+                       measurement.prompts().size());
+  };
+  const std::vector<NamedTensors> embeddings = encode_all(*render.model, requests, console, if_interrupted());
+  for (std::size_t i = 0; i < left.size(); ++i) {
+    render.request = requests[i];
     CalibratingAttention calibrating(
-        design, prompt, {.backends = backends_from(render.options.attention_backend), .report = &attended});
-    console.begin(fmt::format("prompt {}/{}", i + 1, prompts.size()), request.steps);
-    const auto on_step = [&](const StepEvent& event) {
-      console.count(event.step.count);
-      console.step(event.step.index + 1);
-      check_interrupt(fmt::format("{} holds {} prompts; the same command goes on after them", command.output.string(),
-                                  measurement.prompts().size()));
-    };
-    model.denoise(request, model.encode_text(request), on_step, std::ref(calibrating));
+        design, left[i], {.backends = backends_from(render.options.attention_backend), .report = &attended});
+    run_clip(render, console,
+             {.attention = std::ref(calibrating),
+              .embeddings = embeddings[i],
+              .keep = {Phase::denoise},
+              .name = fmt::format("prompt {}/{}", left[i].seed - first_seed + 1, prompts.size()),
+              .if_interrupted = if_interrupted()});
     measurement.add(calibrating.errors());
     for (const auto& [precision, seconds] : calibrating.timings()) measurement.add_seconds(precision, seconds);
     write_whole(command.output, to_json(measurement));

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -14,6 +13,7 @@
 #include <string_view>
 
 #include "app/attention_plan.h"
+#include "app/clip.h"
 #include "app/commands/generate.h"
 #include "app/console.h"
 #include "app/files/prompts_file.h"
@@ -49,13 +49,14 @@ struct Variant {
   std::string attention;
   std::string name;  // of its folder
   Plan plan;
+  std::vector<PrecisionRow> executed = {};  // of all prompts
   ordered_json prompts = ordered_json::array();
 };
 
 struct Clip {
-  std::vector<at::Tensor> latents;  // after every step
-  std::vector<double> step_seconds;
-  std::vector<cv::Mat> frames;
+  std::vector<at::Tensor> latents = {};  // after every step
+  std::vector<cv::Mat> frames = {};
+  ClipRecord record = {};
 };
 
 double mean(const std::vector<double>& values) {
@@ -71,7 +72,7 @@ std::string folder_name(const std::string& attention) {
   return name;
 }
 
-std::vector<Variant> variants_of(const CompareCommand& command, const Render& render, const Checkpoint& checkpoint) {
+std::vector<Variant> variants_of(const CompareCommand& command, const Render& render) {
   std::vector<Variant> variants;
   std::vector<std::string> attentions = command.attentions;
   if (std::ranges::find(attentions, "full") == attentions.end()) attentions.insert(attentions.begin(), "full");
@@ -84,7 +85,7 @@ std::vector<Variant> variants_of(const CompareCommand& command, const Render& re
     if (std::ranges::find(variants, name, &Variant::name) != variants.end()) {
       throw UsageError(fmt::format("--attention {}: another one has the folder {} already", attention, name));
     }
-    variants.push_back({.attention = attention, .name = name, .plan = resolve_attention(changed, checkpoint)});
+    variants.push_back({.attention = attention, .name = name, .plan = resolve_attention(changed)});
   }
   return variants;
 }
@@ -99,31 +100,37 @@ void check_backends(const Render& render, const std::vector<Variant>& variants) 
   backends_from(render.options.attention_backend).check_used_by(precisions);
 }
 
+// All of a model's latents in one row.
+at::Tensor joined(const NamedTensors& latents) {
+  std::vector<at::Tensor> flat;
+  for (const auto& [name, tensor] : latents) flat.push_back(tensor.flatten());
+  return at::cat(flat).cpu();
+}
+
 // when_interrupted: what is true of compare.json then.
-Clip render_clip(CogVideoX& model, const Render& render, const at::Tensor& text, const Plan& plan, Console& console,
-                 AttendReport& attended, std::string_view when_interrupted) {
-  using Clock = std::chrono::steady_clock;
+Clip render_clip(const Render& render, const NamedTensors& embeddings, const Variant& variant, Console& console,
+                 const std::string& name, const std::string& when_interrupted) {
   Clip clip;
-  PlannedAttention planned(plan, planned_options(render, console, attended));
-  Clock::time_point last = Clock::now();
-  const auto on_step = [&](const StepEvent& event) {
-    clip.step_seconds.push_back(std::chrono::duration<double>(Clock::now() - last).count());
-    clip.latents.push_back(event.latents.cpu());
-    console.count(event.step.count);
-    console.step(event.step.index + 1);
+  const DecodeSink sink = {.on_frame = [&](const Frame& frame) {
     check_interrupt(when_interrupted);
-    last = Clock::now();
-  };
-  const at::Tensor latents = model.denoise(render.request, text, on_step, std::ref(planned));
-  model.decode(latents, render.request.num_frames, [&](const Frame& frame) {
     clip.frames.push_back(cv::Mat(frame.height, frame.width, CV_8UC3, const_cast<std::uint8_t*>(frame.rgb)).clone());
-  });
+  }};
+  clip.record = run_clip(
+      render, console,
+      {.plan = &variant.plan,
+       .embeddings = embeddings,
+       .keep = {Phase::denoise, Phase::decode},
+       .name = name,
+       .if_interrupted = when_interrupted,
+       .on_step = [&](const StepEvent& event, const ClipRecord&) { clip.latents.push_back(joined(event.latents)); },
+       .on_denoised = [&](const NamedTensors&, const ClipRecord&) { return sink; }});
   return clip;
 }
 
-void write_clip(const Clip& clip, const Render& render, const fs::path& path, const nlohmann::json& provenance) {
+void write_clip(const Clip& clip, const Render& render, const fs::path& path) {
   fs::create_directories(path.parent_path());
-  VideoWriter video(path, render.video, clip.frames.front().cols, clip.frames.front().rows, provenance);
+  VideoWriter video(path, render.video, clip.frames.front().cols, clip.frames.front().rows,
+                    provenance(render, clip.record.attention));
   for (const cv::Mat& frame : clip.frames) video.push({.rgb = frame.data, .width = frame.cols, .height = frame.rows});
   video.finish();
 }
@@ -140,14 +147,14 @@ ordered_json difference(const Clip& reference, const Clip& clip) {
   }
   return {{"psnr", mean(psnr)},
           {"ssim", mean(ssim)},
-          {"step_seconds", median(clip.step_seconds)},
+          {"step_seconds", median(clip.record.step_seconds)},
           {"latent_error", latent_error}};
 }
 
 // The mean over prompts of every figure, latent_error step by step.
 ordered_json summary_of(const Variant& variant) {
   ordered_json summary = {
-      {"attention", variant.attention}, {"plan", variant.plan.hash()}, {"shares", shares_text(variant.plan)}};
+      {"attention", variant.attention}, {"plan", variant.plan.hash()}, {"shares", shares_text(variant.executed)}};
   const auto count = static_cast<double>(variant.prompts.size());
   for (const char* key : {"psnr", "ssim", "step_seconds"}) {
     double sum = 0;
@@ -164,10 +171,10 @@ ordered_json summary_of(const Variant& variant) {
 }
 
 // Of the prompts so far.
-ordered_json report_of(const Render& render, const Checkpoint& checkpoint, const std::vector<std::string>& prompts,
-                       std::uint64_t first_seed, const std::vector<Variant>& variants) {
-  ordered_json report = {{"model", checkpoint.folder().filename().string()},
-                         {"timesteps", timesteps_of(render.request, render.config)},
+ordered_json report_of(const Render& render, const std::vector<std::string>& prompts, std::uint64_t first_seed,
+                       const std::vector<Variant>& variants) {
+  ordered_json report = {{"model", render.model->checkpoint().folder().filename().string()},
+                         {"timesteps", render.model->timesteps(render.request)},
                          {"prompts", prompts},
                          {"first_seed", first_seed},
                          {"variants", ordered_json::array()}};
@@ -200,41 +207,43 @@ void compare(const CompareCommand& command) {
   options.output = command.output / "full" / "clip.mp4";
   const std::uint64_t first_seed = options.seed.value_or(0);  // prompt i gets seed first_seed + i
   options.seed = first_seed;
-  const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
   std::error_code failed;
   fs::create_directories(command.output / "full", failed);
   if (failed) throw Error(fmt::format("{} can't be made: {}", command.output.string(), failed.message()));
   check_can_write(command.output / "compare.json");
-  Render render = resolve_to_video(options, checkpoint);
-  std::vector<Variant> variants = variants_of(command, render, checkpoint);
+  Render render = resolve_to_video(options);
+  std::vector<Variant> variants = variants_of(command, render);
   check_backends(render, variants);
 
   watch_interrupts();
   Console console(command.progress);
-  AttendReport attended = fallback_warnings(console);
-  CogVideoX model(checkpoint, render.model);
+  std::vector<Request> requests(prompts.size(), render.request);
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    requests[i].prompt = prompts[i];
+    requests[i].seed = first_seed + i;
+  }
+  const std::vector<NamedTensors> embeddings =
+      encode_all(*render.model, requests, console, "no prompt is complete, compare.json was not written");
   ordered_json report;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
-    render.request.prompt = prompts[i];
-    render.request.seed = first_seed + i;
-    render.options.prompt = prompts[i];
+    render.request = requests[i];
+    render.options.prompt = render.request.prompt;
     render.options.seed = render.request.seed;
-    const at::Tensor text = model.encode_text(render.request);
     const std::string kept =
         i == 0 ? "no prompt is complete, compare.json was not written"
                : fmt::format("compare.json holds the {} of {} prompts that are complete", i, prompts.size());
     std::optional<Clip> full;
     for (Variant& variant : variants) {
-      console.begin(fmt::format("{}/{} {}", i + 1, prompts.size(), variant.name), render.request.steps);
       render.options.attention = variant.attention;
-      Clip clip = render_clip(model, render, text, variant.plan, console, attended, kept);
-      write_clip(clip, render, command.output / variant.name / fmt::format("clip-{:03}.mp4", i),
-                 provenance(render, checkpoint, {{"plan", variant.plan.hash()}}));
-      if (!full) full = clip;
-      variant.prompts.push_back(difference(*full, clip));
+      const std::string name = fmt::format("{}/{} {}", i + 1, prompts.size(), variant.name);
+      Clip clip = render_clip(render, embeddings[i], variant, console, name, kept);
+      write_clip(clip, render, command.output / variant.name / fmt::format("clip-{:03}.mp4", i));
+      variant.executed.insert(variant.executed.end(), clip.record.executed.begin(), clip.record.executed.end());
+      variant.prompts.push_back(difference(full ? *full : clip, clip));
+      if (!full) full = std::move(clip);
     }
-    report = report_of(render, checkpoint, {prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(i) + 1},
-                       first_seed, variants);
+    report = report_of(render, {prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(i) + 1}, first_seed,
+                       variants);
     write_whole(command.output / "compare.json", report.dump(1) + "\n");
   }
   console.end();

@@ -9,13 +9,14 @@
 #include <string>
 #include <vector>
 
+#include "app/clip.h"
+#include "app/clip_file.h"
 #include "app/commands/generate.h"
 #include "app/console.h"
 #include "app/files/latents_file.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
 #include "app/render.h"
-#include "app/video_output.h"
 #include "base/error.h"
 
 namespace bitreel {
@@ -24,13 +25,13 @@ namespace {
 namespace fs = std::filesystem;
 
 // What decoding still depends on; everything else was settled when the latents were made.
-const std::set<std::string> flags_of_decode = {"model",       "dtype",  "device", "fps", "vae-tiling",
-                                               "vae-slicing", "output", "codec",  "crf", "no-metadata"};
+const std::set<std::string> flags_of_decode = {"model",  "dtype", "device", "fps",        "vae-tiling",
+                                               "output", "codec", "crf",    "no-metadata"};
 
 // What an unfinished denoising does not depend on.
-const std::set<std::string> flags_of_resume = {"model", "device",     "attention-backend", "elementwise",
-                                               "fps",   "vae-tiling", "vae-slicing",       "output",
-                                               "codec", "crf",        "save-latents",      "no-metadata"};
+const std::set<std::string> flags_of_resume = {
+    "model", "device", "attention-backend", "elementwise", "fps", "vae-tiling", "output",
+    "codec", "crf",    "save-latents",      "no-metadata"};
 
 struct DecodeCommand {
   std::unique_ptr<Flags> flags;
@@ -49,24 +50,26 @@ std::vector<std::string> settings_of_denoising() {
 }
 
 // Size and length follow from the latents when their file doesn't say them.
-void fill_from_latents(GenerateOptions& options, const at::Tensor& latents, const Checkpoint& checkpoint) {
-  const CogVideoXConfig config = read_config(checkpoint);
-  if (!options.height) options.height = latents.size(3) * config.vae.spatial_factor();
-  if (!options.width) options.width = latents.size(4) * config.vae.spatial_factor();
-  // Clips are 8n+1 frames, an odd number of latent ones; one that makes them even is padding.
-  if (!options.num_frames) {
-    options.num_frames = (latents.size(1) - 1) / 2 * 2 * config.vae.temporal_compression_ratio + 1;
+void fill_from_latents(GenerateOptions& options, const LatentsFile& file, const Pipeline& model) {
+  for (const auto& [name, shape] : model.latent_shapes(model.default_request())) {
+    if (!file.latents.contains(name))
+      throw Error(fmt::format("{}: holds no tensor {}, which {} decodes", file.path.string(), name,
+                              model.checkpoint().folder().string()));
   }
+  const Request request = model.request_of(file.latents);
+  if (!options.height) options.height = request.height;
+  if (!options.width) options.width = request.width;
+  if (!options.num_frames) options.num_frames = request.num_frames;
 }
 
-void expect_shape(const at::Tensor& latents, const Render& render, const fs::path& file) {
-  const Geometry geometry = geometry_of(render.request, render.config);
-  const std::vector<std::int64_t> expected = {1, geometry.latent_frames, render.config.vae.latent_channels,
-                                              geometry.latent_height, geometry.latent_width};
-  if (latents.sizes() == at::IntArrayRef(expected)) return;
-  throw Error(fmt::format("{}: latents is [{}], {} decodes [{}]", file.string(), fmt::join(latents.sizes(), ", "),
-                          render.options.model.string(), fmt::join(expected, ", ")),
-              "give --model the checkpoint that made these latents");
+void expect_shapes(const LatentsFile& file, const Render& render) {
+  for (const auto& [name, shape] : render.model->latent_shapes(render.request)) {
+    const at::Tensor& latents = file.latents.at(name);
+    if (latents.sizes() == at::IntArrayRef(shape)) continue;
+    throw Error(fmt::format("{}: {} is [{}], {} decodes [{}]", file.path.string(), name,
+                            fmt::join(latents.sizes(), ", "), render.options.model.string(), fmt::join(shape, ", ")),
+                "give --model the checkpoint that made these latents");
+  }
 }
 
 // As the latents were made, and what the flags say.
@@ -88,21 +91,25 @@ void decode(const DecodeCommand& command) {
   GenerateOptions options = options_of(file, command);
   options.save_latents.clear();
   if (options.output.empty()) options.output = fs::path(command.file).replace_extension(".mp4");
-  const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
-  fill_from_latents(options, file.latents, checkpoint);
-  Render render = resolve_to_video(options, checkpoint);
+  const std::shared_ptr<Pipeline> model = open_model(options);
+  fill_from_latents(options, file, *model);
+  Render render = resolve_to_video(options, model);
   if (file.config.is_null()) render.unknown = settings_of_denoising();
   if (file.unfinished) {
     render.warnings.push_back(fmt::format("these latents are those after step {} of {}: the clip is unfinished",
                                           file.unfinished->steps_done, file.steps));
   }
-  expect_shape(file.latents, render, command.file);
+  expect_shapes(file, render);
 
   watch_interrupts();
   Console console(command.progress);
   for (const std::string& warning : render.warnings) console.warn(warning);
-  CogVideoX model(checkpoint, render.model);
-  deliver(model, file.latents, render, checkpoint, file.attention, console);
+  ClipRecord record;
+  record.attention = file.attention;
+  ClipFile video(render, record, console);
+  model->decode(render.request, file.latents, video.sink());
+  record.seconds = console.seconds();
+  video.finish(record);
 }
 
 void resume(const DecodeCommand& command) {

@@ -5,14 +5,16 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "app/attention_plan.h"
+#include "app/clip.h"
+#include "app/clip_file.h"
 #include "app/files/kept_work.h"
 #include "app/flags.h"
 #include "app/forecast.h"
 #include "app/interrupt.h"
 #include "app/render.h"
-#include "app/video_output.h"
 #include "base/error.h"
 #include "pipelines/video/codecs.h"
 
@@ -37,42 +39,40 @@ struct GenerateCommand {
 }  // namespace
 
 void generate(const GenerateOptions& options, Console& console, const LatentsFile& from) {
-  const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
-  const Render render = resolve_to_video(options, checkpoint);
-  const Plan plan = resolve_attention(render, checkpoint);
+  const Render render = resolve_to_video(options);
+  const Plan plan = resolve_attention(render);
   backends_from(render.options.attention_backend).check_used_by(plan.precisions());
-  AttendReport attended = fallback_warnings(console);
-  PlannedAttention planned(plan, planned_options(render, console, attended), progress_of(from));
+  const PlanProgress before = progress_of(from);
   const std::int64_t steps_done = from.unfinished ? from.unfinished->steps_done : 0;
-  Forecast forecast = forecast_of(render, checkpoint, {.steps_done = steps_done});
-  forecast.text += fmt::format("\nattention {}: {}", render.options.attention, shares_text(plan));
-  forecast.fields["attention"] = {{"requested", render.options.attention}, {"shares", shares_text(plan)}};
+  const Forecast forecast = forecast_of(render, plan, {.steps_done = steps_done});
   console.say(forecast.text, "plan", forecast.fields);
   for (const std::string& warning : render.warnings) console.warn(warning);
   if (from.unfinished) {
     console.warn(fmt::format("taken up again after step {} of {}", steps_done, from.steps));
   }
 
-  CogVideoX model(checkpoint, render.model);
   UnfinishedOnDisk unfinished(render, console, from);
-  console.begin("text");
-  const at::Tensor text = model.encode_text(render.request);
-  check_interrupt("no step was denoised");
-
-  console.begin("denoise", render.request.steps, steps_done);
-  const auto on_step = [&](const StepEvent& event) {
-    if (event.step.index + 1 < event.step.count) {  // after the last step all of it is kept anyway
-      unfinished.keep(event, attention_record(render, plan, planned));
-      check_interrupt("the clip is not denoised to its end, no video was written");
-    }
-    console.count(event.step.count);
-    console.step(event.step.index + 1);
-  };
-  const at::Tensor latents = model.denoise(render.request, text, on_step, std::ref(planned), from.unfinished);
-  const nlohmann::ordered_json attention = attention_record(render, plan, planned);
-  const LatentsOnDisk saved(latents, render, attention, console);  // nothing after this line can lose the denoising
-  unfinished.remove();
-  deliver(model, latents, render, checkpoint, attention, console);
+  std::optional<LatentsOnDisk> saved;
+  std::optional<ClipFile> file;
+  const ClipRecord record = run_clip(render, console,
+                                     {.plan = &plan,
+                                      .from = from.unfinished,
+                                      .before = before,
+                                      .if_interrupted = "the clip is not denoised to its end, no video was written",
+                                      .on_step =
+                                          [&](const StepEvent& event, const ClipRecord& so_far) {
+                                            // After the last step all of it is kept anyway.
+                                            if (event.step.index + 1 < event.step.count)
+                                              unfinished.keep(event, so_far.attention);
+                                          },
+                                      .on_denoised =
+                                          [&](const NamedTensors& latents, const ClipRecord& so_far) {
+                                            saved.emplace(latents, render, so_far.attention,
+                                                          console);  // from here on nothing can lose the denoising
+                                            unfinished.remove();
+                                            return file.emplace(render, so_far, console).sink();
+                                          }});
+  file->finish(record);
 }
 
 void add_progress_flag(CLI::App& command, ProgressStyle& style) {
@@ -105,7 +105,7 @@ void add_generate(CLI::App& app) {
   command->callback([state] {
     const GenerateOptions options = state->options();
     if (state->print_config) {
-      std::cout << to_yaml(resolve_to_video(options, Checkpoint::open(model_folder(options))).options);
+      std::cout << to_yaml(resolve_to_video(options).options);
       return;
     }
     watch_interrupts();

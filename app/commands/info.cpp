@@ -11,12 +11,12 @@
 #include <set>
 
 #include "app/console.h"
+#include "app/models.h"
 #include "app/options.h"
 #include "attention/attention.h"
 #include "base/error.h"
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/checkpoint/safetensors.h"
-#include "pipelines/cogvideox/request.h"
 #include "pipelines/video/output.h"
 #include "pipelines/video/reader.h"
 
@@ -31,10 +31,10 @@ std::string dtype_text(at::ScalarType dtype) {
 }
 
 // One component's line: its class, and what its weight files hold.
-std::string component_line(const Checkpoint& checkpoint, const std::string& name) {
-  std::string line = fmt::format("  {:<13} {:<28}", name, checkpoint.component_class(name));
-  if (name == "tokenizer" || name == "scheduler") return line + "\n";
-  const Weights weights = checkpoint.weights(name);
+std::string component_line(const Checkpoint& checkpoint, const Component& component) {
+  std::string line = fmt::format("  {:<13} {:<28}", component.name, checkpoint.component_class(component.name));
+  if (!component.weights) return line + "\n";
+  const Weights weights = checkpoint.weights(component.name);
   std::int64_t parameters = 0;
   std::size_t bytes = 0;
   std::set<std::string> dtypes;
@@ -49,23 +49,18 @@ std::string component_line(const Checkpoint& checkpoint, const std::string& name
 }
 
 std::string describe_checkpoint(const fs::path& folder) {
-  const Checkpoint checkpoint = Checkpoint::open(folder);
-  const CogVideoXConfig config = read_config(checkpoint);
-  const Request request = default_request(config);
-  const Geometry geometry = geometry_of(request, config);
-  std::string text = fmt::format("{}\n  {}\n", folder.string(), checkpoint.pipeline_class());
-  for (const char* name : {"tokenizer", "text_encoder", "transformer", "vae", "scheduler"}) {
-    text += component_line(checkpoint, name);
-  }
-  return text +
-         fmt::format(
-             "  default clip  {}x{}, {} frames, {} steps of {}, guidance {}\n"
-             "  its size      latents {} x {} x {} x {} (frames, channels, height, width), {} text + {} video tokens\n"
-             "  transformer   {} layers, {} heads of {}\n",
-             request.width, request.height, request.num_frames, request.steps, name_of(request.scheduler),
-             request.guidance_scale, geometry.latent_frames, config.vae.latent_channels, geometry.latent_height,
-             geometry.latent_width, geometry.text_tokens, geometry.video_tokens, config.transformer.num_layers,
-             config.transformer.num_attention_heads, config.transformer.attention_head_dim);
+  const std::shared_ptr<Pipeline> model = open_pipeline(Checkpoint::open(folder), {});
+  const Request request = model->default_request();
+  const Cost cost = model->cost(request);
+  std::string text = fmt::format("{}\n  {}\n", folder.string(), model->checkpoint().pipeline_class());
+  for (const Component& component : model->traits().components) text += component_line(model->checkpoint(), component);
+  text += fmt::format("  default clip  {}x{}, {} frames, {} steps of {}, guidance {}\n", request.width, request.height,
+                      request.num_frames, request.steps, name_of(request.scheduler), request.guidance_scale);
+  text += "  its size      ";
+  for (const auto& [name, shape] : model->latent_shapes(request))
+    text += fmt::format("{} {}, ", name, fmt::join(shape, " x "));
+  return text + fmt::format("{}\n  {:<13} {} layers, {} heads of {}\n", tokens_text(cost), model->traits().denoiser,
+                            cost.layers, cost.attention.heads, cost.attention.head_dim);
 }
 
 // JSON is indented, anything else stays as it is.

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <exception>
 #include <string>
 
@@ -50,8 +49,7 @@ void UnfinishedOnDisk::keep(const StepEvent& event, const nlohmann::ordered_json
     write_unfinished(path_, event.state(), event.step.count, render_.options, attention);
     steps_kept_ = event.step.index + 1;
   } catch (const Error& e) {
-    const std::string warning = fmt::format("the denoising so far is not kept: {}", e.what());
-    if (std::ranges::find(console_.warnings(), warning) == console_.warnings().end()) console_.warn(warning);
+    console_.warn_once(fmt::format("the denoising so far is not kept: {}", e.what()));
   }
 }
 
@@ -60,7 +58,7 @@ void UnfinishedOnDisk::remove() {
   steps_kept_ = 0;
 }
 
-LatentsOnDisk::LatentsOnDisk(const at::Tensor& latents, const Render& render, const nlohmann::ordered_json& attention,
+LatentsOnDisk::LatentsOnDisk(const NamedTensors& latents, const Render& render, const nlohmann::ordered_json& attention,
                              Console& console)
     : path_(render.options.save_latents), output_(render.options.output), console_(console) {
   is_copy_ = path_.empty();

@@ -8,8 +8,6 @@
 // Destroyed by an exception, both say which command goes on from there.
 #pragma once
 
-#include <ATen/core/Tensor.h>
-
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
@@ -18,7 +16,6 @@
 #include "app/console.h"
 #include "app/files/latents_file.h"
 #include "app/render.h"
-#include "pipelines/cogvideox/pipeline.h"
 
 namespace bitreel {
 
@@ -48,7 +45,7 @@ class UnfinishedOnDisk {
 // The denoised latents; without --save-latents their file is only a safety copy and goes when the video is complete.
 class LatentsOnDisk {
  public:
-  LatentsOnDisk(const at::Tensor& latents, const Render& render, const nlohmann::ordered_json& attention,
+  LatentsOnDisk(const NamedTensors& latents, const Render& render, const nlohmann::ordered_json& attention,
                 Console& console);
   ~LatentsOnDisk();
   LatentsOnDisk(const LatentsOnDisk&) = delete;

@@ -15,6 +15,9 @@ namespace bitreel {
 
 namespace {
 
+const std::string scheduler_prefix = "scheduler.";
+const std::string unprefixed = "previous_original";  // of files before 0.2
+
 std::map<std::string, std::string> metadata_of(const GenerateOptions& options,
                                                const nlohmann::ordered_json& attention) {
   return {{"bitreel", version}, {"config", to_json(options).dump()}, {"attention", attention.dump()}};
@@ -33,15 +36,16 @@ std::int64_t count_in(const SafetensorsFile& file, const std::string& key) {
 
 }  // namespace
 
-void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options,
+void write_latents(const std::filesystem::path& path, const NamedTensors& latents, const GenerateOptions& options,
                    const nlohmann::ordered_json& attention) {
-  write_safetensors(path, {{"latents", latents}}, metadata_of(options, attention));
+  write_safetensors(path, latents, metadata_of(options, attention));
 }
 
 void write_unfinished(const std::filesystem::path& path, const DenoisingState& state, std::int64_t steps,
                       const GenerateOptions& options, const nlohmann::ordered_json& attention) {
-  std::map<std::string, at::Tensor> tensors = {{"latents", state.latents}, {"generator", state.generator}};
-  if (state.previous_original.defined()) tensors["previous_original"] = state.previous_original;
+  NamedTensors tensors = state.latents;
+  tensors["generator"] = state.generator;
+  for (const auto& [name, tensor] : state.scheduler) tensors[scheduler_prefix + name] = tensor;
   std::map<std::string, std::string> metadata = metadata_of(options, attention);
   metadata["steps_done"] = std::to_string(state.steps_done);
   metadata["steps"] = std::to_string(steps);
@@ -52,12 +56,6 @@ LatentsFile read_latents(const std::filesystem::path& path) {
   const SafetensorsFile file = SafetensorsFile::open(path);
   LatentsFile read;
   read.path = path;
-  read.latents = file.tensor("latents");
-  if (read.latents.dim() != 5 || read.latents.numel() == 0) {
-    throw Error(
-        fmt::format("{}: latents has {} dimensions and {} values, expected [batch, frames, channels, height, width]",
-                    path.string(), read.latents.dim(), read.latents.numel()));
-  }
   const auto metadata = [&](const std::string& key) {
     const auto found = file.metadata().find(key);
     if (found == file.metadata().end()) return nlohmann::ordered_json();
@@ -67,13 +65,25 @@ LatentsFile read_latents(const std::filesystem::path& path) {
   };
   read.config = metadata("config");
   read.attention = metadata("attention");
-  if (!file.metadata().contains("steps_done")) return read;
-  read.unfinished = {.steps_done = count_in(file, "steps_done"),
-                     .latents = read.latents,
-                     .previous_original = {},
-                     .generator = file.tensor("generator")};
-  if (file.tensors().contains("previous_original"))
-    read.unfinished->previous_original = file.tensor("previous_original");
+  const bool is_unfinished = file.metadata().contains("steps_done");
+  DenoisingState state;
+  for (const auto& [name, info] : file.tensors()) {
+    if (is_unfinished && name == "generator") {
+      state.generator = file.tensor(name);
+    } else if (is_unfinished && name == unprefixed) {
+      state.scheduler[name] = file.tensor(name);
+    } else if (is_unfinished && name.starts_with(scheduler_prefix)) {
+      state.scheduler[name.substr(scheduler_prefix.size())] = file.tensor(name);
+    } else {
+      read.latents[name] = file.tensor(name);
+    }
+  }
+  if (!is_unfinished) return read;
+  if (!state.generator.defined())
+    throw Error(fmt::format("{}: tensor generator is missing, without which no denoising goes on", path.string()));
+  state.steps_done = count_in(file, "steps_done");
+  state.latents = read.latents;
+  read.unfinished = std::move(state);
   read.steps = count_in(file, "steps");
   return read;
 }

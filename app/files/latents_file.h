@@ -1,13 +1,14 @@
-// The final latents of a clip on the disk: what a failed decode, an interrupt or `bitreel decode` starts from.
+// The latents of a clip on the disk: what a failed decode, an interrupt or `bitreel decode` starts from.
 //
-//   write_latents("clip.latents.safetensors", latents, render.options);
+//   write_latents("clip.latents.safetensors", latents, render.options, record);
 //   const LatentsFile file = read_latents("clip.latents.safetensors");
 //
-// A safetensors file with one tensor `latents` [batch, frames, channels, height, width], as the peer returns for
-// output_type="latent", and the resolved configuration as JSON in the metadata (keys "config", "attention": see
-// attention_plan.h, and "bitreel": version).
-// Latents that are not denoised to the end come with all that the rest follows from: the tensors of DenoisingState, and
-// the steps done of all ("steps_done", "steps").
+// A safetensors file with the model's latents under their own names (of a video: `latents` [batch, frames, channels,
+// height, width], as the peer returns for output_type="latent"), and in the metadata the resolved configuration as JSON
+// ("config"), what ran ("attention": attention_plan.h) and the version ("bitreel").
+// Latents that are not denoised to the end come with all that the rest follows from: `generator`, the scheduler's state
+// as `scheduler.NAME`, and the steps done of all ("steps_done", "steps"). Files from before 0.2 hold the scheduler's
+// `previous_original` without the prefix.
 // Errors: Error when the file is no such file.
 #pragma once
 
@@ -19,20 +20,20 @@
 #include <optional>
 
 #include "app/options.h"
-#include "pipelines/cogvideox/pipeline.h"
+#include "pipelines/model/denoising.h"
 
 namespace bitreel {
 
 struct LatentsFile {
   std::filesystem::path path;
-  at::Tensor latents;
+  NamedTensors latents;
   nlohmann::ordered_json config;     // null for latents that another program wrote
   nlohmann::ordered_json attention;  // null likewise
   std::optional<DenoisingState> unfinished;
   std::int64_t steps = 0;  // of an unfinished run, in all
 };
 
-void write_latents(const std::filesystem::path& path, const at::Tensor& latents, const GenerateOptions& options,
+void write_latents(const std::filesystem::path& path, const NamedTensors& latents, const GenerateOptions& options,
                    const nlohmann::ordered_json& attention);
 void write_unfinished(const std::filesystem::path& path, const DenoisingState& state, std::int64_t steps,
                       const GenerateOptions& options, const nlohmann::ordered_json& attention);

@@ -58,9 +58,9 @@ nlohmann::json identity_of(const fs::path& file) {
   return {{"bytes", size}, {"sha256_of_header", sha256(stream, header_bytes(stream), file)}};
 }
 
-std::string transformer_hash(const Checkpoint& checkpoint) {
+std::string denoiser_hash(const Pipeline& model) {
   std::ostringstream all;
-  const Weights weights = checkpoint.weights("transformer");
+  const Weights weights = model.checkpoint().weights(model.traits().denoiser);
   for (const fs::path& file : weights.files()) {
     const nlohmann::json identity = identity_of(file);
     for (const char* kind : {"sha256", "sha256_of_header"}) all << identity.value(kind, "");
@@ -68,15 +68,17 @@ std::string transformer_hash(const Checkpoint& checkpoint) {
   constexpr std::size_t one_hash = 64;
   if (all.view().size() == one_hash) return all.str();
   std::istringstream joined(all.str());
-  return sha256(joined, all.view().size(), checkpoint.folder());
+  return sha256(joined, all.view().size(), model.checkpoint().folder());
 }
 
-nlohmann::json provenance(const Render& render, const Checkpoint& checkpoint, const nlohmann::ordered_json& attention) {
+nlohmann::json provenance(const Render& render, const nlohmann::ordered_json& attention) {
+  const Checkpoint& checkpoint = render.model->checkpoint();
   nlohmann::json files = nlohmann::json::object();
-  for (const char* component : {"text_encoder", "transformer", "vae"}) {
-    const Weights weights = checkpoint.weights(component);
+  for (const Component& component : render.model->traits().components) {
+    if (!component.weights) continue;
+    const Weights weights = checkpoint.weights(component.name);
     for (const fs::path& file : weights.files()) {
-      files[fmt::format("{}/{}", component, file.filename().string())] = identity_of(file);
+      files[fmt::format("{}/{}", component.name, file.filename().string())] = identity_of(file);
     }
   }
   nlohmann::json config = to_json(render.options);

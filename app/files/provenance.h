@@ -1,6 +1,6 @@
 // Where a clip comes from, as JSON: enough to make it again, and to know whether it is the same model.
 //
-//   VideoWriter video(path, options, width, height, provenance(render, checkpoint));
+//   VideoWriter video(path, options, width, height, provenance(render, attention));
 //
 //   {"bitreel": version, "libtorch": version, "config": every setting that is known, "attention": what ran,
 //    "model": {"class": ..., "files": {...}}}
@@ -19,10 +19,10 @@
 namespace bitreel {
 
 // attention: the record of what ran (attention_plan.h); null when nobody knows.
-nlohmann::json provenance(const Render& render, const Checkpoint& checkpoint, const nlohmann::ordered_json& attention);
+nlohmann::json provenance(const Render& render, const nlohmann::ordered_json& attention);
 
-// Tells transformers apart: the SHA-256 of its weights (of the headers only, for large files), of all shards together.
-std::string transformer_hash(const Checkpoint& checkpoint);
+// Tells denoisers apart: the SHA-256 of its weights (of the headers only, for large files), of all shards together.
+std::string denoiser_hash(const Pipeline& model);
 
 // {"bytes": ..., "sha256" or "sha256_of_header": ...} of one safetensors file.
 nlohmann::json identity_of(const std::filesystem::path& file);

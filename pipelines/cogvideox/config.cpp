@@ -107,7 +107,6 @@ VaeConfig read_vae_config(const nlohmann::json& json) {
   config.sample_height = fields.integer("sample_height", config.sample_height, {1, 1 << 16});
   config.sample_width = fields.integer("sample_width", config.sample_width, {1, 1 << 16});
   config.scaling_factor = fields.real("scaling_factor", config.scaling_factor, {1e-6, 1e6});
-  config.invert_scale_latents = fields.boolean("invert_scale_latents", config.invert_scale_latents);
   for (const char* key : {"use_quant_conv", "use_post_quant_conv"}) {
     require(!fields.boolean(key, false), fmt::format("{}: {} is true, expected false", file, key));
   }
@@ -140,8 +139,8 @@ CogVideoXConfig read_config(const Checkpoint& checkpoint) {
   config.text_encoder = read_t5_config(checkpoint.config("text_encoder"));
   config.schedule = read_schedule_config(checkpoint.config("scheduler"));
   const std::string scheduler = checkpoint.component_class("scheduler");
-  config.scheduler_is_dpm = scheduler == "CogVideoXDPMScheduler";
-  require(config.scheduler_is_dpm || scheduler == "CogVideoXDDIMScheduler",
+  config.scheduler = scheduler == "CogVideoXDPMScheduler" ? SchedulerKind::dpm : SchedulerKind::ddim;
+  require(config.scheduler == SchedulerKind::dpm || scheduler == "CogVideoXDDIMScheduler",
           fmt::format("{}: scheduler is a {}, expected CogVideoXDDIMScheduler or CogVideoXDPMScheduler",
                       checkpoint.folder().string(), scheduler));
   require(config.transformer.in_channels == config.vae.latent_channels,

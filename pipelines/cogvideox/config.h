@@ -2,7 +2,9 @@
 //
 //   const CogVideoXConfig config = read_config(checkpoint);
 //
-// Keys and defaults: pipelines.md A.2, A.5, A.6, B.1. Errors: Error naming file, key, value and what is expected.
+// Keys and defaults: the constructors of diffusers cogvideox_transformer_3d.py, autoencoder_kl_cogvideox.py and
+// scheduling_ddim_cogvideox.py, and transformers configuration_t5.py.
+// Errors: Error naming file, key, value and what is expected.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +13,7 @@
 
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/text/t5.h"
-#include "schedulers/noise/schedule.h"
+#include "schedulers/noise/scheduler.h"
 
 namespace bitreel {
 
@@ -59,7 +61,6 @@ struct VaeConfig {
   std::int64_t sample_height = 480;  // pixels; half of it is the tile size
   std::int64_t sample_width = 720;
   double scaling_factor = 1.15258426;
-  bool invert_scale_latents = false;
 
   // Pixels per latent along one side: 2^(levels - 1).
   [[nodiscard]] std::int64_t spatial_factor() const { return std::int64_t{1} << (block_out_channels.size() - 1); }
@@ -70,7 +71,7 @@ struct CogVideoXConfig {
   VaeConfig vae;
   T5Config text_encoder;
   NoiseScheduleConfig schedule;
-  bool scheduler_is_dpm = false;  // scheduler_config.json names CogVideoXDPMScheduler
+  SchedulerKind scheduler = SchedulerKind::ddim;  // of the class that scheduler_config.json names
 };
 
 CogVideoXConfig read_config(const Checkpoint& checkpoint);

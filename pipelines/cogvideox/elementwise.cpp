@@ -146,42 +146,41 @@ class Fused {
 // Picks the form: call(Fused<T>{}) when there is one for this tensor, else otherwise().
 template <class Call, class Otherwise>
 auto dispatch(const at::Tensor& x, Elementwise path, const Call& call, const Otherwise& otherwise) {
-  if (path == Elementwise::fused && x.is_cpu() && x.is_contiguous()) {
-    if (x.scalar_type() == at::kBFloat16) return call(Fused<Bf16>{});
-    if (x.scalar_type() == at::kFloat) return call(Fused<float>{});
-  }
-  return otherwise();
+  if (path_of(path, x.device(), x.scalar_type()) == Elementwise::composed) return otherwise();
+  if (x.scalar_type() == at::kBFloat16) return call(Fused<Bf16>{});
+  return call(Fused<float>{});
 }
 
 }  // namespace
 
-std::string_view name_of(Elementwise path) {
-  return path == Elementwise::fused ? "fused" : "composed";
+Elementwise path_of(Elementwise wanted, at::Device device, at::ScalarType dtype) {
+  const bool has_kernels = device.is_cpu() && (dtype == at::kBFloat16 || dtype == at::kFloat);
+  return has_kernels ? wanted : Elementwise::composed;
 }
 
 at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations,
                           Elementwise path) {
   return dispatch(
-      x, path, [&](auto fused) { return fused.modulated_norm(norm, x, modulations); },
+      x, path, [&](auto fused) { return fused.modulated_norm(norm, x.contiguous(), modulations); },
       [&] { return composed::modulated_norm(norm, x, modulations); });
 }
 
 at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& modulations, Elementwise path) {
   return dispatch(
-      x, path, [&](auto fused) { return fused.gated_add(x, update.contiguous(), modulations); },
+      x, path, [&](auto fused) { return fused.gated_add(x.contiguous(), update.contiguous(), modulations); },
       [&] { return composed::gated_add(x, update, modulations); });
 }
 
 QueryKeyValue split_heads(const at::Tensor& qkv, const LayerNorm& norm_q, const LayerNorm& norm_k, const Rotary& rotary,
                           std::int64_t text_tokens, Elementwise path) {
   return dispatch(
-      qkv, path, [&](auto fused) { return fused.split_heads(qkv, norm_q, norm_k, rotary, text_tokens); },
+      qkv, path, [&](auto fused) { return fused.split_heads(qkv.contiguous(), norm_q, norm_k, rotary, text_tokens); },
       [&] { return composed::split_heads(qkv, norm_q, norm_k, rotary, text_tokens); });
 }
 
 at::Tensor gelu_tanh(const at::Tensor& x, Elementwise path) {
   return dispatch(
-      x, path, [&](auto fused) { return fused.gelu_tanh(x); }, [&] { return at::gelu(x, "tanh"); });
+      x, path, [&](auto fused) { return fused.gelu_tanh(x.contiguous()); }, [&] { return at::gelu(x, "tanh"); });
 }
 
 }  // namespace bitreel

@@ -10,16 +10,15 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <string_view>
 
 #include "pipelines/cogvideox/positions.h"
 #include "pipelines/layers/modules.h"
+#include "pipelines/model/run_options.h"
 
 namespace bitreel {
 
-enum class Elementwise { fused, composed };
-
-std::string_view name_of(Elementwise path);
+// The path that runs where `wanted` was asked for.
+Elementwise path_of(Elementwise wanted, at::Device device, at::ScalarType dtype);
 
 // What adaLN-zero makes of the timestep for one half of a block: shift and scale before, gate after; [B, 1, D] each.
 struct Modulation {

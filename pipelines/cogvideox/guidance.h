@@ -2,14 +2,14 @@
 //
 //   out = negative + g (prompt - negative), g = guidance_at(request, step, timestep)
 //
-// Source: Ho & Salimans, arXiv 2207.12598; the dynamic forms: pipelines.md B.4.
+// Source: Ho & Salimans, arXiv 2207.12598; the dynamic form: diffusers pipeline_cogvideox.py, use_dynamic_cfg.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
 
-#include "pipelines/cogvideox/request.h"
+#include "pipelines/model/request.h"
 
 namespace bitreel {
 

@@ -52,7 +52,7 @@ Request default_request(const CogVideoXConfig& config) {
   request.width = config.transformer.sample_width * config.vae.spatial_factor();
   request.height = config.transformer.sample_height * config.vae.spatial_factor();
   request.num_frames = config.transformer.sample_frames;
-  request.scheduler = config.scheduler_is_dpm ? SchedulerKind::dpm : SchedulerKind::ddim;
+  request.scheduler = config.scheduler;
   return request;
 }
 

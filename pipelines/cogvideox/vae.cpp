@@ -115,17 +115,6 @@ void run_in_batches(const at::Tensor& input, std::int64_t batch_frames, const st
   }
 }
 
-at::Tensor whole(const at::Tensor& input, const VaeRunOptions& options,
-                 const std::function<void(const at::Tensor& clip, const OnPiece& on_piece)>& run) {
-  std::vector<at::Tensor> clips;
-  for (const at::Tensor& clip : options.slicing ? input.split(1) : std::vector<at::Tensor>{input}) {
-    std::vector<at::Tensor> pieces;
-    run(clip, [&](const at::Tensor& piece) { pieces.push_back(piece); });
-    clips.push_back(at::cat(pieces, 2));
-  }
-  return at::cat(clips);
-}
-
 }  // namespace
 
 VaeTiling default_tiling(const VaeConfig& config) {
@@ -172,8 +161,9 @@ void Vae::decode(const at::Tensor& latents, const VaeRunOptions& options, const 
 }
 
 at::Tensor Vae::decode_whole(const at::Tensor& latents, const VaeRunOptions& options) const {
-  return whole(latents, options,
-               [&](const at::Tensor& clip, const OnPiece& on_piece) { decode(clip, options, on_piece); });
+  std::vector<at::Tensor> pieces;
+  decode(latents, options, [&](const at::Tensor& piece) { pieces.push_back(piece); });
+  return at::cat(pieces, 2);
 }
 
 at::Tensor Vae::encode(const at::Tensor& pixels, const VaeRunOptions& options) const {
@@ -186,9 +176,10 @@ at::Tensor Vae::encode(const at::Tensor& pixels, const VaeRunOptions& options) c
             tile_axis(tiling.tile_width, tiling.tile_width / factor, tiling.overlap_width)};
   }
   const Coder encode_batch = [&](const at::Tensor& batch, ConvCaches& caches) { return (*encoder_)(batch, caches); };
-  return whole(pixels, options, [&](const at::Tensor& clip, const OnPiece& on_piece) {
-    run_in_batches(clip, pixel_frames_per_batch, grid, encode_batch, on_piece);
-  });
+  std::vector<at::Tensor> pieces;
+  run_in_batches(pixels, pixel_frames_per_batch, grid, encode_batch,
+                 [&](const at::Tensor& piece) { pieces.push_back(piece); });
+  return at::cat(pieces, 2);
 }
 
 }  // namespace bitreel

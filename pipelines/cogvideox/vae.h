@@ -8,8 +8,7 @@
 // latents: [B, C, f, h, w], already divided by the scaling factor; pixels: [B, 3, F, H, W] in [-1, 1].
 // Frames are batched (2 latent or 8 pixel frames, the remainder in the first batch), convolutions carry a two-frame
 // cache from batch to batch, and group norms see one batch and one tile: all three are part of the numbers, exactly as
-// in the peer. Source: CogVideoX, arXiv 2408.06072, section 2.1; diffusers autoencoder_kl_cogvideox.py; pipelines.md
-// A.6.
+// in the peer. Source: CogVideoX, arXiv 2408.06072, section 2.1; diffusers autoencoder_kl_cogvideox.py.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -35,9 +34,11 @@ struct VaeTiling {
 VaeTiling default_tiling(const VaeConfig& config);
 
 struct VaeRunOptions {
-  std::optional<VaeTiling> tiling;  // used when the clip is larger than one tile
-  bool slicing = false;             // a batch is worked on one clip at a time; encode and decode_whole only
+  std::optional<VaeTiling> tiling = {};  // used when the clip is larger than one tile
 };
+
+// Latent frames are decoded in pairs, and the odd one joins the first.
+inline constexpr std::int64_t most_latent_frames_in_a_batch = 3;
 
 enum class VaeParts { decoder, encoder, both };
 

@@ -46,16 +46,21 @@ std::optional<std::string> load_cuda() {
 
 }  // namespace
 
+const std::string& cuda_obstacle() {
+  static const std::string obstacle = load_cuda().value_or("");
+  return obstacle;
+}
+
 at::Device resolve_device(DeviceChoice choice) {
   if (choice == DeviceChoice::cpu) return at::kCPU;
-  const std::optional<std::string> missing = load_cuda();
-  if (!missing) {
+  const std::string& missing = cuda_obstacle();
+  if (missing.empty()) {
     // fp32 means fp32: cuDNN's convolutions would otherwise round their inputs to 10 bits of mantissa.
     at::globalContext().setAllowTF32CuDNN(false);
     return at::Device(at::kCUDA, 0);
   }
   if (choice == DeviceChoice::automatic) return at::kCPU;
-  throw Error(fmt::format("--device cuda: {}", *missing),
+  throw Error(fmt::format("--device cuda: {}", missing),
               "install a driver and LibTorch 2.11.0 with its CUDA libraries, or use --device cpu");
 }
 

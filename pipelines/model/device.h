@@ -17,6 +17,9 @@ enum class DeviceChoice { automatic, cpu, cuda };
 
 at::Device resolve_device(DeviceChoice choice);
 
+// Why no GPU can be used here, as the loader or the driver says it; empty when one can. Loads CUDA's libraries, once.
+const std::string& cuda_obstacle();
+
 // "NVIDIA H100 80GB HBM3", once resolve_device() has chosen it.
 std::string cuda_device_name();
 

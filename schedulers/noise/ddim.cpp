@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "schedulers/noise/coefficient.h"
-#include "schedulers/noise/scheduler.h"
+#include "schedulers/noise/kinds.h"
 
 namespace bitreel {
 namespace {
@@ -25,22 +25,6 @@ class Ddim final : public NoiseScheduler {
 };
 
 }  // namespace
-
-at::Tensor NoiseScheduler::predicted_original(const at::Tensor& prediction, std::int64_t timestep,
-                                              const at::Tensor& sample) const {
-  const double alpha_bar = schedule_.alpha_bar(timestep);
-  const at::Tensor signal = coefficient(std::sqrt(alpha_bar));
-  const at::Tensor noise = coefficient(std::sqrt(1.0 - alpha_bar));
-  switch (schedule_.prediction_type()) {
-    case PredictionType::v_prediction:
-      return signal * sample - noise * prediction;
-    case PredictionType::epsilon:
-      return (sample - noise * prediction) / signal;
-    case PredictionType::sample:
-      break;
-  }
-  return prediction;
-}
 
 std::unique_ptr<NoiseScheduler> make_ddim(NoiseSchedule schedule) {
   return std::make_unique<Ddim>(std::move(schedule));

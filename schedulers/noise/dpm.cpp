@@ -2,8 +2,9 @@
 
 #include <cmath>
 
+#include "base/error.h"
 #include "schedulers/noise/coefficient.h"
-#include "schedulers/noise/scheduler.h"
+#include "schedulers/noise/kinds.h"
 
 namespace bitreel {
 namespace {
@@ -43,11 +44,22 @@ class Dpm final : public NoiseScheduler {
     return keep * sample - pull * denoised + stir * noise;
   }
 
-  [[nodiscard]] at::Tensor memory() const override { return previous_original_; }
-  void remember(const at::Tensor& memory) override { previous_original_ = memory; }
+  [[nodiscard]] NamedTensors state() const override {
+    if (!previous_original_.defined()) return {};
+    return {{"previous_original", previous_original_}};
+  }
 
  private:
-  // Drawn on the generator's device in the sample's dtype, then moved: the peer's order (pipelines.md E.4).
+  void take(NamedTensors& state) override {
+    const auto found = state.find("previous_original");
+    if (found == state.end())
+      throw Error("the state lacks previous_original, which this scheduler keeps",
+                  "go on with the scheduler that began");
+    previous_original_ = found->second;
+    state.erase(found);
+  }
+
+  // Drawn on the generator's device in the sample's dtype, then moved, in the order of diffusers' randn_tensor.
   static at::Tensor draw_like(const at::Tensor& sample, const at::Generator& generator) {
     return at::randn(sample.sizes(), generator, at::TensorOptions(sample.scalar_type()).device(generator.device()))
         .to(sample.device());

@@ -1,13 +1,14 @@
 // Noise schedulers: how latents move from one timestep to the next, given what the model predicts.
 //
-//   auto scheduler = make_ddim(NoiseSchedule(config, 50));
-//   for (size_t i = 0; i < scheduler->schedule().timesteps().size(); ++i)
-//     latents = scheduler->step(prediction, i, latents, generator);
+//   const std::unique_ptr<NoiseScheduler> scheduler = make_scheduler(SchedulerKind::ddim, NoiseSchedule(config, 50));
+//   for (std::size_t i = 0; i < scheduler->schedule().timesteps().size(); ++i)
+//     latents = scheduler->step(model(latents), i, latents, generator);
 //
 // prediction: fp32, any shape; sample: same shape, the model's dtype; the result is in the promoted dtype, as in the
-// peer, and the caller casts it. Coefficients are 0-dim fp64 tensors because that is how the peer rounds them for
-// half-precision samples (pipelines.md I.8).
-// Sources: DDIM, arXiv 2010.02502, eq. 12; SDE-DPM-Solver++ (2M), arXiv 2211.01095; pipelines.md B.3.
+// peer, and the caller casts it. Coefficients are 0-dim fp64 tensors: so the peer holds them, and a half-precision
+// sample times such a tensor rounds differently from one times a number.
+// Sources: DDIM, arXiv 2010.02502, eq. 12; SDE-DPM-Solver++ (2M), arXiv 2211.01095; diffusers
+// scheduling_ddim_cogvideox.py and scheduling_dpm_cogvideox.py.
 #pragma once
 
 #include <ATen/core/Generator.h>
@@ -15,7 +16,10 @@
 
 #include <cstddef>
 #include <memory>
+#include <span>
+#include <string_view>
 
+#include "schedulers/noise/named_tensors.h"
 #include "schedulers/noise/schedule.h"
 
 namespace bitreel {
@@ -28,12 +32,13 @@ class NoiseScheduler {
   NoiseScheduler& operator=(const NoiseScheduler&) = delete;
 
   [[nodiscard]] const NoiseSchedule& schedule() const { return schedule_; }
-  // The sample after step `index`. Steps must be taken in order: a multistep solver remembers the last prediction.
+  // The sample after step `index`. Steps must be taken in order: a multistep solver remembers earlier predictions.
   virtual at::Tensor step(const at::Tensor& prediction, std::size_t index, const at::Tensor& sample,
                           const at::Generator& generator) = 0;
-  // What a multistep solver remembers between two steps, undefined when nothing; and the same in another run.
-  [[nodiscard]] virtual at::Tensor memory() const { return {}; }
-  virtual void remember(const at::Tensor& /*memory*/) {}
+  // What the next step needs beside the sample: nothing for one-step solvers, earlier predictions for others.
+  [[nodiscard]] virtual NamedTensors state() const { return {}; }
+  // The same in another run, before its first step. Error for tensors that this scheduler does not keep.
+  void restore(const NamedTensors& state);
 
  protected:
   // x0 as the prediction implies it at this timestep (v: Salimans & Ho, arXiv 2202.00512).
@@ -41,12 +46,19 @@ class NoiseScheduler {
                                               const at::Tensor& sample) const;
 
  private:
+  // Takes the tensors out of `state` that it knows.
+  virtual void take(NamedTensors& /*state*/) {}
+
   NoiseSchedule schedule_;
 };
 
-// CogVideoXDDIMScheduler: deterministic; the generator is not used.
-std::unique_ptr<NoiseScheduler> make_ddim(NoiseSchedule schedule);
-// CogVideoXDPMScheduler: stochastic; draws twice in every step that is neither first nor last, as the peer does.
-std::unique_ptr<NoiseScheduler> make_dpm(NoiseSchedule schedule);
+// ddim: CogVideoXDDIMScheduler, deterministic; the generator is not used.
+// dpm: CogVideoXDPMScheduler, stochastic; draws twice in every step that is neither first nor last, as the peer does.
+enum class SchedulerKind { ddim, dpm };
+
+std::unique_ptr<NoiseScheduler> make_scheduler(SchedulerKind kind, NoiseSchedule schedule);
+
+std::span<const SchedulerKind> all_schedulers();
+std::string_view name_of(SchedulerKind kind);  // as on the command line
 
 }  // namespace bitreel

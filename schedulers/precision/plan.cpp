@@ -12,9 +12,9 @@
 namespace bitreel {
 namespace {
 
-std::map<Precision, std::size_t> counts_of(const Plan& plan) {
+std::map<Precision, std::size_t> counts_of(const std::vector<PrecisionRow>& rows) {
   std::map<Precision, std::size_t> counts;
-  for (const PrecisionRow& row : plan.rows()) {
+  for (const PrecisionRow& row : rows) {
     for (const Precision precision : row) ++counts[precision];
   }
   return counts;
@@ -24,7 +24,7 @@ std::map<Precision, std::size_t> counts_of(const Plan& plan) {
 std::map<Precision, char> symbols_of(const Plan& plan) {
   std::map<int, std::string_view> left = {{full_bits, "#"}, {8, "8abcdefg"}, {4, "4vwxyz"}};
   std::map<Precision, char> symbols;
-  for (const auto& [precision, count] : counts_of(plan)) {
+  for (const auto& [precision, count] : counts_of(plan.rows())) {
     std::string_view& names = left.try_emplace(bits_of(precision), "ijklmnop").first->second;
     symbols[precision] = names.front();
     names.remove_prefix(1);
@@ -70,7 +70,7 @@ Plan Plan::on(const std::vector<std::int64_t>& timesteps) const {
 
 std::vector<Precision> Plan::precisions() const {
   std::vector<Precision> all;
-  for (const auto& [precision, count] : counts_of(*this)) all.push_back(precision);
+  for (const auto& [precision, count] : counts_of(rows_)) all.push_back(precision);
   return all;
 }
 
@@ -106,14 +106,19 @@ std::string table_text(const Plan& plan) {
 }
 
 std::string shares_text(const Plan& plan) {
-  const auto counts = counts_of(plan);
+  return shares_text(plan.rows());
+}
+
+std::string shares_text(const std::vector<PrecisionRow>& rows) {
+  const auto counts = counts_of(rows);
   std::vector<std::pair<Precision, std::size_t>> sorted(counts.begin(), counts.end());
   std::ranges::stable_sort(sorted, std::ranges::greater(), &std::pair<Precision, std::size_t>::second);
-  const auto cells = static_cast<double>(plan.made_for().layers) * static_cast<double>(plan.made_for().steps());
+  std::size_t cells = 0;
+  for (const auto& [precision, count] : sorted) cells += count;
   std::string text;
   for (const auto& [precision, count] : sorted)
     text += fmt::format("{}{} {:.1f} %", text.empty() ? "" : ", ", name_of(precision),
-                        100.0 * static_cast<double>(count) / cells);
+                        100.0 * static_cast<double>(count) / static_cast<double>(cells));
   return text;
 }
 

@@ -57,6 +57,7 @@ std::string table_text(const Plan& plan);
 
 // "int4 70.0 %, int8 30.0 %": the shares of the table's cells, largest first.
 std::string shares_text(const Plan& plan);
+std::string shares_text(const std::vector<PrecisionRow>& rows);
 
 // Names of models or schedulers whose plans are welcome although this run has another.
 struct PlanUse {

@@ -47,7 +47,7 @@ at::Tensor latents_of_clip(const std::vector<std::string>& flags) {
   const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mkv") + flags +
                                       std::vector<std::string>{"--save-latents", folder / "l.safetensors"});
   EXPECT_EQ(outcome.code, 0) << outcome.err;
-  return read_latents(folder / "l.safetensors").latents.clone();
+  return read_latents(folder / "l.safetensors").latents.at("latents").clone();
 }
 
 TEST(Generate, WritesTheClipAndItsProvenanceAndNothingElse) {
@@ -156,7 +156,7 @@ TEST(Latents, AreKeptWithTheirConfigAndDecodeToTheSameFrames) {
                                    std::vector<std::string>{"--save-latents", folder / "clip.safetensors"});
   ASSERT_EQ(made.code, 0) << made.err;
   const LatentsFile file = read_latents(folder / "clip.safetensors");
-  EXPECT_EQ(file.latents.sizes(), at::IntArrayRef({1, 5, 8, 4, 6}));
+  EXPECT_EQ(file.latents.at("latents").sizes(), at::IntArrayRef({1, 5, 8, 4, 6}));
   EXPECT_EQ(file.config["seed"], 7);
 
   const Outcome decoded = run_bitreel({"decode", folder / "clip.safetensors", "--output", folder / "again.mkv"});

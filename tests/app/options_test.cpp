@@ -55,7 +55,6 @@ const std::map<std::string, std::string> other_values = {
     {"guard-bound", "0.25"},
     {"elementwise", "composed"},
     {"vae-tiling", "true"},
-    {"vae-slicing", "true"},
     {"output", "clip.webm"},
     {"codec", "vp9"},
     {"crf", "20"},

@@ -16,7 +16,6 @@
 #include "app/render.h"
 #include "attention/attention.h"
 #include "base/error.h"
-#include "pipelines/cogvideox/pipeline.h"
 #include "pipelines/video/writer.h"
 
 namespace bitreel {
@@ -30,19 +29,17 @@ double seconds_since(Clock::time_point begin) {
 
 // What every stage starts from, made once: the stages before it are run once to get there.
 struct Clip {
-  Checkpoint checkpoint;
   Render render;
-  CogVideoX model;
-  at::Tensor text;
-  at::Tensor latents;
+  NamedTensors text;
+  NamedTensors latents;
 
-  Clip(Checkpoint opened, Render resolved)
-      : checkpoint(std::move(opened)), render(std::move(resolved)), model(checkpoint, render.model) {
-    text = model.encode_text(render.request);
+  explicit Clip(Render resolved) : render(std::move(resolved)) {
+    text = model().encode(render.request);
     Request short_request = render.request;
     short_request.steps = 1;
-    latents = model.denoise(short_request, text, [](const StepEvent&) {});
+    latents = model().denoise(short_request, text);
   }
+  [[nodiscard]] Pipeline& model() const { return *render.model; }
 };
 
 Clip open_clip(const std::filesystem::path& folder) {
@@ -52,18 +49,18 @@ Clip open_clip(const std::filesystem::path& folder) {
   options.device = DeviceChoice::cpu;
   options.seed = 42;
   options.output = std::filesystem::temp_directory_path() / "bitreel-bench.mkv";
-  Checkpoint checkpoint = Checkpoint::open(model_folder(options));
-  Render render = resolve(options, checkpoint);
-  return {std::move(checkpoint), std::move(render)};
+  return Clip(resolve(options, open_model(options)));
 }
 
 void open_checkpoint(benchmark::State& state, const Clip& clip) {
-  for (auto _ : state)
-    benchmark::DoNotOptimize(CogVideoX(Checkpoint::open(clip.checkpoint.folder()), clip.render.model));
+  for (auto _ : state) benchmark::DoNotOptimize(open_model(clip.render.options));
 }
 
-void encode_text(benchmark::State& state, Clip& clip) {
-  for (auto _ : state) benchmark::DoNotOptimize(clip.model.encode_text(clip.render.request));
+void encode_text(benchmark::State& state, const Clip& clip) {
+  for (auto _ : state) {
+    clip.model().release(Phase::encode);
+    benchmark::DoNotOptimize(clip.model().encode(clip.render.request));
+  }
 }
 
 void denoise_step(benchmark::State& state, Clip& clip) {
@@ -71,17 +68,19 @@ void denoise_step(benchmark::State& state, Clip& clip) {
   request.steps = 2;
   for (auto _ : state) {
     Clock::time_point first;
-    clip.model.denoise(request, clip.text, [&](const StepEvent& event) {
+    const auto on_step = [&](const StepEvent& event) {
       if (event.step.index == 0) first = Clock::now();
       if (event.step.index == 1) state.SetIterationTime(seconds_since(first));
-    });
+    };
+    clip.model().denoise(request, clip.text, {.on_step = on_step});
   }
 }
 
 void decode_frames(benchmark::State& state, Clip& clip) {
   for (auto _ : state) {
-    clip.model.decode(clip.latents, clip.render.request.num_frames,
-                      [](const Frame& frame) { benchmark::DoNotOptimize(frame.rgb); });
+    clip.model().release(Phase::decode);
+    clip.model().decode(clip.render.request, clip.latents,
+                        {.on_frame = [](const Frame& frame) { benchmark::DoNotOptimize(frame.rgb); }});
   }
 }
 
@@ -91,7 +90,8 @@ void decode_to_file(benchmark::State& state, Clip& clip) {
   for (auto _ : state) {
     VideoWriter video(std::filesystem::temp_directory_path() / "bitreel-bench.mp4", clip.render.video,
                       static_cast<int>(request.width), static_cast<int>(request.height));
-    clip.model.decode(clip.latents, request.num_frames, [&](const Frame& frame) { video.push(frame); });
+    clip.model().release(Phase::decode);
+    clip.model().decode(request, clip.latents, {.on_frame = [&](const Frame& frame) { video.push(frame); }});
     video.finish();
   }
   std::filesystem::remove(std::filesystem::temp_directory_path() / "bitreel-bench.mp4");
@@ -99,11 +99,8 @@ void decode_to_file(benchmark::State& state, Clip& clip) {
 
 // One layer's attention at the clip's own shape, guidance's two passes together.
 void attention(benchmark::State& state, const Clip& clip) {
-  const TransformerConfig& config = clip.render.config.transformer;
-  const Geometry geometry = geometry_of(clip.render.request, clip.render.config);
-  const auto qkv = at::randn({3, 2, config.num_attention_heads, geometry.text_tokens + geometry.video_tokens,
-                              config.attention_head_dim})
-                       .to(clip.render.model.dtype);
+  const AttentionShape shape = clip.model().cost(clip.render.request).attention;
+  const auto qkv = at::randn({3, shape.batch, shape.heads, shape.queries, shape.head_dim}).to(clip.model().dtype());
   for (auto _ : state) benchmark::DoNotOptimize(attend(qkv[0], qkv[1], qkv[2]));
 }
 
@@ -113,7 +110,7 @@ int run(int argc, char** argv) {
     throw UsageError("bench_stages needs one checkpoint folder", "build/bench/tests/bench_stages assets/pocket");
   const c10::InferenceMode no_gradients;
   Clip clip = open_clip(argv[1]);
-  benchmark::AddCustomContext("model", clip.checkpoint.folder().filename().string());
+  benchmark::AddCustomContext("model", clip.model().checkpoint().folder().filename().string());
   benchmark::AddCustomContext("threads", std::to_string(at::get_num_threads()));
   benchmark::AddCustomContext("cpu_capability", at::get_cpu_capability());
   const auto wall = [](benchmark::internal::Benchmark* stage) { stage->Unit(benchmark::kMillisecond)->UseRealTime(); };

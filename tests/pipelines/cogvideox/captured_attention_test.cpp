@@ -20,7 +20,7 @@ void expect_close(const Similarity& close, const Quality& allowed) {
 
 TEST(CapturedAttention, KeepsTheBoundsOfSyntheticInputsInEveryLayerOfEveryStep) {
   CogVideoX model(Checkpoint::open("assets/pocket"), {});
-  Request request = default_request(model.config());
+  Request request = model.default_request();
   request.prompt = "a small red circle orbits on a navy background";
   request.seed = 7;
   request.steps = 3;
@@ -36,7 +36,7 @@ TEST(CapturedAttention, KeepsTheBoundsOfSyntheticInputsInEveryLayerOfEveryStep) 
       return exact.to(q.scalar_type());
     };
   };
-  (void)model.denoise(request, model.encode_text(request), {}, measure);
+  (void)model.denoise(request, model.encode(request), {.attention_of_step = measure});
   EXPECT_EQ(calls, 3 * model.config().transformer.num_layers);
 }
 

@@ -84,7 +84,6 @@ TEST(ConfigFiles, WithAbsurdValuesAreErrorsThatSayFileKeyValueAndExpectation) {
       {vae, "temporal_compression_ratio", 1000, "a whole number from 1 to 64"},
       {vae, "scaling_factor", 0, "a number from"},
       {vae, "scaling_factor", "0.7", "a number from"},
-      {vae, "invert_scale_latents", 0, "true or false"},
       {vae, "act_fn", "relu", "one of silu, swish"},
       {text_encoder, "num_layers", 0, "a whole number from 1 to 512"},
       {text_encoder, "d_model", 1e7, "a whole number from 1 to 65536"},
@@ -180,23 +179,21 @@ TEST(ConfigFiles, WithoutKeysHoldThePeersClassDefaults) {
   const VaeConfig autoencoder = read_vae_config(json::object());
   EXPECT_EQ(autoencoder.spatial_factor(), 8);
   EXPECT_EQ(autoencoder.scaling_factor, 1.15258426);
-  EXPECT_FALSE(autoencoder.invert_scale_latents);
 }
 
 TEST(ConfigFiles, SayWhatTheGoldenModelsAre) {
   const CogVideoXConfig small_2b = read_config(Checkpoint::open("tests/golden/cog2b/model"));
-  EXPECT_FALSE(small_2b.scheduler_is_dpm);
+  EXPECT_EQ(small_2b.scheduler, SchedulerKind::ddim);
   EXPECT_EQ(small_2b.schedule.snr_shift_scale, 3.0);
   EXPECT_EQ(small_2b.schedule.timestep_spacing, TimestepSpacing::trailing);
   EXPECT_EQ(small_2b.schedule.prediction_type, PredictionType::v_prediction);
   EXPECT_EQ(small_2b.vae.block_out_channels, (std::vector<std::int64_t>{4, 8, 8, 8}));
   const CogVideoXConfig small_5b = read_config(Checkpoint::open("tests/golden/cog5b/model"));
-  EXPECT_TRUE(small_5b.scheduler_is_dpm);
+  EXPECT_EQ(small_5b.scheduler, SchedulerKind::dpm);
   EXPECT_TRUE(small_5b.transformer.use_rotary_positional_embeddings);
   EXPECT_EQ(small_5b.vae.spatial_factor(), 4);
   const CogVideoXConfig small_15 = read_config(Checkpoint::open("tests/golden/cog15/model"));
   EXPECT_EQ(small_15.transformer.patch_size_t, 2);
-  EXPECT_TRUE(small_15.vae.invert_scale_latents);
 }
 
 }  // namespace

@@ -20,17 +20,19 @@ struct Clip {
 
 Clip render(const Checkpoint& checkpoint, at::Device device, at::ScalarType dtype) {
   CogVideoX model(checkpoint, {.dtype = dtype, .device = device});
-  Request request = default_request(model.config());
+  Request request = model.default_request();
   request.prompt = "a red circle moves right on a navy background";
   request.seed = 1;
   Clip clip;
-  clip.latents = model.denoise(request, model.encode_text(request), {}).to(at::kCPU);
+  const NamedTensors latents = model.denoise(request, model.encode(request));
+  clip.latents = latents.at("latents").to(at::kCPU);
   std::vector<at::Tensor> frames;
-  model.decode(clip.latents, request.num_frames, [&](const Frame& frame) {
+  const auto keep = [&](const Frame& frame) {
     frames.push_back(at::from_blob(const_cast<std::uint8_t*>(frame.rgb), {frame.height, frame.width, 3},
                                    at::TensorOptions(at::kByte))
                          .clone());
-  });
+  };
+  model.decode(request, latents, {.on_frame = keep});
   clip.frames = at::stack(frames);
   return clip;
 }

@@ -51,26 +51,30 @@ class WholeClip : public testing::TestWithParam<std::string> {
 
   CogVideoX model(at::ScalarType dtype) { return {checkpoint, {.dtype = dtype, .device = test_device()}}; }
   // The text of text.safetensors, for tests that need no text encoder.
-  at::Tensor text() {
-    return at::cat({golden.tensor("text", "negative_prompt_embeds"), golden.tensor("text", "prompt_embeds")});
+  NamedTensors text() {
+    return {{"negative_prompt_embeds", golden.tensor("text", "negative_prompt_embeds")},
+            {"prompt_embeds", golden.tensor("text", "prompt_embeds")}};
   }
 };
 
 TEST_P(WholeClip, TextEmbeddingsEqualThePeers) {
-  const at::Tensor text = model(at::kFloat).encode_text(request);
-  golden.expect(text.narrow(0, 0, 1), "text", "negative_prompt_embeds", tolerance::module);
-  golden.expect(text.narrow(0, 1, 1), "text", "prompt_embeds", tolerance::module);
+  const NamedTensors text = model(at::kFloat).encode(request);
+  ASSERT_EQ(text.size(), 2U);
+  for (const auto& [name, tensor] : text) golden.expect(tensor, "text", name, tolerance::module);
 }
 
 TEST_P(WholeClip, LatentsEqualThePeersAtEveryStep) {
   CogVideoX clip = model(at::kFloat);
   std::vector<std::int64_t> timesteps;
-  const at::Tensor latents = clip.denoise(request, clip.encode_text(request), [&](const StepEvent& event) {
-    golden.expect(event.latents, "denoise", "step." + std::to_string(event.step.index) + ".latents",
+  const auto on_step = [&](const StepEvent& event) {
+    golden.expect(event.latents.at("latents"), "denoise", "step." + std::to_string(event.step.index) + ".latents",
                   tolerance::latents);
     timesteps.push_back(event.step.timestep);
-  });
+  };
+  const at::Tensor latents = clip.denoise(request, clip.encode(request), {.on_step = on_step}).at("latents");
   EXPECT_EQ(timesteps, golden.json()["timesteps"].get<std::vector<std::int64_t>>());
+  EXPECT_EQ(timesteps, clip.timesteps(request));
+  EXPECT_EQ(latents.sizes(), at::IntArrayRef(clip.latent_shapes(request).at("latents")));
   golden.expect(latents, "denoise", "final_latents", tolerance::latents);
 }
 
@@ -79,7 +83,7 @@ TEST_P(WholeClip, FramesEqualThePeers) {
   const at::Tensor frames = golden.tensor("frames", "frames");
   std::int64_t count = 0;
   std::int64_t worst = 0;
-  clip.decode(golden.tensor("denoise", "final_latents"), request.num_frames, [&](const Frame& frame) {
+  const auto compare = [&](const Frame& frame) {
     ASSERT_LT(count, frames.size(0));
     ASSERT_EQ(frame.height, frames.size(1));
     ASSERT_EQ(frame.width, frames.size(2));
@@ -87,7 +91,8 @@ TEST_P(WholeClip, FramesEqualThePeers) {
                                           at::TensorOptions(at::kByte));
     worst = std::max(worst, (ours.to(at::kInt) - frames[count].to(at::kInt)).abs().max().item<std::int64_t>());
     ++count;
-  });
+  };
+  clip.decode(request, {{"latents", golden.tensor("denoise", "final_latents")}}, {.on_frame = compare});
   EXPECT_EQ(count, frames.size(0));
   EXPECT_LE(worst, tolerance::pixel);
 }
@@ -101,7 +106,7 @@ TEST_P(WholeClip, OtherSchedulersAndStepCountsEqualThePeers) {
     Request other = request;
     other.scheduler = name.starts_with("dpm.") ? SchedulerKind::dpm : SchedulerKind::ddim;
     other.steps = std::stoll(name.substr(name.find('.') + 1));
-    golden.expect(clip.denoise(other, clip.encode_text(other), {}), "more_steps", name, tolerance::latents);
+    golden.expect(clip.denoise(other, clip.encode(other)).at("latents"), "more_steps", name, tolerance::latents);
   }
 }
 
@@ -112,23 +117,25 @@ TEST_P(WholeClip, OtherRequestsEqualThePeers) {
     nlohmann::json changed = golden.json();
     changed.update(changes);
     const Request other = request_of(changed);
-    golden.expect(clip.denoise(other, clip.encode_text(other), {}), "more_runs", name + ".final_latents",
+    golden.expect(clip.denoise(other, clip.encode(other)).at("latents"), "more_runs", name + ".final_latents",
                   tolerance::latents);
   }
 }
 
 TEST_P(WholeClip, ReferenceAttentionGivesThePeersLatents) {
   CogVideoX clip(checkpoint, {.dtype = at::kFloat, .device = test_device(), .attention_backend = "reference"});
-  golden.expect(clip.denoise(request, text(), {}), "denoise", "final_latents", tolerance::latents);
+  golden.expect(clip.denoise(request, text()).at("latents"), "denoise", "final_latents", tolerance::latents);
 }
 
 TEST_P(WholeClip, StopsWithTheStepsNumberWhenLatentsAreNoLongerFinite) {
   int steps = 0;
-  const at::Tensor broken = text() * std::numeric_limits<float>::quiet_NaN();
-  EXPECT_THAT(error_text([&] { (void)model(at::kFloat).denoise(request, broken, [&](const StepEvent&) { ++steps; }); }),
+  NamedTensors broken = text();
+  broken["prompt_embeds"] = broken["prompt_embeds"] * std::numeric_limits<float>::quiet_NaN();
+  const DenoiseOptions counted = {.on_step = [&](const StepEvent&) { ++steps; }};
+  EXPECT_THAT(error_text([&] { (void)model(at::kFloat).denoise(request, broken, counted); }),
               testing::HasSubstr("step 1 of " + std::to_string(request.steps) + ": the latents are no longer finite"));
   EXPECT_EQ(steps, 0);
-  EXPECT_THAT(error_text([&] { (void)model(at::kHalf).denoise(request, broken, {}); }),
+  EXPECT_THAT(error_text([&] { (void)model(at::kHalf).denoise(request, broken); }),
               testing::HasSubstr("try --dtype bf16"));
 }
 
@@ -137,7 +144,9 @@ TEST_P(WholeClip, DecodesOnlyLatentsThatFitTheModel) {
   for (const at::Tensor& bad :
        {latents[0], at::cat({latents, latents}), latents.narrow(1, 0, 1), latents.narrow(2, 0, 4)}) {
     EXPECT_THAT(
-        error_text([&] { model(at::kFloat).decode(bad, request.num_frames, [](const Frame&) { FAIL(); }); }),
+        error_text([&] {
+          model(at::kFloat).decode(request, {{"latents", bad}}, {.on_frame = [](const Frame&) { FAIL(); }});
+        }),
         testing::AllOf(testing::HasSubstr("don't fit"), testing::HasSubstr("decode with the model that made them")));
   }
 }
@@ -146,11 +155,48 @@ TEST_P(WholeClip, HalfPrecisionIsAsAccurateAsThePeers) {
   for (const auto& [name, dtype] : {std::pair{"bf16", at::kBFloat16}, std::pair{"fp16", at::kHalf}}) {
     if (!std::filesystem::exists(golden.folder() / (std::string(name) + ".safetensors"))) continue;
     CogVideoX clip = model(dtype);
-    const at::Tensor latents = clip.denoise(request, clip.encode_text(request), {});
+    const at::Tensor latents = clip.denoise(request, clip.encode(request)).at("latents");
     EXPECT_EQ(latents.scalar_type(), dtype);
     const double peer = golden.json()["peer_error_half"][name]["final_latents"]["of_max"];
     golden.expect(latents, name, "reference.final_latents", tolerance::half_factor * peer);
   }
+}
+
+TEST_P(WholeClip, GoesOnFromAnyStepToTheSameBits) {
+  for (const SchedulerKind scheduler : all_schedulers()) {
+    request.scheduler = scheduler;
+    CogVideoX clip = model(at::kBFloat16);
+    std::vector<DenoisingState> states;
+    const auto keep = [&](const StepEvent& event) { states.push_back(event.state()); };
+    const NamedTensors whole = clip.denoise(request, text(), {.on_step = keep});
+    for (const std::size_t done : {std::size_t{0}, states.size() - 2}) {
+      const NamedTensors rest = clip.denoise(request, text(), {.from = states[done]});
+      EXPECT_TRUE(at::equal(rest.at("latents"), whole.at("latents")))
+          << name_of(scheduler) << " after step " << done + 1;
+    }
+    EXPECT_THAT(error_text([&] { (void)clip.denoise(request, text(), {.from = states.back()}); }),
+                testing::HasSubstr("the state is that after step"));
+  }
+}
+
+TEST_P(WholeClip, KeptOverRequestsIsTheSameAsLoadedAnew) {
+  CogVideoX kept = model(at::kFloat);
+  const at::Tensor first = kept.denoise(request, kept.encode(request)).at("latents");
+  Request other = request;
+  other.prompt = "something else";
+  other.seed = 99;
+  (void)kept.denoise(other, kept.encode(other));
+  EXPECT_TRUE(at::equal(kept.denoise(request, kept.encode(request)).at("latents"), first));
+  for (const Phase phase : {Phase::encode, Phase::denoise, Phase::decode}) kept.release(phase);
+  EXPECT_TRUE(at::equal(kept.denoise(request, kept.encode(request)).at("latents"), first)) << "loaded again";
+}
+
+TEST_P(WholeClip, ReadsItsSizeBackFromLatents) {
+  const CogVideoX clip = model(at::kFloat);
+  const Request read = clip.request_of({{"latents", golden.tensor("denoise", "final_latents")}});
+  EXPECT_EQ(read.width, request.width);
+  EXPECT_EQ(read.height, request.height);
+  EXPECT_EQ(read.num_frames, request.num_frames);
 }
 
 INSTANTIATE_TEST_SUITE_P(Goldens, WholeClip, testing::Values("cog2b", "cog5b", "cog15"),

@@ -45,7 +45,7 @@ TEST(Request, DefaultsAreThePeers) {
 
 TEST(Request, DefaultsFollowTheCheckpoint) {
   CogVideoXConfig config = published_15();
-  config.scheduler_is_dpm = true;
+  config.scheduler = SchedulerKind::dpm;
   const Request request = default_request(config);
   EXPECT_EQ(request.width, 1360);
   EXPECT_EQ(request.height, 768);

@@ -102,7 +102,7 @@ class VaeGrids : public testing::TestWithParam<std::string> {};
 TEST_P(VaeGrids, AreBlendedAsThePeerBlends) {
   const Golden golden("vae_tiles");
   const Vae vae = load(golden);
-  const VaeRunOptions tiled{.tiling = default_tiling(config_of(golden)), .slicing = false};
+  const VaeRunOptions tiled{.tiling = default_tiling(config_of(golden))};
   const bool decodes = GetParam() == "decode";
   const std::vector<std::string> names = names_starting(golden, GetParam(), "grid.");
   ASSERT_GE(names.size(), 4U);
@@ -131,7 +131,7 @@ TEST(VaeTiles, AreHalfTheSampleSize) {
 TEST(VaeTiles, StreamInOrderAndAddUpToTheWholeClip) {
   const Golden golden("vae_tiles");
   const Vae vae = load(golden, at::kFloat, VaeParts::decoder);
-  const VaeRunOptions tiled{.tiling = default_tiling(config_of(golden)), .slicing = false};
+  const VaeRunOptions tiled{.tiling = default_tiling(config_of(golden))};
   std::vector<at::Tensor> pieces;
   vae.decode(golden.tensor("decode", "grid.0.latents"), tiled,
              [&](const at::Tensor& piece) { pieces.push_back(piece); });
@@ -152,7 +152,7 @@ TEST(VaeTiles, ThatOverlapByAFractionOfALatentAreRefused) {
       {{.tile_height = 0, .tile_width = 20}, "VAE tiles of 0 pixels high"},
   };
   for (const auto& [tiling, complaint] : cases) {
-    const VaeRunOptions run{.tiling = tiling, .slicing = false};
+    const VaeRunOptions run{.tiling = tiling};
     const auto refused =
         AllOf(HasSubstr(complaint), HasSubstr("expected a whole number"), HasSubstr("without --vae-tiling"));
     EXPECT_THAT(error_text<UsageError>([&] { (void)vae.decode_whole(latents, run); }), refused);
@@ -160,12 +160,12 @@ TEST(VaeTiles, ThatOverlapByAFractionOfALatentAreRefused) {
   }
 }
 
-TEST(VaeSlices, WorkOnOneClipAfterTheOther) {
+// The peer's slices: each clip of a batch by itself.
+TEST(VaeBatches, WorkOnEachClipAsIfItWereAlone) {
   const Golden golden("vae_tiles");
   const Vae vae = load(golden);
-  const VaeRunOptions sliced{.tiling = {}, .slicing = true};
-  golden.expect(vae.decode_whole(golden.tensor("slices", "latents"), sliced), "slices", "decoded", tolerance::vae);
-  golden.expect(vae.encode(golden.tensor("slices", "pixels"), sliced), "slices", "moments", tolerance::vae);
+  golden.expect(vae.decode_whole(golden.tensor("slices", "latents"), {}), "slices", "decoded", tolerance::vae);
+  golden.expect(vae.encode(golden.tensor("slices", "pixels"), {}), "slices", "moments", tolerance::vae);
 }
 
 TEST(VaeLayers, OfAnyDepthAndTheirEpsilonsAreThePeers) {

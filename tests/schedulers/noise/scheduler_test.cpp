@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "tests/error_text.h"
 #include "tests/golden.h"
 #include "tests/schedulers/noise/configs.h"
 
@@ -15,7 +16,7 @@ std::unique_ptr<NoiseScheduler> scheduler_of(const Golden& golden, const nlohman
   config.prediction_type = prediction_from(loop["prediction_type"]);
   config.timestep_spacing = spacing_from(loop["timestep_spacing"]);
   NoiseSchedule schedule(config, loop["steps"]);
-  return loop["scheduler"] == "dpm" ? make_dpm(std::move(schedule)) : make_ddim(std::move(schedule));
+  return make_scheduler(loop["scheduler"] == "dpm" ? SchedulerKind::dpm : SchedulerKind::ddim, std::move(schedule));
 }
 
 TEST(NoiseScheduler, GoesThePeersWayInEveryLoop) {
@@ -47,12 +48,36 @@ TEST(NoiseScheduler, GoesThePeersWayInEveryLoop) {
 
 TEST(NoiseScheduler, DdimLeavesTheGeneratorAlone) {
   NoiseScheduleConfig config;
-  const auto scheduler = make_ddim(NoiseSchedule(config, 4));
+  const auto scheduler = make_scheduler(SchedulerKind::ddim, NoiseSchedule(config, 4));
   const at::Generator used = at::detail::createCPUGenerator(5);
   const at::Generator fresh = at::detail::createCPUGenerator(5);
   at::Tensor sample = at::ones({2, 3});
   for (std::size_t i = 0; i < 4; ++i) sample = scheduler->step(at::ones({2, 3}), i, sample, used);
   EXPECT_TRUE(at::equal(at::randn({16}, used, at::kFloat), at::randn({16}, fresh, at::kFloat)));
+}
+
+TEST(NoiseScheduler, RestoredGoesTheSameWayOn) {
+  for (const SchedulerKind kind : all_schedulers()) {
+    SCOPED_TRACE(name_of(kind));
+    const NoiseSchedule schedule(NoiseScheduleConfig{}, 6);
+    const at::Generator generator = at::detail::createCPUGenerator(5);
+    const at::Tensor prediction = at::full({2, 3}, 0.25);
+    const auto whole = make_scheduler(kind, schedule), begun = make_scheduler(kind, schedule);
+    at::Tensor sample = at::ones({2, 3});
+    for (std::size_t i = 0; i < 3; ++i) sample = whole->step(prediction, i, sample, generator);
+    begun->restore(whole->state());
+    const at::Generator same = generator.clone();
+    EXPECT_TRUE(at::equal(begun->step(prediction, 3, sample, same), whole->step(prediction, 3, sample, generator)));
+  }
+}
+
+TEST(NoiseScheduler, RefusesAStateThatIsNotItsOwn) {
+  const NoiseSchedule schedule(NoiseScheduleConfig{}, 6);
+  const NamedTensors other = {{"previous_original", at::ones({2, 3})}};
+  EXPECT_THAT(error_text([&] { make_scheduler(SchedulerKind::ddim, schedule)->restore(other); }),
+              testing::HasSubstr("holds previous_original, which this scheduler does not keep"));
+  EXPECT_THAT(error_text([&] { make_scheduler(SchedulerKind::dpm, schedule)->restore({}); }),
+              testing::HasSubstr("lacks previous_original"));
 }
 
 // On CPUs with AVX2; LibTorch's plain code, for older ones, differs in the last bit.

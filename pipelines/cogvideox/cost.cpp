@@ -1,0 +1,216 @@
+#include "pipelines/cogvideox/cost.h"
+
+#include <c10/core/ScalarType.h>
+
+#include <algorithm>
+
+#include "pipelines/cogvideox/guidance.h"
+#include "pipelines/cogvideox/request.h"
+#include "pipelines/cogvideox/vae.h"
+
+namespace bitreel {
+namespace {
+
+// Tensors of [passes, tokens, inner] that live at once in a block: x, its norm, q, k, v, the attention's output, the
+// feed-forward's hidden layer, four times as wide, and on a CPU attention's operands once more in fp32.
+constexpr double tensors_in_a_block = 24;
+
+// Tensors of one frame batch at full resolution that live at once in the decoder: a convolution's input with its
+// padding, its output, its workspace, the spatial norm's two maps and the shortcut.
+constexpr double tensors_in_the_decoder = 10;
+
+double real(std::int64_t count) {
+  return static_cast<double>(count);
+}
+
+// Adds up what a model's modules hold and compute.
+struct Tally {
+  double parameters = 0;
+  double flop = 0;
+
+  // A linear map or convolution: `in` numbers make each of `out` at every one of `rows` positions.
+  void product(std::int64_t in, std::int64_t out, double rows, Bias bias = Bias::present) {
+    parameters += real(in * out) + (bias == Bias::present ? real(out) : 0);
+    flop += 2 * real(in * out) * rows;
+  }
+  void holds(std::int64_t numbers) { parameters += real(numbers); }
+};
+
+Tally text_encoder(const T5Config& config, double tokens) {
+  Tally tally;
+  const std::int64_t inner = config.num_heads * config.d_kv;
+  tally.holds(config.vocab_size * config.d_model);
+  tally.holds(config.relative_attention_num_buckets * config.num_heads);
+  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
+    for (int i = 0; i < 3; ++i) tally.product(config.d_model, inner, tokens, Bias::none);  // q, k, v
+    tally.product(inner, config.d_model, tokens, Bias::none);
+    for (int i = 0; i < (config.gated ? 2 : 1); ++i) tally.product(config.d_model, config.d_ff, tokens, Bias::none);
+    tally.product(config.d_ff, config.d_model, tokens, Bias::none);
+    tally.holds(2 * config.d_model);  // norms
+  }
+  tally.holds(config.d_model);
+  return tally;
+}
+
+// What runs in every step; the projection of the text, which runs once, only holds parameters.
+Tally transformer(const TransformerConfig& config, double passes, double text_tokens, double video_tokens) {
+  Tally tally;
+  const std::int64_t dim = config.inner_dim(), time = config.time_embed_dim;
+  const std::int64_t patch = config.patch_size * config.patch_size * config.patch_size_t.value_or(1);
+  const double tokens = passes * (text_tokens + video_tokens);
+  const Bias qkv_bias = config.attention_bias ? Bias::present : Bias::none;
+  const bool patch_bias = config.patch_size_t || config.patch_bias;
+  tally.product(config.in_channels * patch, dim, passes * video_tokens, patch_bias ? Bias::present : Bias::none);
+  tally.product(config.text_embed_dim, dim, 0);
+  if (config.use_learned_positional_embeddings) {
+    const std::int64_t frames = (config.sample_frames - 1) / config.temporal_compression_ratio + 1;
+    const std::int64_t places =
+        frames * (config.sample_height / config.patch_size) * (config.sample_width / config.patch_size);
+    tally.holds((config.max_text_seq_length + places) * dim);
+  }
+  tally.product(dim, time, passes);
+  tally.product(time, time, passes);
+  if (config.ofs_embed_dim) {
+    for (int i = 0; i < 2; ++i) tally.product(*config.ofs_embed_dim, *config.ofs_embed_dim, 1);
+  }
+  for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
+    for (int half = 0; half < 2; ++half) {  // before attention, before the feed-forward
+      tally.product(time, 6 * dim, passes);
+      tally.holds(2 * dim);
+    }
+    tally.product(dim, 3 * dim, tokens, qkv_bias);
+    tally.holds(4 * config.attention_head_dim);  // norms of q and k
+    tally.product(dim, dim, tokens);
+    tally.product(dim, 4 * dim, tokens);
+    tally.product(4 * dim, dim, tokens);
+  }
+  tally.holds(4 * dim);  // norm_final, norm_out
+  tally.product(time, 2 * dim, passes);
+  tally.product(dim, config.out_channels * patch, passes * video_tokens);
+  return tally;
+}
+
+// The decoder on `frames` x `height` x `width` latents.
+class Decoder {
+ public:
+  Decoder(const VaeConfig& config, std::int64_t frames, std::int64_t height, std::int64_t width)
+      : config_(config), latents_(real(frames * height * width)), frames_(frames), height_(height), width_(width) {
+    const std::vector<std::int64_t> widths(config.block_out_channels.rbegin(), config.block_out_channels.rend());
+    tally_.product(27 * config.latent_channels, widths.front(), positions());
+    for (int i = 0; i < 2; ++i) resnet(widths.front(), widths.front());
+    std::int64_t in = widths.front();
+    std::int64_t times_left = config.temporal_compression_ratio;
+    for (std::size_t level = 0; level < widths.size(); ++level) {
+      for (std::int64_t i = 0; i <= config.layers_per_block; ++i) resnet(i == 0 ? in : widths[level], widths[level]);
+      in = widths[level];
+      if (level + 1 == widths.size()) break;
+      grow(times_left > 1);
+      times_left /= 2;
+      tally_.product(9 * in, in, positions());
+    }
+    norm(in);
+    tally_.product(27 * in, config.out_channels, positions());
+  }
+
+  [[nodiscard]] const Tally& tally() const { return tally_; }
+
+ private:
+  [[nodiscard]] double positions() const { return real(frames_ * height_ * width_); }
+
+  // An odd first frame is not doubled in time.
+  void grow(bool in_time) {
+    if (in_time) frames_ = 2 * frames_ - frames_ % 2;
+    height_ *= 2;
+    width_ *= 2;
+  }
+  // Its two maps are convolutions of the latent, on the latent's own positions.
+  void norm(std::int64_t channels) {
+    tally_.holds(2 * channels);
+    for (int i = 0; i < 2; ++i) tally_.product(config_.latent_channels, channels, latents_);
+  }
+  void resnet(std::int64_t in, std::int64_t out) {
+    norm(in);
+    tally_.product(27 * in, out, positions());
+    norm(out);
+    tally_.product(27 * out, out, positions());
+    if (in != out) tally_.product(in, out, positions());
+  }
+
+  const VaeConfig& config_;
+  double latents_;
+  std::int64_t frames_, height_, width_;
+  Tally tally_;
+};
+
+// On a CPU in bf16 the transformer's matrices are packed for oneDNN: a copy beside the mapped file.
+double weight_copies(const RunOptions& options) {
+  return options.device.is_cpu() && options.dtype == at::kBFloat16 ? 2 : 1;
+}
+
+// The last level's blocks run at full resolution and begin with the width of the level before.
+double widest_channels(const VaeConfig& vae) {
+  return real(vae.block_out_channels[vae.block_out_channels.size() > 1 ? 1 : 0]);
+}
+
+}  // namespace
+
+double parameters_of(const T5Config& config) {
+  return text_encoder(config, 0).parameters;
+}
+
+double parameters_of(const TransformerConfig& config) {
+  return transformer(config, 0, 0, 0).parameters;
+}
+
+double decoder_parameters_of(const VaeConfig& config) {
+  return Decoder(config, 0, 0, 0).tally().parameters;
+}
+
+Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOptions& options) {
+  const Geometry geometry = geometry_of(request, config);
+  const TransformerConfig& denoiser = config.transformer;
+  const double bytes = real(static_cast<std::int64_t>(c10::elementSize(options.dtype.value())));
+  const std::int64_t passes = uses_guidance(request) ? 2 : 1;
+  const std::int64_t tokens = geometry.text_tokens + geometry.video_tokens;
+  Cost cost;
+  cost.tokens = {{"text", geometry.text_tokens}, {"video", geometry.video_tokens}};
+  cost.layers = denoiser.num_layers;
+  cost.attention = {.batch = passes,
+                    .heads = denoiser.num_attention_heads,
+                    .queries = tokens,
+                    .keys = tokens,
+                    .head_dim = denoiser.attention_head_dim};
+
+  const T5Config& t5 = config.text_encoder;
+  const Tally text = text_encoder(t5, real(passes * geometry.text_tokens));
+  cost.encode = {.weight_bytes = bytes * text.parameters,
+                 .product_flop = text.flop,
+                 .attention_flop = real(t5.num_layers) * attention_flop({.batch = passes,
+                                                                         .heads = t5.num_heads,
+                                                                         .queries = geometry.text_tokens,
+                                                                         .keys = geometry.text_tokens,
+                                                                         .head_dim = t5.d_kv})};
+
+  const Tally step = transformer(denoiser, real(passes), real(geometry.text_tokens), real(geometry.video_tokens));
+  cost.denoise = {.weight_bytes = bytes * weight_copies(options) * step.parameters,
+                  .activation_bytes = bytes * real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block,
+                  .product_flop = step.flop,
+                  .attention_flop = real(cost.layers) * attention_flop(cost.attention)};
+
+  const VaeConfig& vae = config.vae;
+  const std::int64_t latent_frames = geometry.latent_frames - geometry.padding_frames;
+  const Tally decoding = Decoder(vae, latent_frames, geometry.latent_height, geometry.latent_width).tally();
+  double pixels = real(request.width * request.height);
+  if (options.vae_tiling) {
+    const VaeTiling tiling = default_tiling(vae);
+    pixels = std::min(pixels, real(tiling.tile_height * tiling.tile_width));
+  }
+  const double frames = real(std::min(latent_frames, most_latent_frames_in_a_batch) * vae.temporal_compression_ratio);
+  cost.decode = {
+      .weight_bytes = bytes * decoding.parameters,
+      .activation_bytes = bytes * frames * pixels * widest_channels(vae) * tensors_in_the_decoder,
+      .product_flop = decoding.flop};  // of the whole picture: tiles overlap and compute what they share twice
+  return cost;
+}
+
+}  // namespace bitreel

@@ -1,0 +1,35 @@
+// How a model runs, whatever it is asked for: number format, device, and which of two equal implementations.
+//
+//   const RunOptions options{.dtype = default_dtype(checkpoint.weights("transformer"), device), .device = device};
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "pipelines/checkpoint/weights.h"
+
+namespace bitreel {
+
+// fused: our kernels, which read and write every value once. composed: the same as LibTorch operations, readable.
+enum class Elementwise { fused, composed };
+
+std::string_view name_of(Elementwise path);
+
+struct RunOptions {
+  std::optional<at::ScalarType> dtype = {};  // as the model's weights are stored when absent: default_dtype
+  at::Device device = at::kCPU;
+  std::string attention_backend = {};  // of a denoising without attention_of_step, by name; the best when empty
+  Elementwise elementwise = Elementwise::fused;
+  bool vae_tiling = false;  // decode in overlapping tiles of half the sample size: less memory, other numbers
+};
+
+// The dtype that most of the bytes are stored in.
+at::ScalarType stored_dtype(const Weights& weights);
+
+// The stored one; bf16 in place of fp16 on a CPU, which converts fp16 to fp32 and back at every step.
+at::ScalarType default_dtype(const Weights& weights, at::Device device);
+
+}  // namespace bitreel

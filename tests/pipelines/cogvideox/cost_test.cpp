@@ -1,0 +1,94 @@
+// What a clip costs, against what checkpoints hold and what the formulas of its largest parts give.
+#include "pipelines/cogvideox/cost.h"
+
+#include <c10/util/accumulate.h>
+#include <gmock/gmock.h>
+
+#include <string>
+
+#include "pipelines/checkpoint/checkpoint.h"
+#include "pipelines/cogvideox/request.h"
+
+namespace bitreel {
+namespace {
+
+// Numbers in the tensors whose names begin so.
+double numbers_in(const Weights& weights, const std::string& prefix = "") {
+  std::int64_t count = 0;
+  for (const std::string& name : weights.names()) {
+    if (name.starts_with(prefix)) count += c10::multiply_integers(weights.info(name).shape);
+  }
+  return static_cast<double>(count);
+}
+
+class CostOfAModel : public testing::TestWithParam<std::string> {
+ protected:
+  Checkpoint checkpoint = Checkpoint::open(GetParam());
+  CogVideoXConfig config = read_config(checkpoint);
+};
+
+TEST_P(CostOfAModel, CountsTheParametersThatItsFilesHold) {
+  EXPECT_EQ(parameters_of(config.text_encoder), numbers_in(checkpoint.weights("text_encoder")));
+  EXPECT_EQ(parameters_of(config.transformer), numbers_in(checkpoint.weights("transformer")));
+  EXPECT_EQ(decoder_parameters_of(config.vae), numbers_in(checkpoint.weights("vae"), "decoder."));
+}
+
+INSTANTIATE_TEST_SUITE_P(Models, CostOfAModel,
+                         testing::Values("assets/pocket", "tests/golden/cog2b/model", "tests/golden/cog5b/model",
+                                         "tests/golden/cog15/model"),
+                         [](const auto& info) { return "model_" + std::to_string(info.index); });
+
+TEST(Cost, OfAPublishedClipIsWhatItsFormulasGive) {
+  const CogVideoXConfig two_b;
+  const Request request = default_request(two_b);
+  const Cost cost = cost_of(request, two_b, {.dtype = at::kBFloat16});
+  EXPECT_EQ(tokens_text(cost), "226 text + 17550 video tokens");
+  const double tokens = 2 * 17'776.0, dim = 1920, layers = 30;
+  EXPECT_DOUBLE_EQ(cost.denoise.attention_flop, layers * 4 * tokens * 17'776 * dim);
+  const double blocks = layers * tokens * 2 * 12 * dim * dim;  // q, k, v, out and the feed-forward
+  EXPECT_GT(cost.denoise.product_flop, blocks);
+  EXPECT_LT(cost.denoise.product_flop, 1.01 * blocks) << "what is left is patches, projections and modulation";
+  // Six convolutions at full resolution from 256 or 128 to 128 channels are the larger part of the decoder.
+  const double full_size = 2 * 27 * 49.0 * 480 * 720 * 128 * (256 + 7 * 128);
+  EXPECT_GT(cost.decode.product_flop, full_size);
+  EXPECT_LT(cost.decode.product_flop, 4 * full_size);
+}
+
+TEST(Cost, HalvesWithoutGuidanceAndFollowsTheSize) {
+  const CogVideoXConfig two_b;
+  Request request = default_request(two_b);
+  const Cost guided = cost_of(request, two_b, {.dtype = at::kBFloat16});
+  request.guidance_scale = 1;
+  const Cost plain = cost_of(request, two_b, {.dtype = at::kBFloat16});
+  EXPECT_DOUBLE_EQ(2 * plain.denoise.attention_flop, guided.denoise.attention_flop);
+  EXPECT_DOUBLE_EQ(2 * plain.denoise.product_flop, guided.denoise.product_flop);
+  EXPECT_DOUBLE_EQ(plain.decode.product_flop, guided.decode.product_flop);
+  EXPECT_EQ(plain.attention.batch, 1);
+  request.height /= 2;
+  const Cost half = cost_of(request, two_b, {.dtype = at::kBFloat16});
+  EXPECT_DOUBLE_EQ(2 * half.decode.product_flop, plain.decode.product_flop);
+  EXPECT_LT(half.decode.bytes(), plain.decode.bytes());
+}
+
+TEST(Cost, CountsBytesInTheRunsDtypeAndOnItsDevice) {
+  const CogVideoXConfig two_b;
+  const Request request = default_request(two_b);
+  const Cost full = cost_of(request, two_b, {.dtype = at::kFloat});
+  const Cost half = cost_of(request, two_b, {.dtype = at::kHalf});
+  EXPECT_DOUBLE_EQ(full.denoise.bytes(), 2 * half.denoise.bytes());
+  const Cost packed = cost_of(request, two_b, {.dtype = at::kBFloat16});
+  EXPECT_DOUBLE_EQ(packed.denoise.weight_bytes, 2 * half.denoise.weight_bytes) << "bf16 matrices are packed on a CPU";
+  const Cost on_gpu = cost_of(request, two_b, {.dtype = at::kBFloat16, .device = at::kCUDA});
+  EXPECT_DOUBLE_EQ(on_gpu.denoise.weight_bytes, half.denoise.weight_bytes);
+}
+
+TEST(Cost, TilingBoundsWhatDecodingHolds) {
+  const CogVideoXConfig two_b;
+  const Request request = default_request(two_b);
+  const Cost tiled = cost_of(request, two_b, {.dtype = at::kBFloat16, .vae_tiling = true});
+  const Cost whole = cost_of(request, two_b, {.dtype = at::kBFloat16});
+  EXPECT_DOUBLE_EQ(4 * tiled.decode.activation_bytes, whole.decode.activation_bytes);
+}
+
+}  // namespace
+}  // namespace bitreel
