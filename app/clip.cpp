@@ -4,6 +4,7 @@
 
 #include "app/attention_plan.h"
 #include "app/interrupt.h"
+#include "app/peak_memory.h"
 
 namespace bitreel {
 namespace {
@@ -32,12 +33,19 @@ std::vector<NamedTensors> encode_all(Pipeline& model, const std::vector<Request>
 
 ClipRecord run_clip(const Render& render, Console& console, const ClipRun& run) {
   Pipeline& model = *render.model;
-  ClipRecord record;
+  const PeakMemory peak(model.options().device);
+  ClipRecord record = record_of(render, run.identity);
+  const auto note = [&] {
+    record.peak_host_bytes = PeakMemory::host_bytes();
+    record.peak_device_bytes = peak.device_bytes();
+    record.events = console.warnings();
+  };
   std::optional<PlannedAttention> planned;
   AttendReport report = fallback_warnings(console);
   if (run.plan != nullptr) planned.emplace(*run.plan, planned_options(render, *run.plan, console, report), run.before);
   const auto finish_phase = [&](const std::string& name, Phase phase, Clock::time_point begun) {
     record.seconds[name] = seconds_since(begun);
+    note();
     if (!run.keep.contains(phase)) model.release(phase);
   };
 
@@ -59,7 +67,7 @@ ClipRecord run_clip(const Render& render, Console& console, const ClipRun& run) 
   const auto record_attention = [&] {
     if (!planned) return;
     record.executed = planned->executed();
-    record.attention = attention_record(render, *run.plan, *planned);
+    record.attention = attention_record(render, *run.plan, *planned, merged(run.before.ran, report.rows()));
   };
   const auto on_step = [&](const StepEvent& event) {
     record.step_seconds.push_back(seconds_since(last));
@@ -83,6 +91,7 @@ ClipRecord run_clip(const Render& render, Console& console, const ClipRun& run) 
   if (!run.on_denoised) return record;
 
   const DecodeSink sink = run.on_denoised(latents, record);
+  if (!sink.on_frame && !sink.on_image && !sink.on_text) return record;
   const Clock::time_point decoding = Clock::now();
   model.decode(render.request, latents, sink);
   finish_phase("decode", Phase::decode, decoding);

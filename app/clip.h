@@ -1,35 +1,33 @@
 // A clip's run: what generate, resume, compare and calibrate have in common.
 //
-//   const ClipRecord record = run_clip(render, console, {.plan = &plan, .on_denoised = [&](const NamedTensors& latents,
-//       const ClipRecord& so_far) { keep(latents); return sink; }});
+//   const auto on_denoised = [&](const NamedTensors& latents, const ClipRecord& so_far) {
+//     keep(latents, so_far);
+//     return sink;
+//   };
+//   const ClipRecord record =
+//       run_clip(render, console, {.identity = identity, .plan = &plan, .on_denoised = on_denoised});
 //
 // Text, denoising, decoding, in this order; a phase's parts of the model are released after it unless the run is to
 // keep them for the next clip.
 #pragma once
 
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "app/console.h"
+#include "app/record.h"
 #include "app/render.h"
 #include "pipelines/model/planned_attention.h"
 #include "schedulers/precision/plan.h"
 
 namespace bitreel {
 
-// What ran. Complete once run_clip returns; its callbacks see it as far as it is.
-struct ClipRecord {
-  std::vector<PrecisionRow> executed;     // one row per step, the guard's moves included; empty without a plan
-  nlohmann::ordered_json attention = {};  // attention_record; null without a plan
-  std::vector<double> step_seconds = {};
-  nlohmann::ordered_json seconds = nlohmann::ordered_json::object();  // by phase: text, denoise, decode
-};
-
 struct ClipRun {
+  ModelIdentity identity;
+
   // Exactly one of these: the plan, or what attends in its place.
   const Plan* plan = nullptr;
   StepAttention attention = {};
@@ -51,7 +49,8 @@ struct ClipRun {
 std::vector<NamedTensors> encode_all(Pipeline& model, const std::vector<Request>& requests, Console& console,
                                      const std::string& if_interrupted);
 
-// Throws Interrupted between two steps after a signal.
+// The record is complete once this returns; callbacks see it as far as it is. Throws Interrupted between two steps
+// after a signal.
 ClipRecord run_clip(const Render& render, Console& console, const ClipRun& run);
 
 }  // namespace bitreel

@@ -1,25 +1,14 @@
 #include "app/clip_file.h"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <algorithm>
-#include <ctime>
 
-#include "app/files/provenance.h"
 #include "app/interrupt.h"
 #include "pipelines/video/output.h"
 
 namespace bitreel {
 namespace {
-
-// The most memory this process held at once, mapped weight files included.
-std::int64_t peak_memory_bytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<std::int64_t>(usage.ru_maxrss) * 1024;
-}
 
 std::string seconds_text(const nlohmann::ordered_json& seconds) {
   std::string text;
@@ -31,6 +20,13 @@ std::string seconds_text(const nlohmann::ordered_json& seconds) {
   return text + fmt::format("in all {}", duration_text(total));
 }
 
+std::string memory_text(const ClipRecord& record) {
+  std::string text = bytes_text(static_cast<double>(record.peak_host_bytes));
+  if (record.peak_device_bytes > 0)
+    text += fmt::format(", {} on the GPU", bytes_text(static_cast<double>(record.peak_device_bytes)));
+  return text;
+}
+
 }  // namespace
 
 ClipFile::ClipFile(const Render& render, const ClipRecord& record, Console& console)
@@ -38,7 +34,7 @@ ClipFile::ClipFile(const Render& render, const ClipRecord& record, Console& cons
       console_(console),
       video_(render.options.output, render.video, static_cast<int>(render.request.width),
              static_cast<int>(render.request.height),
-             render.options.no_metadata ? nlohmann::json() : provenance(render, record.attention)) {
+             render.options.no_metadata ? nlohmann::ordered_json() : provenance(render, record)) {
   console.begin("decode", render.request.num_frames);
   for (const std::string& event : video_.events()) console.warn_once(event);  // most were said before the work
 }
@@ -52,19 +48,18 @@ DecodeSink ClipFile::sink() {
 }
 
 void ClipFile::finish(const ClipRecord& record) {
-  const std::int64_t peak = peak_memory_bytes();
-  video_.finish({{"seconds", record.seconds},
-                 {"peak_memory_bytes", peak},
-                 {"events", console_.warnings()},
-                 {"finished", fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)))}});
+  video_.finish(outcome(record));
   console_.end();
 
   const std::string output = render_.options.output.string();
   const std::string sidecar = render_.options.no_metadata ? "" : sidecar_path(output).string();
-  console_.say(
-      fmt::format("{}{}\n{}; peak memory {}", output, sidecar.empty() ? "" : fmt::format(" ({})", sidecar),
-                  seconds_text(console_.seconds()), bytes_text(static_cast<double>(peak))),
-      "done", {{"output", output}, {"sidecar", sidecar}, {"seconds", console_.seconds()}, {"peak_memory_bytes", peak}});
+  console_.say(fmt::format("{}{}\n{}; peak memory {}", output, sidecar.empty() ? "" : fmt::format(" ({})", sidecar),
+                           seconds_text(console_.seconds()), memory_text(record)),
+               "done",
+               {{"output", output},
+                {"sidecar", sidecar},
+                {"seconds", console_.seconds()},
+                {"peak_memory_bytes", record.peak_host_bytes}});
 }
 
 }  // namespace bitreel

@@ -1,7 +1,11 @@
 // The settings of options.h as command-line flags of one subcommand.
 //
-//   auto flags = std::make_shared<Flags>(*command, all_settings);
-//   command->callback([flags] { GenerateOptions o; apply_yaml(o, file); flags->apply(o); ... });
+//   const auto flags = std::make_shared<Flags>(*command, [](const Setting&) { return true; });
+//   command->callback([=] {
+//     GenerateOptions options;
+//     apply_yaml(options, file);
+//     flags->apply(options);
+//   });
 //
 // Typed values are kept and applied later, so that flags win over a configuration file.
 #pragma once

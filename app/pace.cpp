@@ -5,8 +5,10 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
-#include <chrono>
+#include <ctime>
 #include <functional>
+#include <limits>
+#include <set>
 
 #include "attention/attention.h"
 
@@ -15,10 +17,12 @@ namespace {
 
 // Rows that are timed: enough to keep a core busy, few enough to take no time.
 constexpr std::int64_t product_rows = 256;
-constexpr std::int64_t query_rows = 512;  // of one head: keys are packed once for all of them
+constexpr std::int64_t least_query_rows = 512;  // of one head: its keys are packed or quantized once for all of them
+constexpr double most_attention_flop = 1.5e9;   // beyond, queries are left out
 
-// Everything that is neither a matrix product nor attention, as a share of both (a profile of the default model).
-constexpr double other_work = 1.2;
+// Everything that is neither a matrix product nor attention, as a share of both in full precision (a profile of the
+// default model).
+constexpr double other_work = 0.2;
 
 // While it lives, LibTorch works on one thread.
 class OneThread {
@@ -32,21 +36,32 @@ class OneThread {
   const int before_ = at::get_num_threads();
 };
 
-// The fastest of several runs after one that loads and packs: other programs' work should not count.
+// Of this thread alone: what other programs take of the core does not count.
+double thread_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+// The fastest of several runs after one that loads and packs.
 double seconds_of(const std::function<void()>& work) {
-  using Clock = std::chrono::steady_clock;
-  using Seconds = std::chrono::duration<double>;
-  constexpr Seconds enough(0.05);
+  constexpr double enough = 0.05;
   work();
-  Seconds fastest = Seconds::max(), spent(0);
+  double fastest = std::numeric_limits<double>::max(), spent = 0;
   for (int run = 0; run < 3 || spent < enough; ++run) {
-    const Clock::time_point begin = Clock::now();
+    const double begun = thread_seconds();
     work();
-    const Seconds taken = Clock::now() - begin;
+    const double taken = thread_seconds() - begun;
     fastest = std::min(fastest, taken);
     spent += taken;
   }
-  return fastest.count();
+  return fastest;
+}
+
+std::int64_t query_rows(const AttentionShape& shape) {
+  const double affordable =
+      most_attention_flop / attention_flop({.queries = 1, .keys = shape.keys, .head_dim = shape.head_dim});
+  return std::min(shape.queries, std::max(least_query_rows, static_cast<std::int64_t>(affordable)));
 }
 
 }  // namespace
@@ -66,10 +81,12 @@ Pace measure_pace(const Cost& cost, const PaceOptions& options) {
             .attention_seconds = {}};
 
   const at::Tensor keys = at::randn({1, 1, shape.keys, shape.head_dim}, tensors);
-  const at::Tensor queries = keys.narrow(2, 0, std::min(shape.keys, query_rows));
+  const at::Tensor queries = at::randn({1, 1, query_rows(shape), shape.head_dim}, tensors);
   const double slices = static_cast<double>(shape.batch * shape.heads) * static_cast<double>(shape.queries) /
                         static_cast<double>(queries.size(2));
-  for (const Precision precision : options.precisions) {
+  std::set<Precision> precisions(options.precisions.begin(), options.precisions.end());
+  precisions.insert(Precision::full);  // other work is counted by it
+  for (const Precision precision : precisions) {
     const double slice = seconds_of(
         [&] { attend(queries, keys, keys, {.precision = precision, .backend = options.backends.of(precision)}); });
     pace.attention_seconds[precision] = slice * slices / threads;
@@ -78,12 +95,14 @@ Pace measure_pace(const Cost& cost, const PaceOptions& options) {
 }
 
 double denoise_seconds(const Cost& cost, const Pace& pace, const Plan& plan, std::int64_t steps_done) {
+  const double products = cost.denoise.product_flop * pace.seconds_a_product_flop;
+  const double in_full = static_cast<double>(cost.layers) * pace.attention_seconds.at(Precision::full);
   double seconds = 0;
-  for (std::size_t step = static_cast<std::size_t>(steps_done); step < plan.rows().size(); ++step) {
-    seconds += cost.denoise.product_flop * pace.seconds_a_product_flop;
+  for (auto step = static_cast<std::size_t>(steps_done); step < plan.rows().size(); ++step) {
+    seconds += products + other_work * (products + in_full);
     for (const Precision precision : plan.rows()[step]) seconds += pace.attention_seconds.at(precision);
   }
-  return seconds * other_work;
+  return seconds;
 }
 
 }  // namespace bitreel

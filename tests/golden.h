@@ -22,7 +22,7 @@ namespace bitreel {
 namespace tolerance {
 inline constexpr double module = 1e-5;      // one module, fp32
 inline constexpr double vae = 3e-5;         // the deepest module
-inline constexpr double latents = 1e-4;     // final latents of a whole run (pipelines.md I.13)
+inline constexpr double latents = 1e-4;     // final latents of a whole run
 inline constexpr double loop = 1e-6;        // a scheduler's whole loop, fp32: only last bits are left open
 inline constexpr double half_factor = 1.5;  // times the peer's own error in that half type
 inline constexpr double table = 1e-12;      // tables in fp64

@@ -19,6 +19,7 @@
 #include "attention/attention.h"
 #include "base/error.h"
 #include "base/median.h"
+#include "base/readable_json.h"
 #include "base/strict_yaml.h"
 #include "base/written_file.h"
 
@@ -26,6 +27,8 @@ namespace bitreel {
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr int bench_format_version = 1;  // of --output: docs/documents.md
 
 at::ScalarType dtype_of(const std::string& name, const std::string& where) {
   const std::map<std::string, at::ScalarType> known = {
@@ -209,9 +212,13 @@ AttentionBench read_attention_bench(const std::filesystem::path& file) {
 
 ordered_json run_attention_bench(const AttentionBench& bench, const std::function<void(const ordered_json&)>& on_case) {
   const c10::InferenceMode no_gradients;
-  ordered_json results = {{"device", cpu_name()},         {"threads", at::get_num_threads()},
-                          {"libtorch", TORCH_VERSION},    {"rounds", bench.rounds},
-                          {"baselines", bench.baselines}, {"cases", ordered_json::array()}};
+  ordered_json results = {{"bitreel_attention_bench", bench_format_version},
+                          {"device", cpu_name()},
+                          {"threads", at::get_num_threads()},
+                          {"libtorch", TORCH_VERSION},
+                          {"rounds", bench.rounds},
+                          {"baselines", bench.baselines},
+                          {"cases", ordered_json::array()}};
   for (const AttentionCase& shape : bench.cases) {
     results["cases"].push_back(run_case(bench, shape));
     on_case(results["cases"].back());
@@ -277,7 +284,7 @@ void add_bench(CLI::App& app) {
                  shape["rows"].size(), shape["clock_ghz"].get<double>());
     });
     std::cout << attention_table(results);
-    if (!state->output.empty()) write_whole(state->output, results.dump(1) + "\n");
+    if (!state->output.empty()) write_whole(state->output, readable_json(results));
   });
 }
 

@@ -82,10 +82,11 @@ std::string device_text(const at::Device& device) {
   return device.is_cpu() ? fmt::format("{}, {} threads", cpu_name(), at::get_num_threads()) : cuda_device_name();
 }
 
-MeasurementDesign design_of(const CalibrateCommand& command, const Render& render) {
+MeasurementDesign design_of(const CalibrateCommand& command, const Render& render, const ModelIdentity& identity) {
   const Cost cost = render.model->cost(render.request);
-  MeasurementDesign design = MeasurementDesign::whole(target_of(render), device_text(render.model->options().device),
-                                                      cost.attention, precisions_from(command.precisions));
+  MeasurementDesign design =
+      MeasurementDesign::whole(target_of(render, identity), device_text(render.model->options().device), cost.attention,
+                               precisions_from(command.precisions));
   const auto steps = static_cast<std::int64_t>(design.made_for.steps());
   design.heads = sampled_from(command.heads, "--heads", "heads", cost.attention.heads);
   design.layers = sampled_from(command.layers, "--layers", "layers", cost.layers);
@@ -120,7 +121,8 @@ void calibrate(const CalibrateCommand& command) {
   const std::uint64_t first_seed = options.seed.value_or(1000);  // prompt i gets seed first_seed + i
   options.seed = first_seed;
   Render render = resolve(options, open_model(options));
-  const MeasurementDesign design = design_of(command, render);
+  const ModelIdentity identity = identify(*render.model);
+  const MeasurementDesign design = design_of(command, render, identity);
 
   watch_interrupts();
   Console console(command.progress);
@@ -150,7 +152,8 @@ void calibrate(const CalibrateCommand& command) {
     CalibratingAttention calibrating(
         design, left[i], {.backends = backends_from(render.options.attention_backend), .report = &attended});
     run_clip(render, console,
-             {.attention = std::ref(calibrating),
+             {.identity = identity,
+              .attention = std::ref(calibrating),
               .embeddings = embeddings[i],
               .keep = {Phase::denoise},
               .name = fmt::format("prompt {}/{}", left[i].seed - first_seed + 1, prompts.size()),

@@ -17,13 +17,13 @@
 #include "app/commands/generate.h"
 #include "app/console.h"
 #include "app/files/prompts_file.h"
-#include "app/files/provenance.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
 #include "app/render.h"
 #include "attention/attention.h"
 #include "base/error.h"
 #include "base/median.h"
+#include "base/readable_json.h"
 #include "base/written_file.h"
 #include "pipelines/quality/frame_metrics.h"
 #include "pipelines/video/writer.h"
@@ -33,6 +33,8 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
+
+constexpr int comparison_format_version = 1;  // of compare.json: docs/documents.md
 
 const std::set<std::string> settled_here = {"prompt", "output", "attention", "save-latents", "no-metadata"};
 
@@ -72,7 +74,7 @@ std::string folder_name(const std::string& attention) {
   return name;
 }
 
-std::vector<Variant> variants_of(const CompareCommand& command, const Render& render) {
+std::vector<Variant> variants_of(const CompareCommand& command, const Render& render, const ModelIdentity& identity) {
   std::vector<Variant> variants;
   std::vector<std::string> attentions = command.attentions;
   if (std::ranges::find(attentions, "full") == attentions.end()) attentions.insert(attentions.begin(), "full");
@@ -85,7 +87,7 @@ std::vector<Variant> variants_of(const CompareCommand& command, const Render& re
     if (std::ranges::find(variants, name, &Variant::name) != variants.end()) {
       throw UsageError(fmt::format("--attention {}: another one has the folder {} already", attention, name));
     }
-    variants.push_back({.attention = attention, .name = name, .plan = resolve_attention(changed)});
+    variants.push_back({.attention = attention, .name = name, .plan = resolve_attention(changed, identity)});
   }
   return variants;
 }
@@ -108,8 +110,9 @@ at::Tensor joined(const NamedTensors& latents) {
 }
 
 // when_interrupted: what is true of compare.json then.
-Clip render_clip(const Render& render, const NamedTensors& embeddings, const Variant& variant, Console& console,
-                 const std::string& name, const std::string& when_interrupted) {
+Clip render_clip(const Render& render, const ModelIdentity& identity, const NamedTensors& embeddings,
+                 const Variant& variant, Console& console, const std::string& name,
+                 const std::string& when_interrupted) {
   Clip clip;
   const DecodeSink sink = {.on_frame = [&](const Frame& frame) {
     check_interrupt(when_interrupted);
@@ -117,7 +120,8 @@ Clip render_clip(const Render& render, const NamedTensors& embeddings, const Var
   }};
   clip.record = run_clip(
       render, console,
-      {.plan = &variant.plan,
+      {.identity = identity,
+       .plan = &variant.plan,
        .embeddings = embeddings,
        .keep = {Phase::denoise, Phase::decode},
        .name = name,
@@ -130,9 +134,9 @@ Clip render_clip(const Render& render, const NamedTensors& embeddings, const Var
 void write_clip(const Clip& clip, const Render& render, const fs::path& path) {
   fs::create_directories(path.parent_path());
   VideoWriter video(path, render.video, clip.frames.front().cols, clip.frames.front().rows,
-                    provenance(render, clip.record.attention));
+                    provenance(render, clip.record));
   for (const cv::Mat& frame : clip.frames) video.push({.rgb = frame.data, .width = frame.cols, .height = frame.rows});
-  video.finish();
+  video.finish(outcome(clip.record));
 }
 
 ordered_json difference(const Clip& reference, const Clip& clip) {
@@ -173,7 +177,8 @@ ordered_json summary_of(const Variant& variant) {
 // Of the prompts so far.
 ordered_json report_of(const Render& render, const std::vector<std::string>& prompts, std::uint64_t first_seed,
                        const std::vector<Variant>& variants) {
-  ordered_json report = {{"model", render.model->checkpoint().folder().filename().string()},
+  ordered_json report = {{"bitreel_comparison", comparison_format_version},
+                         {"model", render.model->checkpoint().folder().filename().string()},
                          {"timesteps", render.model->timesteps(render.request)},
                          {"prompts", prompts},
                          {"first_seed", first_seed},
@@ -212,7 +217,8 @@ void compare(const CompareCommand& command) {
   if (failed) throw Error(fmt::format("{} can't be made: {}", command.output.string(), failed.message()));
   check_can_write(command.output / "compare.json");
   Render render = resolve_to_video(options);
-  std::vector<Variant> variants = variants_of(command, render);
+  const ModelIdentity identity = identify(*render.model);
+  std::vector<Variant> variants = variants_of(command, render, identity);
   check_backends(render, variants);
 
   watch_interrupts();
@@ -236,7 +242,7 @@ void compare(const CompareCommand& command) {
     for (Variant& variant : variants) {
       render.options.attention = variant.attention;
       const std::string name = fmt::format("{}/{} {}", i + 1, prompts.size(), variant.name);
-      Clip clip = render_clip(render, embeddings[i], variant, console, name, kept);
+      Clip clip = render_clip(render, identity, embeddings[i], variant, console, name, kept);
       write_clip(clip, render, command.output / variant.name / fmt::format("clip-{:03}.mp4", i));
       variant.executed.insert(variant.executed.end(), clip.record.executed.begin(), clip.record.executed.end());
       variant.prompts.push_back(difference(full ? *full : clip, clip));
@@ -244,7 +250,7 @@ void compare(const CompareCommand& command) {
     }
     report = report_of(render, {prompts.begin(), prompts.begin() + static_cast<std::ptrdiff_t>(i) + 1}, first_seed,
                        variants);
-    write_whole(command.output / "compare.json", report.dump(1) + "\n");
+    write_whole(command.output / "compare.json", readable_json(report));
   }
   console.end();
   console.say(table_of(report), "done", {{"report", (command.output / "compare.json").string()}});

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <set>
@@ -16,6 +17,7 @@
 #include "app/files/latents_file.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
+#include "app/peak_memory.h"
 #include "app/render.h"
 #include "base/error.h"
 
@@ -72,6 +74,13 @@ void expect_shapes(const LatentsFile& file, const Render& render) {
   }
 }
 
+// Whether a weight file, by its name in records, is one that decoding loads.
+bool is_decoders(const Pipeline& model, const std::string& name) {
+  return std::ranges::any_of(model.traits().components, [&](const Component& component) {
+    return component.weights == Phase::decode && name.starts_with(component.name + "/");
+  });
+}
+
 // As the latents were made, and what the flags say.
 GenerateOptions options_of(const LatentsFile& file, const DecodeCommand& command) {
   GenerateOptions options;
@@ -104,11 +113,20 @@ void decode(const DecodeCommand& command) {
   watch_interrupts();
   Console console(command.progress);
   for (const std::string& warning : render.warnings) console.warn(warning);
-  ClipRecord record;
+  const PeakMemory peak(model->options().device);
+  ClipRecord record = record_of(render, identify(*model));
+  // What denoised them is not what is here now.
   record.attention = file.attention;
+  if (!file.run.is_null()) record.run = {{"denoised", file.run}, {"decoded", record.run}};
+  for (const auto& [name, weights] : file.model.items()) {
+    if (!is_decoders(*model, name)) record.model[name] = weights;
+  }
   ClipFile video(render, record, console);
   model->decode(render.request, file.latents, video.sink());
   record.seconds = console.seconds();
+  record.peak_host_bytes = PeakMemory::host_bytes();
+  record.peak_device_bytes = peak.device_bytes();
+  record.events = console.warnings();
   video.finish(record);
 }
 

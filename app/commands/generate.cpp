@@ -40,7 +40,9 @@ struct GenerateCommand {
 
 void generate(const GenerateOptions& options, Console& console, const LatentsFile& from) {
   const Render render = resolve_to_video(options);
-  const Plan plan = resolve_attention(render);
+  const ModelIdentity identity = identify(*render.model);
+  check_same_weights(*render.model, identity, from.model, from.path.string());
+  const Plan plan = resolve_attention(render, identity);
   backends_from(render.options.attention_backend).check_used_by(plan.precisions());
   const PlanProgress before = progress_of(from);
   const std::int64_t steps_done = from.unfinished ? from.unfinished->steps_done : 0;
@@ -54,24 +56,24 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
   UnfinishedOnDisk unfinished(render, console, from);
   std::optional<LatentsOnDisk> saved;
   std::optional<ClipFile> file;
-  const ClipRecord record = run_clip(render, console,
-                                     {.plan = &plan,
-                                      .from = from.unfinished,
-                                      .before = before,
-                                      .if_interrupted = "the clip is not denoised to its end, no video was written",
-                                      .on_step =
-                                          [&](const StepEvent& event, const ClipRecord& so_far) {
-                                            // After the last step all of it is kept anyway.
-                                            if (event.step.index + 1 < event.step.count)
-                                              unfinished.keep(event, so_far.attention);
-                                          },
-                                      .on_denoised =
-                                          [&](const NamedTensors& latents, const ClipRecord& so_far) {
-                                            saved.emplace(latents, render, so_far.attention,
-                                                          console);  // from here on nothing can lose the denoising
-                                            unfinished.remove();
-                                            return file.emplace(render, so_far, console).sink();
-                                          }});
+  const ClipRecord record =
+      run_clip(render, console,
+               {.identity = identity,
+                .plan = &plan,
+                .from = from.unfinished,
+                .before = before,
+                .if_interrupted = "the clip is not denoised to its end, no video was written",
+                .on_step =
+                    [&](const StepEvent& event, const ClipRecord& so_far) {
+                      // After the last step all of it is kept anyway.
+                      if (event.step.index + 1 < event.step.count) unfinished.keep(event, so_far);
+                    },
+                .on_denoised =
+                    [&](const NamedTensors& latents, const ClipRecord& so_far) {
+                      saved.emplace(latents, render, so_far, console);  // from here on nothing can lose the denoising
+                      unfinished.remove();
+                      return file.emplace(render, so_far, console).sink();
+                    }});
   file->finish(record);
 }
 

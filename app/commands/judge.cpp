@@ -12,6 +12,7 @@
 
 #include "app/reports/contact_sheet.h"
 #include "base/error.h"
+#include "base/readable_json.h"
 #include "base/written_file.h"
 #include "pipelines/quality/judge.h"
 #include "pipelines/quality/score.h"
@@ -28,6 +29,8 @@ using quality::Domain;
 using quality::Expectation;
 using quality::Judgement;
 using quality::SeenObject;
+
+constexpr int judgement_format_version = 1;  // of --output: docs/documents.md
 
 struct JudgedClip {
   std::vector<cv::Mat> frames;
@@ -185,10 +188,10 @@ int run_judge(const JudgeCommand& command) {
   if (scored) fmt::print("\n{}", table.text());
 
   if (!command.output.empty()) {
-    ordered_json result;
-    if (scored) result = {{"one_object", json_of(table, 1)}, {"two_objects", json_of(table, 2)}};
+    ordered_json result = {{"bitreel_judgement", judgement_format_version}};
+    if (scored) result.update({{"one_object", json_of(table, 1)}, {"two_objects", json_of(table, 2)}});
     result["clips"] = rows;
-    write_whole(command.output, result.dump(1) + "\n");
+    write_whole(command.output, readable_json(result));
   }
   if (!command.sheet.empty()) sheet.save(command.sheet);
   return 0;

@@ -41,12 +41,12 @@ UnfinishedOnDisk::~UnfinishedOnDisk() {
                "denoising_kept", {{"path", path}, {"step", steps_kept_}});
 }
 
-void UnfinishedOnDisk::keep(const StepEvent& event, const nlohmann::ordered_json& attention) {
+void UnfinishedOnDisk::keep(const StepEvent& event, const ClipRecord& record) {
   const Clock::time_point now = Clock::now();
   if (!interrupt_requested() && now < next_) return;
   next_ = now + std::chrono::seconds(1);
   try {
-    write_unfinished(path_, event.state(), event.step.count, render_.options, attention);
+    write_unfinished(path_, event.state(), event.step.count, render_.options, record);
     steps_kept_ = event.step.index + 1;
   } catch (const Error& e) {
     console_.warn_once(fmt::format("the denoising so far is not kept: {}", e.what()));
@@ -58,12 +58,12 @@ void UnfinishedOnDisk::remove() {
   steps_kept_ = 0;
 }
 
-LatentsOnDisk::LatentsOnDisk(const NamedTensors& latents, const Render& render, const nlohmann::ordered_json& attention,
+LatentsOnDisk::LatentsOnDisk(const NamedTensors& latents, const Render& render, const ClipRecord& record,
                              Console& console)
     : path_(render.options.save_latents), output_(render.options.output), console_(console) {
   is_copy_ = path_.empty();
   if (is_copy_) path_ = beside(output_, ".latents.safetensors");
-  write_latents(path_, latents, render.options, attention);
+  write_latents(path_, latents, render.options, record);
 }
 
 LatentsOnDisk::~LatentsOnDisk() {

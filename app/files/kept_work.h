@@ -1,8 +1,8 @@
 // A clip's work on the disk while its video is not: a crash, an interrupt or a failed decode loses next to none of it.
 //
 //   UnfinishedOnDisk unfinished(render, console, from);      // clip.unfinished.safetensors, for bitreel resume
-//   denoise(..., [&](const StepEvent& event) { unfinished.keep(event, attention); });
-//   const LatentsOnDisk saved(latents, render, attention, console);   // clip.latents.safetensors, for bitreel decode
+//   const auto on_step = [&](const StepEvent& event, const ClipRecord& so_far) { unfinished.keep(event, so_far); };
+//   const LatentsOnDisk saved(latents, render, record, console);   // clip.latents.safetensors, for bitreel decode
 //   unfinished.remove();
 //
 // Destroyed by an exception, both say which command goes on from there.
@@ -11,10 +11,10 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include "app/console.h"
 #include "app/files/latents_file.h"
+#include "app/record.h"
 #include "app/render.h"
 
 namespace bitreel {
@@ -29,7 +29,7 @@ class UnfinishedOnDisk {
   UnfinishedOnDisk& operator=(const UnfinishedOnDisk&) = delete;
 
   // Writes after the first step, then at most once a second, and before an interrupt. A full disk is a warning.
-  void keep(const StepEvent& event, const nlohmann::ordered_json& attention);
+  void keep(const StepEvent& event, const ClipRecord& record);
   void remove();
 
  private:
@@ -45,8 +45,7 @@ class UnfinishedOnDisk {
 // The denoised latents; without --save-latents their file is only a safety copy and goes when the video is complete.
 class LatentsOnDisk {
  public:
-  LatentsOnDisk(const NamedTensors& latents, const Render& render, const nlohmann::ordered_json& attention,
-                Console& console);
+  LatentsOnDisk(const NamedTensors& latents, const Render& render, const ClipRecord& record, Console& console);
   ~LatentsOnDisk();
   LatentsOnDisk(const LatentsOnDisk&) = delete;
   LatentsOnDisk& operator=(const LatentsOnDisk&) = delete;

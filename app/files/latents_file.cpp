@@ -18,9 +18,12 @@ namespace {
 const std::string scheduler_prefix = "scheduler.";
 const std::string unprefixed = "previous_original";  // of files before 0.2
 
-std::map<std::string, std::string> metadata_of(const GenerateOptions& options,
-                                               const nlohmann::ordered_json& attention) {
-  return {{"bitreel", version}, {"config", to_json(options).dump()}, {"attention", attention.dump()}};
+std::map<std::string, std::string> metadata_of(const GenerateOptions& options, const ClipRecord& record) {
+  return {{"bitreel", version},
+          {"config", to_json(options).dump()},
+          {"model", record.model.dump()},
+          {"run", record.run.dump()},
+          {"attention", record.attention.dump()}};
 }
 
 std::int64_t count_in(const SafetensorsFile& file, const std::string& key) {
@@ -37,16 +40,16 @@ std::int64_t count_in(const SafetensorsFile& file, const std::string& key) {
 }  // namespace
 
 void write_latents(const std::filesystem::path& path, const NamedTensors& latents, const GenerateOptions& options,
-                   const nlohmann::ordered_json& attention) {
-  write_safetensors(path, latents, metadata_of(options, attention));
+                   const ClipRecord& record) {
+  write_safetensors(path, latents, metadata_of(options, record));
 }
 
 void write_unfinished(const std::filesystem::path& path, const DenoisingState& state, std::int64_t steps,
-                      const GenerateOptions& options, const nlohmann::ordered_json& attention) {
+                      const GenerateOptions& options, const ClipRecord& record) {
   NamedTensors tensors = state.latents;
   tensors["generator"] = state.generator;
   for (const auto& [name, tensor] : state.scheduler) tensors[scheduler_prefix + name] = tensor;
-  std::map<std::string, std::string> metadata = metadata_of(options, attention);
+  std::map<std::string, std::string> metadata = metadata_of(options, record);
   metadata["steps_done"] = std::to_string(state.steps_done);
   metadata["steps"] = std::to_string(steps);
   write_safetensors(path, tensors, metadata);
@@ -64,6 +67,8 @@ LatentsFile read_latents(const std::filesystem::path& path) {
     return value;
   };
   read.config = metadata("config");
+  read.model = metadata("model");
+  read.run = metadata("run");
   read.attention = metadata("attention");
   const bool is_unfinished = file.metadata().contains("steps_done");
   DenoisingState state;

@@ -5,7 +5,7 @@
 //
 // A safetensors file with the model's latents under their own names (of a video: `latents` [batch, frames, channels,
 // height, width], as the peer returns for output_type="latent"), and in the metadata the resolved configuration as JSON
-// ("config"), what ran ("attention": attention_plan.h) and the version ("bitreel").
+// ("config"), what ran ("model", "run", "attention": app/record.h) and the version ("bitreel").
 // Latents that are not denoised to the end come with all that the rest follows from: `generator`, the scheduler's state
 // as `scheduler.NAME`, and the steps done of all ("steps_done", "steps"). Files from before 0.2 hold the scheduler's
 // `previous_original` without the prefix.
@@ -20,6 +20,7 @@
 #include <optional>
 
 #include "app/options.h"
+#include "app/record.h"
 #include "pipelines/model/denoising.h"
 
 namespace bitreel {
@@ -27,16 +28,16 @@ namespace bitreel {
 struct LatentsFile {
   std::filesystem::path path;
   NamedTensors latents;
-  nlohmann::ordered_json config;     // null for latents that another program wrote
-  nlohmann::ordered_json attention;  // null likewise
+  nlohmann::ordered_json config;                 // null for latents that another program wrote
+  nlohmann::ordered_json model, run, attention;  // of ClipRecord, each null when the file doesn't say
   std::optional<DenoisingState> unfinished;
   std::int64_t steps = 0;  // of an unfinished run, in all
 };
 
 void write_latents(const std::filesystem::path& path, const NamedTensors& latents, const GenerateOptions& options,
-                   const nlohmann::ordered_json& attention);
+                   const ClipRecord& record);
 void write_unfinished(const std::filesystem::path& path, const DenoisingState& state, std::int64_t steps,
-                      const GenerateOptions& options, const nlohmann::ordered_json& attention);
+                      const GenerateOptions& options, const ClipRecord& record);
 LatentsFile read_latents(const std::filesystem::path& path);
 
 }  // namespace bitreel

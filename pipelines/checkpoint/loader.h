@@ -1,7 +1,8 @@
 // Hands a model's constructors their tensors by name, and checks at the end that none was left over.
 //
 //   Loader loader(checkpoint.weights("vae"), {.dtype = at::kBFloat16});
-//   Decoder decoder(loader.root() / "decoder", config);     // Scope names read like the checkpoint's keys
+//   loader.ignore("encoder.");
+//   const VaeDecoder decoder(loader.root() / "decoder", config);   // scopes read like the checkpoint's names
 //   loader.finish();                                          // Error naming every unused tensor
 //
 // Missing and mis-shaped tensors are errors where they are asked for (weights.h).

@@ -1,9 +1,9 @@
 // The weights of one component: one safetensors file, or the shards that an index file lists, seen as one table.
 //
 //   const Weights weights = Weights::open(folder / "transformer");
-//   at::Tensor w = weights.get("proj_out.weight", {64, 1920});   // a view of the mapped file, in the stored dtype
+//   const at::Tensor w = weights.get("proj_out.weight", {32, 256});   // a view of the mapped file, in the stored dtype
 //
-// Follows *.safetensors.index.json when there is one, else the single *.safetensors (pipelines.md A.1).
+// Follows *.safetensors.index.json when there is one, else the single *.safetensors.
 // Tensors stay valid as long as any of them lives: each holds its mapping.
 #pragma once
 

@@ -1,9 +1,11 @@
 // One layer of the CogVideoX transformer: modulated norms, joint attention with rotary positions, feed-forward.
 //
-//   x = block(x, time, text_tokens, rotary, [](const auto& q, const auto& k, const auto& v) { return attend(q, k, v);
-//   });
+//   const TransformerBlock::Attention in_full = [](const auto& q, const auto& k, const auto& v) {
+//     return attend(q, k, v);
+//   };
+//   x = block(x, time, text_tokens, rotary, in_full);
 //
-// x: [B, text + video, D]. Source: pipelines.md A.4, steps 3 and 4.
+// x: [B, text + video, D]. Source: diffusers cogvideox_transformer_3d.py, CogVideoXBlock.
 #pragma once
 
 #include <ATen/core/Tensor.h>

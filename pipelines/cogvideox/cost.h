@@ -1,7 +1,7 @@
 // What a CogVideoX clip costs, counted from its configuration alone.
 //
 //   const Cost cost = cost_of(request, config, {.dtype = at::kBFloat16, .device = at::kCPU});
-//   cost.denoise.product_flop + cost.denoise.attention_flop      // of one step
+//   const double flop = cost.denoise.product_flop + cost.denoise.attention_flop;   // of one step
 //
 // FLOP and parameters are exact counts of the modules' matrix products, convolutions and tensors (a test holds the
 // parameters against checkpoints). Activation bytes are an estimate: how many of the largest tensors live at once is

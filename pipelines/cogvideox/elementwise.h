@@ -1,7 +1,8 @@
 // What a transformer layer does between its matrix products, in two forms with one result: fused kernels that read and
 // write every value once, and the same operations composed of LibTorch's, which read as the formulas.
 //
-//   at::Tensor h = modulated_norm(norm, x, {.text = ..., .video = ..., .text_tokens = 226}, Elementwise::fused);
+//   const Modulations modulations{.text = text, .video = video, .text_tokens = 226};
+//   const at::Tensor h = modulated_norm(norm, x, modulations, Elementwise::fused);
 //
 // Fused kernels exist for fp32 and bf16 on the CPU; elsewhere `fused` means `composed`.
 // x: [B, N, D], the first text_tokens rows of each clip are text.

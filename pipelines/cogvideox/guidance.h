@@ -1,7 +1,8 @@
 // Classifier-free guidance: how far a step is pushed from the negative prompt towards the prompt.
 //
-//   out = negative + g (prompt - negative), g = guidance_at(request, step, timestep)
+//   const at::Tensor prediction = guided(predictions, guidance_at(request, step, timestep));
 //
+// guided = negative + guidance (prompt - negative).
 // Source: Ho & Salimans, arXiv 2207.12598; the dynamic form: diffusers pipeline_cogvideox.py, use_dynamic_cfg.
 #pragma once
 

@@ -210,9 +210,7 @@ NamedTensors CogVideoX::denoise(const Request& request, const NamedTensors& embe
     const LayerAttention attention =
         denoising.attention_of_step ? denoising.attention_of_step(step) : full_attention(options().attention_backend);
     at::Tensor prediction =
-        (*transformer)(input, conditioning,
-                       {.timestep = step.timestep, .attention = attention, .ofs = {}, .on_layer = {}})
-            .to(at::kFloat);
+        (*transformer)(input, conditioning, {.timestep = step.timestep, .attention = attention}).to(at::kFloat);
     if (guides) prediction = guided(prediction, guidance);
     latents = scheduler->step(prediction, static_cast<std::size_t>(i), latents, generator).to(dtype());
     const NamedTensors named = {{"latents", latents}};

@@ -3,7 +3,8 @@
 //   const Rotary rotary = rotary_positions(config, 13, 30, 45);       // cos, sin [13*30*45, head_dim] fp32
 //   at::Tensor table = sincos_positions(config, 13, 30, 45);          // [13*30*45, D] fp64
 //
-// Frames, height and width are in tokens. Sources: RoPE, arXiv 2104.09864; diffusers embeddings.py; pipelines.md A.4.
+// Frames, height and width are in tokens. Sources: RoPE, arXiv 2104.09864; diffusers embeddings.py and
+// pipeline_cogvideox.py, _prepare_rotary_positional_embeddings.
 #pragma once
 
 #include <ATen/core/Tensor.h>

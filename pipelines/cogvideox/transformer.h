@@ -1,10 +1,10 @@
 // The CogVideoX diffusion transformer: noisy latents, text and a timestep in; the prediction for every latent out.
 //
 //   const Transformer transformer(checkpoint.weights("transformer"), config, {.dtype = at::kBFloat16});
-//   const Conditioning conditioning = transformer.condition(text, {.frames = 13, .height = 60, .width = 90});
+//   const Conditioning conditioning = transformer.condition(text, {.frames = 7, .height = 32, .width = 32});
 //   at::Tensor v = transformer(latents, conditioning, {.timestep = 999});
 //
-// latents and v: [B, F, C, H, W]; text: [B, 226, text_embed_dim]. All variants of 1.0 and 1.5 (pipelines.md A.2, A.4).
+// latents and v: [B, F, C, H, W]; text: [B, 226, text_embed_dim]. All variants of 1.0 and 1.5.
 // Text and video are one sequence, text first; they share weights and differ only in their modulation.
 // Source: Yang et al., CogVideoX, arXiv 2408.06072; diffusers cogvideox_transformer_3d.py.
 #pragma once
@@ -37,9 +37,9 @@ struct Conditioning {
 struct StepContext {
   std::int64_t timestep = 0;  // training timestep
   LayerAttention attention = full_attention();
-  std::optional<double> ofs;  // the offset that 1.5 image-to-video models are conditioned on
+  std::optional<double> ofs = {};  // the offset that 1.5 image-to-video models are conditioned on
   // Called after every layer with the joint sequence [B, text + video, D]; for tests and calibration.
-  std::function<void(std::int64_t layer, const at::Tensor& sequence)> on_layer;
+  std::function<void(std::int64_t layer, const at::Tensor& sequence)> on_layer = {};
 };
 
 class Transformer {

@@ -1,11 +1,10 @@
 // The 3D causal VAE: pixels to latents and back, a batch of frames at a time.
 //
 //   const Vae vae(checkpoint.weights("vae"), config, {.dtype = at::kBFloat16}, VaeParts::decoder);
-//   vae.decode(latents, {}, [&](const at::Tensor& frames) { ... });      // pieces [B, 3, t, H, W], in order of time
-//   at::Tensor moments = vae.encode(pixels, {});                          // [B, 2 * latent_channels, f, h, w]: mean,
-//   log variance
+//   vae.decode(latents, {}, [&](const at::Tensor& frames) { show(frames); });   // [B, 3, t, H, W], in order of time
 //
-// latents: [B, C, f, h, w], already divided by the scaling factor; pixels: [B, 3, F, H, W] in [-1, 1].
+// latents: [B, C, f, h, w], already divided by the scaling factor; pixels: [B, 3, F, H, W] in [-1, 1]. encode() gives
+// moments [B, 2 * latent_channels, f, h, w]: mean, then log variance.
 // Frames are batched (2 latent or 8 pixel frames, the remainder in the first batch), convolutions carry a two-frame
 // cache from batch to batch, and group norms see one batch and one tile: all three are part of the numbers, exactly as
 // in the peer. Source: CogVideoX, arXiv 2408.06072, section 2.1; diffusers autoencoder_kl_cogvideox.py.

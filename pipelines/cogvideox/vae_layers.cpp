@@ -94,7 +94,8 @@ at::Tensor VaeNorm::operator()(const at::Tensor& x, const at::Tensor& latent) co
 
 VaeResnet::VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeConfig& config,
                      std::optional<std::int64_t> latent_channels)
-    // The configured epsilon reaches the encoder only; the decoder's norms have their own (pipelines.md I.3).
+    // The configured epsilon reaches the encoder only; the peer's decoder norms (CogVideoXSpatialNorm3D) have their
+    // own.
     : norm1(scope / "norm1", in, config, latent_channels, latent_channels ? 1e-6 : config.norm_eps),
       norm2(scope / "norm2", out, config, latent_channels, latent_channels ? 1e-6 : config.norm_eps),
       conv1(scope / "conv1", in, out),

@@ -2,7 +2,7 @@
 // resampling.
 //
 // All work on [B, C, T, H, W]. A ConvCaches object belongs to one sequence of frame batches (and one tile) and must be
-// passed to every batch in order. Source: pipelines.md A.6.
+// passed to every batch in order. Source: diffusers autoencoder_kl_cogvideox.py.
 #pragma once
 
 #include <ATen/core/Tensor.h>

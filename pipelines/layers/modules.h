@@ -1,7 +1,7 @@
 // The layers that models are built from: plain structs of tensors named as the checkpoint names them.
 //
-//   const Linear to_q(scope / "to_q", 1920, 1920);
-//   at::Tensor q = to_q(x);                            // [..., 1920] -> [..., 1920]
+//   const Linear to_q(scope / "to_q", 256, 256);
+//   const at::Tensor q = to_q(x);                      // [..., 256] -> [..., 256]
 #pragma once
 
 #include <ATen/core/Tensor.h>

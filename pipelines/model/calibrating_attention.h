@@ -1,8 +1,8 @@
 // Full precision with an eye on the candidates: every sampled layer of every sampled step is also computed in each
 // candidate precision, from the same queries, keys and values, and compared.
 //
-//   CalibratingAttention calibrating(measurement, prompt, {});
-//   model.denoise(request, text, on_step, std::ref(calibrating));
+//   CalibratingAttention calibrating(design, {.text = "a red circle", .seed = 7});
+//   model.denoise(request, embeddings, {.attention_of_step = std::ref(calibrating)});
 //   measurement.add(calibrating.errors());
 //
 // The clip itself stays in full precision. Nothing is kept but figures, so memory does not grow with layers or steps.

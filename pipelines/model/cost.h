@@ -1,8 +1,8 @@
 // What a request costs, stated by the model before any weight is read: for forecasts, memory plans and benchmarks.
 //
 //   const Cost cost = model->cost(request);
-//   cost.layers * attention_flop(cost.attention);        // what attention of one step computes
-//   std::max({cost.encode.bytes(), cost.denoise.bytes(), cost.decode.bytes()});   // the peak, phase after phase
+//   const double flop = static_cast<double>(cost.layers) * attention_flop(cost.attention);   // attention of one step
+//   const double peak = std::max({cost.encode.bytes(), cost.denoise.bytes(), cost.decode.bytes()});
 //
 // FLOP count a multiplication and an addition as two. Bytes are in the run's dtype.
 #pragma once

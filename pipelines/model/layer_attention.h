@@ -1,7 +1,8 @@
 // How the layers of a transformer attend: the seam where precision plans, guards and calibration come in.
 //
 //   transformer(latents, conditioning, {.timestep = 999, .attention = full_attention("reference")});
-//   model.denoise(request, text, {.attention_of_step = [&](const DenoisingStep& step) { return planned(step); }});
+//   const StepAttention of_step = [&](const DenoisingStep& step) { return planned(step); };
+//   model.denoise(request, embeddings, {.attention_of_step = of_step});
 //
 // q, k, v [B, H, N, D] in the model's dtype, guidance's branches side by side in B; the result has q's shape.
 #pragma once
@@ -19,7 +20,7 @@ using LayerAttention =
 
 struct DenoisingStep {
   std::int64_t index = 0;     // 0 .. count - 1
-  std::int64_t count = 0;     // may differ from Request::steps: see pipelines.md B.2
+  std::int64_t count = 0;     // may differ from Request::steps (schedule.h)
   std::int64_t timestep = 0;  // training timestep, 0 .. 999
 };
 

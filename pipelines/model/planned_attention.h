@@ -1,7 +1,7 @@
 // A precision plan at work: every layer of every step attends as the plan's row says, and what ran is kept.
 //
 //   PlannedAttention planned(plan, {.guard = GuardOptions{.every = 5}, .on_event = log});
-//   model.denoise(request, text, on_step, std::ref(planned));
+//   model.denoise(request, embeddings, {.attention_of_step = std::ref(planned)});
 //   planned.executed();       // one row per step
 //
 // With a guard, every few steps queries of one head of each layer that is not in full precision are computed so too
@@ -23,6 +23,7 @@ namespace bitreel {
 struct PlanProgress {
   std::vector<PrecisionRow> executed;  // one row per step
   std::vector<GuardEvent> events;
+  std::vector<AttendReport::Row> ran;  // what the calls ran on
 };
 
 struct PlannedAttentionOptions {

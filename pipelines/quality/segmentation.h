@@ -2,7 +2,7 @@
 //
 //   const Clip clip = prepare(frames);
 //   const std::optional<Background> background = find_background(clip);
-//   const std::vector<cv::Vec3f> colours = find_object_colours(clip, *background, domain, 1);
+//   const std::vector<NamedColour> colours = find_object_colours(clip, *background, domain, 1);
 //   const std::vector<Layer> layers = separate(clip, *background, colours);
 //   layers[0].patches[12];    // how the first object covers frame 12
 //

@@ -4,7 +4,7 @@
 //   at::Tensor embeddings = encoder(ids);       // [B, N] int64 -> [B, N, d_model]
 //
 // No attention mask: padded positions are attended like any other, as CogVideoX was trained.
-// Source: Raffel et al., arXiv 1910.10683; transformers modeling_t5.py; pipelines.md A.5.
+// Source: Raffel et al., arXiv 1910.10683; transformers modeling_t5.py.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -5,7 +5,7 @@
 //
 // Reads spiece.model (SentencePiece unigram), as folders on the hub have it, or tokenizer.json, as transformers 5 saves
 // it. Special tokens written in the text (</s>, <pad>, <extra_id_0>) become their ids, as in the peer.
-// Source: Raffel et al., arXiv 1910.10683; pipelines.md A.5 and I.10.
+// Source: Raffel et al., arXiv 1910.10683; transformers tokenization_t5.py.
 // Errors: Error when the folder has neither file or one is malformed; invalid UTF-8 in the text is a UsageError.
 #pragma once
 

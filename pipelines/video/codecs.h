@@ -1,7 +1,7 @@
 // The table of codecs Bitreel writes: one row feeds the choice by extension, --codec, --help and every message.
 //
-//   const Codec& codec = choose_codec("clip.webm", "");      // vp9, the first codec at home in .webm
-//   const Codec& codec = choose_codec("clip.mkv", "h264");   // asked by name
+//   const Codec& home = choose_codec("clip.webm", "");       // vp9, the first codec at home in .webm
+//   const Codec& asked = choose_codec("clip.mkv", "h264");   // asked by name
 //
 // Errors: UsageError when the name or the extension is unknown (the nearest is named) or the two don't fit.
 #pragma once

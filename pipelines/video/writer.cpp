@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/partial.h"
+#include "base/readable_json.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/libav.h"
 #include "pipelines/video/libav_file.h"
@@ -16,14 +17,14 @@ namespace bitreel {
 namespace {
 
 // Text that isn't UTF-8 (a prompt from a strange terminal) must not cost the clip: its bad bytes become U+FFFD.
-std::string text_of(const nlohmann::json& value, int indent) {
-  return value.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace);
+std::string text_of(const nlohmann::ordered_json& value) {
+  return value.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 }  // namespace
 
 VideoWriter::VideoWriter(const std::filesystem::path& path, const VideoOptions& options, int width, int height,
-                         const nlohmann::json& provenance)
+                         const nlohmann::ordered_json& provenance)
     : path_(path), width_(width), height_(height), provenance_(provenance) {
   keep_libav_log();
   check_output(path, options);
@@ -34,7 +35,7 @@ VideoWriter::VideoWriter(const std::filesystem::path& path, const VideoOptions& 
     if (!provenance_.is_null()) events_.emplace_back("png holds no comment: the provenance is in the sidecar alone");
     return;
   }
-  const std::string comment = provenance_.is_null() ? std::string() : text_of(provenance_, -1);
+  const std::string comment = provenance_.is_null() ? std::string() : text_of(provenance_);
   sink_ = write_libav_file(path, choose_codec(path, options.codec), options, width, height, comment, events_);
 }
 
@@ -50,7 +51,7 @@ void VideoWriter::push(const Frame& frame) {
   ++frames_;
 }
 
-void VideoWriter::finish(const nlohmann::json& outcome) {
+void VideoWriter::finish(const nlohmann::ordered_json& outcome) {
   if (!sink_) throw Error(fmt::format("{}: finished twice", path_.string()));
   if (frames_ == 0) throw Error(fmt::format("{}: a clip without frames", path_.string()));
   sink_->complete();
@@ -61,7 +62,7 @@ void VideoWriter::finish(const nlohmann::json& outcome) {
     const auto sidecar = sidecar_path(path_);
     // The clip takes its name last: where there is a clip, everything about it is there too.
     Partial partial(sidecar);
-    write_file(partial.path(), text_of(provenance_, 2) + "\n", sidecar.string());
+    write_file(partial.path(), readable_json(provenance_), sidecar.string());
     partial.publish();
     sink_->publish();
   }

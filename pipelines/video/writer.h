@@ -2,7 +2,7 @@
 //
 //   check_output("out/clip.mp4", options);                      // output.h: before any work
 //   VideoWriter video("out/clip.mp4", {.fps = 8}, 128, 128, provenance);
-//   model.decode(latents, [&](const Frame& frame) { video.push(frame); });
+//   for (const Frame& frame : frames) video.push(frame);
 //   video.finish({{"seconds", 41.5}, {"events", video.events()}});
 //
 // The file is written beside (.clip.partial-PID.mp4, same folder) and renamed by finish(); a writer destroyed before
@@ -42,12 +42,12 @@ class FrameSink;
 class VideoWriter {
  public:
   VideoWriter(const std::filesystem::path& path, const VideoOptions& options, int width, int height,
-              const nlohmann::json& provenance = nullptr);
+              const nlohmann::ordered_json& provenance = nullptr);
   ~VideoWriter();
 
   void push(const Frame& frame);
   // outcome: what is known only now (times, events); its members join the provenance in the sidecar.
-  void finish(const nlohmann::json& outcome = nullptr);
+  void finish(const nlohmann::ordered_json& outcome = nullptr);
 
   // What differs from what a reader would expect, a sentence each: padding, a second-choice encoder, no comment.
   // Complete after construction.
@@ -57,7 +57,7 @@ class VideoWriter {
   std::filesystem::path path_;
   int width_;
   int height_;
-  nlohmann::json provenance_;
+  nlohmann::ordered_json provenance_;
   std::vector<std::string> events_;
   std::unique_ptr<FrameSink> sink_;  // empty after finish()
   std::int64_t frames_ = 0;

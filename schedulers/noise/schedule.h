@@ -6,7 +6,8 @@
 //   schedule.alpha_bar(999);       // 0 with zero terminal SNR
 //
 // abar_t = prod(1 - beta), shifted by the SNR scale, then rescaled to zero terminal SNR (Lin et al., arXiv 2305.08891,
-// algorithm 1); all in fp64. Peer: diffusers scheduling_ddim_cogvideox.py; quirks of its step counts: pipelines.md B.2.
+// algorithm 1); all in fp64. Peer: diffusers scheduling_ddim_cogvideox.py, whose set_timesteps takes numpy.arange over
+// a stride that is no whole number: 62 of the step counts below 1000 get a timestep more than asked, -1.
 #pragma once
 
 #include <cstdint>
@@ -38,14 +39,16 @@ class NoiseSchedule {
   // Throws UsageError unless 1 <= steps <= num_train_timesteps.
   NoiseSchedule(const NoiseScheduleConfig& config, std::int64_t steps);
 
-  // The timesteps visited, first to last. For 62 step counts there is one more than asked, ending in -1 (B.2).
+  // The timesteps visited, first to last. For 62 step counts there is one more than asked, ending in -1.
+  // Neighbours need not be equally far apart.
   [[nodiscard]] const std::vector<std::int64_t>& timesteps() const { return timesteps_; }
   [[nodiscard]] std::int64_t steps() const { return steps_; }
   [[nodiscard]] PredictionType prediction_type() const { return prediction_type_; }
 
   // abar at a training timestep; -1 counts from the end, as it does in the peer.
   [[nodiscard]] double alpha_bar(std::int64_t timestep) const;
-  // The timestep that a step from `timestep` leads to: a fixed stride, not the next entry of timesteps().
+  // Where a step of the CogVideoX schedulers leads to from `timestep`: the peer subtracts a fixed stride, which need
+  // not be the next entry of timesteps(). Solvers that go from one timestep to the next take timesteps() as it is.
   [[nodiscard]] std::int64_t previous(std::int64_t timestep) const { return timestep - stride_; }
   // abar where a step leads to: the table's, or the final one when the stride leaves the table.
   [[nodiscard]] double alpha_bar_previous(std::int64_t timestep) const;

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "attention/attention.h"
@@ -40,6 +41,16 @@ TEST(GenerateAttention, RecordsWhatRanStepByStepAndLayerByLayer) {
   const json attention = read_json(folder / "clip.json")["attention"];
   EXPECT_EQ(attention["requested"], "first-last:1=full,layers:1=int4,rest=int8");
   EXPECT_EQ(attention["executed"], json::parse(R"([["full","full"],["int8","int4"],["full","full"]])"));
+  ASSERT_EQ(attention["ran"].size(), 3U);
+  for (const auto& [row, precision, calls] :
+       {std::tuple{0, "full", 4}, std::tuple{1, "int8", 1}, std::tuple{2, "int4", 1}}) {
+    const json& ran = attention["ran"][static_cast<std::size_t>(row)];
+    EXPECT_EQ(ran["precision"], precision);
+    EXPECT_EQ(ran["calls"], calls) << precision;
+    EXPECT_EQ(ran.contains("recipe"), ran["precision"] != "full");
+    EXPECT_FALSE(ran.contains("fallback"));
+    EXPECT_FALSE(ran["backend"].get<std::string>().empty());
+  }
 }
 
 TEST(GenerateAttention, GuardMovesALayerThatErrsMoreThanItsBound) {
@@ -60,6 +71,9 @@ TEST(GenerateAttention, SaysWhenASlowOracleStandsInForAKernel) {
   const Outcome outcome = generate(folder / "clip.mp4", {"--attention", "sage2-8b"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("sage2-8b: no kernel runs it"), HasSubstr("slow backend emulated")));
+  const json ran = read_json(folder / "clip.json")["attention"]["ran"];
+  EXPECT_EQ(ran[0]["backend"], "emulated");
+  EXPECT_FALSE(ran[0]["fallback"].get<std::string>().empty());
 }
 
 struct Refused {
@@ -145,20 +159,47 @@ TEST(Compare, RanksPrecisionsByWhatTheyDoToTheClip) {
   EXPECT_TRUE(fs::exists(folder / "out/int4/clip-000.mp4"));
 }
 
+TEST(Compare, ReportsWhatRanWhereTheGuardMovedLayers) {
+  const TemporaryFolder folder;
+  const std::string prompts = write_text(folder / "prompts.txt", "a red circle\n");
+  const Outcome outcome =
+      run_bitreel({"compare", "--model", tiny_model, "--steps", "4", "--device", "cpu", "--prompts", prompts,
+                   "--attention", "int4", "--guard", "1", "--guard-bound", "0.0000001", "--output", folder / "out"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json variants = read_json(folder / "out/compare.json")["variants"];
+  EXPECT_EQ(variants[0]["shares"], "full 100.0 %") << "which has no bound, and needs none";
+  EXPECT_EQ(variants[1]["shares"], "full 50.0 %, int8 25.0 %, int4 25.0 %");
+  const json clip = read_json(folder / "out/int4/clip-000.json");
+  EXPECT_EQ(clip["attention"]["requested"], "int4");
+  EXPECT_EQ(clip["attention"]["executed"][3], json::parse(R"(["full","full"])"));
+  EXPECT_EQ(clip["attention"]["guard"].size(), 4U);
+}
+
+TEST(Compare, RefusesAGuardWithoutABoundBeforeAnyWork) {
+  const TemporaryFolder folder;
+  const std::string prompts = write_text(folder / "prompts.txt", "a red circle\n");
+  const Outcome outcome = run_bitreel({"compare", "--model", tiny_model, "--prompts", prompts, "--attention", "int8",
+                                       "--guard", "--output", folder / "out"});
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("bound"), Not(HasSubstr("[text]"))));
+}
+
 TEST(Compare, InterruptedSaysWhatItsReportHolds) {
   struct Case {
     std::string signal_after;
     std::string message;
     bool report;
   };
-  for (const Case& c : {Case{"[1/2 int8] 1/60", "no prompt is complete, compare.json was not written", false},
-                        Case{"[2/2 full] 1/60", "compare.json holds the 1 of 2 prompts that are complete", true}}) {
+  for (const Case& c :
+       {Case{step_event("1/2 int8", 1), "no prompt is complete, compare.json was not written", false},
+        Case{step_event("2/2 full", 1), "compare.json holds the 1 of 2 prompts that are complete", true}}) {
     SCOPED_TRACE(c.signal_after);
     const TemporaryFolder folder;
     const std::string prompts = write_text(folder / "prompts.txt", "a red circle\na blue star\n");
-    const Outcome outcome = run_bitreel({"compare", "--model", tiny_model, "--steps", "60", "--device", "cpu",
-                                         "--prompts", prompts, "--attention", "int8", "--output", folder / "out"},
-                                        {.file_size_limit = {}, .signal_after = c.signal_after, .signal = SIGINT});
+    const Outcome outcome =
+        run_bitreel({"compare", "--model", tiny_model, "--steps", "100", "--device", "cpu", "--prompts", prompts,
+                     "--attention", "int8", "--progress", "json", "--output", folder / "out"},
+                    {.file_size_limit = {}, .signal_after = c.signal_after, .signal = SIGINT});
     EXPECT_EQ(outcome.code, 128 + SIGINT);
     EXPECT_THAT(outcome.err, HasSubstr("interrupted: " + c.message));
     EXPECT_EQ(fs::exists(folder / "out/compare.json"), c.report);

@@ -13,6 +13,10 @@
 namespace bitreel::test {
 namespace {
 
+// A program that writes more than this waits until it is read: one that is to be signalled after a line of its JSON
+// events can't be many steps ahead of that line, however busy the machine is.
+constexpr int pipe_bytes = 4096;
+
 struct Pipe {
   int read_end = -1;
   int write_end = -1;
@@ -21,6 +25,7 @@ struct Pipe {
     if (pipe2(ends.data(), O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
     read_end = ends[0];
     write_end = ends[1];
+    fcntl(write_end, F_SETPIPE_SZ, pipe_bytes);
   }
 };
 
@@ -52,6 +57,10 @@ bool drain(int descriptor, std::string& text) {
 }
 
 }  // namespace
+
+std::string step_event(const std::string& phase, int step) {
+  return "\"phase\":\"" + phase + "\",\"step\":" + std::to_string(step) + ",";
+}
 
 Outcome run_bitreel(const std::vector<std::string>& arguments, const ProgramOptions& options) {
   const Pipe out;

@@ -19,9 +19,13 @@ struct Outcome {
 
 struct ProgramOptions {
   std::optional<std::size_t> file_size_limit;  // bytes; a file that would grow beyond is a full disk
-  std::string signal_after;                    // once this text is on stderr or stdout ...
+  std::string signal_after;                    // once this text is on stderr or stdout (step_event: never too late) ...
   int signal = 0;                              // ... the program gets this signal
 };
+
+// What --progress json writes once so many steps of a phase are complete. At most 80 more steps of a phase are done
+// before the signal that follows it.
+std::string step_event(const std::string& phase, int step);
 
 Outcome run_bitreel(const std::vector<std::string>& arguments, const ProgramOptions& options = {});
 

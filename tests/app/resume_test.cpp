@@ -4,9 +4,11 @@
 
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "app/files/latents_file.h"
+#include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/video/reader.h"
 #include "tests/app/program.h"
 #include "tests/temporary_folder.h"
@@ -15,6 +17,7 @@ namespace bitreel::test {
 namespace {
 
 namespace fs = std::filesystem;
+using Arguments = std::vector<std::string>;
 using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::ContainsRegex;
@@ -25,8 +28,8 @@ using ::testing::HasSubstr;
 std::string interrupted_clip(const TemporaryFolder& folder, int steps) {
   const std::string count = std::to_string(steps);
   const Outcome outcome =
-      run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--steps", count},
-                  {.file_size_limit = {}, .signal_after = "[denoise] 1/" + count, .signal = SIGINT});
+      run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--steps", count, "--progress", "json"},
+                  {.file_size_limit = {}, .signal_after = step_event("denoise", 1), .signal = SIGINT});
   EXPECT_EQ(outcome.code, 128 + SIGINT) << outcome.err;
   return folder / "clip.unfinished.safetensors";
 }
@@ -53,15 +56,17 @@ TEST(Resume, EndsInTheSameLatentsAsARunThatNothingInterrupted) {
     SCOPED_TRACE(c.scheduler);
     const TemporaryFolder folder;
     const auto run = [&](const std::string& name, const ProgramOptions& options) {
-      return run_bitreel(quick_clip(folder / (name + ".mp4")) +
-                             std::vector<std::string>{"--steps", "200", "--scheduler", c.scheduler, "--attention",
-                                                      "int4", "--guard", "1", "--guard-bound", "1e-7", "--save-latents",
-                                                      folder / (name + ".safetensors")},
-                         options);
+      return run_bitreel(
+          quick_clip(folder / (name + ".mp4")) +
+              std::vector<std::string>{"--steps", "200", "--progress", "json", "--scheduler", c.scheduler,
+                                       "--attention", "int4", "--guard", "1", "--guard-bound", "1e-7", "--save-latents",
+                                       folder / (name + ".safetensors")},
+          options);
     };
     ASSERT_EQ(run("whole", {}).code, 0);
     const std::string unfinished = folder / "halves.unfinished.safetensors";
-    ASSERT_NE(run("halves", {.file_size_limit = {}, .signal_after = "[denoise] 1/200", .signal = c.signal}).code, 0);
+    ASSERT_NE(run("halves", {.file_size_limit = {}, .signal_after = step_event("denoise", 1), .signal = c.signal}).code,
+              0);
     ASSERT_FALSE(fs::exists(folder / "halves.safetensors")) << "it was to be stopped before its end";
     const Outcome resumed = run_bitreel({"resume", unfinished});
     ASSERT_EQ(resumed.code, 0) << resumed.err;
@@ -119,12 +124,71 @@ TEST(Resume, RefusesAFileWhoseRecordIsNotThatOfItsSteps) {
                  std::to_string(steps_done)}}) {
     SCOPED_TRACE(message);
     const LatentsFile file = read_latents(unfinished);
-    write_unfinished(unfinished, *file.unfinished, file.steps, options_in(file), record);
+    write_unfinished(unfinished, *file.unfinished, file.steps, options_in(file),
+                     {.model = file.model, .attention = record});
     const Outcome outcome = run_bitreel({"resume", unfinished});
     EXPECT_NE(outcome.code, 0);
     EXPECT_THAT(outcome.err, AllOf(HasSubstr(unfinished + ": the metadata's attention"), HasSubstr(message)));
     EXPECT_THAT(folder.names(), ElementsAre("clip.unfinished.safetensors"));
   }
+}
+
+// A copy of the tiny model, whose files may be changed.
+fs::path copied_model(const TemporaryFolder& folder) {
+  fs::copy(tiny_model, folder / "model", fs::copy_options::recursive);
+  return folder / "model";
+}
+
+TEST(Resume, RefusesWeightsThatAreNotThoseThatBegan) {
+  const TemporaryFolder folder;
+  const fs::path model = copied_model(folder);
+  const Outcome begun =
+      run_bitreel({"generate", "--model", model, "--prompt", "a red circle", "--steps", "200", "--device", "cpu",
+                   "--output", folder / "clip.mp4", "--progress", "json"},
+                  {.file_size_limit = {}, .signal_after = step_event("denoise", 1), .signal = SIGINT});
+  ASSERT_EQ(begun.code, 128 + SIGINT) << begun.err;
+  const std::string unfinished = folder / "clip.unfinished.safetensors";
+  for (const auto& entry : fs::directory_iterator(model / "transformer")) {
+    if (entry.path().extension() != ".safetensors") continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-1, std::ios::end);
+    file.put('\x01');  // the last value of the last tensor, hardly changed
+  }
+  const Outcome resumed = run_bitreel({"resume", unfinished});
+  EXPECT_EQ(resumed.code, 1);
+  EXPECT_THAT(resumed.err,
+              AllOf(HasSubstr(unfinished + ": its denoising began with other weights"), HasSubstr("transformer/")));
+  EXPECT_TRUE(fs::exists(unfinished));
+}
+
+// As version 0.1 wrote it: the scheduler's tensor without a prefix, no word of the weights, and a setting that is gone.
+TEST(Resume, GoesOnFromAFileOfAnEarlierVersion) {
+  const TemporaryFolder folder;
+  const Arguments dpm = {"--steps", "100", "--scheduler", "dpm", "--progress", "json"};
+  const Outcome begun =
+      run_bitreel(quick_clip(folder / "clip.mp4") + dpm,
+                  {.file_size_limit = {}, .signal_after = step_event("denoise", 3), .signal = SIGINT});
+  ASSERT_EQ(begun.code, 128 + SIGINT) << begun.err;
+  const std::string unfinished = folder / "clip.unfinished.safetensors";
+  const LatentsFile file = read_latents(unfinished);
+  nlohmann::ordered_json config = file.config;
+  config["vae_slicing"] = false;
+  write_safetensors(unfinished,
+                    {{"latents", file.latents.at("latents")},
+                     {"generator", file.unfinished->generator},
+                     {"previous_original", file.unfinished->scheduler.at("previous_original")}},
+                    {{"bitreel", "0.1.0"},
+                     {"config", config.dump()},
+                     {"attention", file.attention.dump()},
+                     {"steps_done", std::to_string(file.unfinished->steps_done)},
+                     {"steps", "100"}});
+  const Outcome resumed = run_bitreel({"resume", unfinished, "--save-latents", folder / "resumed.safetensors"});
+  ASSERT_EQ(resumed.code, 0) << resumed.err;
+  const Outcome whole =
+      run_bitreel(quick_clip(folder / "whole.mp4") + dpm + Arguments{"--save-latents", folder / "whole.safetensors"});
+  ASSERT_EQ(whole.code, 0) << whole.err;
+  EXPECT_TRUE(at::equal(read_latents(folder / "resumed.safetensors").latents.at("latents"),
+                        read_latents(folder / "whole.safetensors").latents.at("latents")));
 }
 
 TEST(Resume, ForecastsTheStepsThatAreLeft) {
@@ -133,8 +197,8 @@ TEST(Resume, ForecastsTheStepsThatAreLeft) {
   const LatentsFile file = read_latents(unfinished);
   DenoisingState nearly = *file.unfinished;
   nearly.steps_done = 899;
-  const json record = {{"executed", std::vector(899, std::vector<std::string>{"full", "full"})}};
-  write_unfinished(unfinished, nearly, file.steps, options_in(file), record);
+  write_unfinished(unfinished, nearly, file.steps, options_in(file),
+                   {.attention = {{"executed", std::vector(899, std::vector<std::string>{"full", "full"})}}});
   const Outcome last = run_bitreel({"resume", unfinished, "--progress", "json"});
   ASSERT_EQ(last.code, 0) << last.err;
   const Outcome whole = run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--progress", "json"});

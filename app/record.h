@@ -1,0 +1,42 @@
+// What a clip's run was: which weights, device and implementations, what attended where, how long and in how much
+// memory. The JSON of the sidecar and of latents files; docs/documents.md lists their keys.
+//
+//   ClipRecord record = record_of(render, identify(*render.model));   // what is known before the work
+//   VideoWriter video(path, options, width, height, provenance(render, record));
+//   video.finish(outcome(record));                                    // what is known only after it
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "app/files/model_identity.h"
+#include "app/render.h"
+#include "schedulers/precision/plan.h"
+
+namespace bitreel {
+
+// Of the sidecar's and the video comment's JSON.
+inline constexpr int clip_format_version = 1;
+
+struct ClipRecord {
+  nlohmann::ordered_json model = {};        // ModelIdentity::files
+  nlohmann::ordered_json run = {};          // device, implementations and overrides of the process that denoised
+  nlohmann::ordered_json attention = {};    // attention_record; null when nobody knows
+  std::vector<PrecisionRow> executed = {};  // one row per step, the guard's moves included
+  std::vector<double> step_seconds = {};
+  nlohmann::ordered_json seconds = nlohmann::ordered_json::object();  // by phase: text, denoise, decode
+  std::int64_t peak_host_bytes = 0;
+  std::int64_t peak_device_bytes = 0;
+  std::vector<std::string> events = {};  // what was warned about
+};
+
+ClipRecord record_of(const Render& render, const ModelIdentity& identity);
+
+// Where a clip comes from: enough to make it again, and to know whether it is the same model.
+nlohmann::ordered_json provenance(const Render& render, const ClipRecord& record);
+
+nlohmann::ordered_json outcome(const ClipRecord& record);
+
+}  // namespace bitreel

@@ -1,0 +1,482 @@
+// The examples of headers in app/, pipelines/ and schedulers/noise, compiled and run on the default model: what they
+// show line by line (manuals_test.cpp compares), with what they take for granted before it.
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+#include <c10/core/InferenceMode.h>
+#include <gmock/gmock.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <vector>
+
+#include "app/attention_plan.h"
+#include "app/clip.h"
+#include "app/clip_file.h"
+#include "app/commands/attention_bench.h"
+#include "app/console.h"
+#include "app/files/content_hash.h"
+#include "app/files/kept_work.h"
+#include "app/files/latents_file.h"
+#include "app/files/model_identity.h"
+#include "app/flags.h"
+#include "app/forecast.h"
+#include "app/interrupt.h"
+#include "app/models.h"
+#include "app/options.h"
+#include "app/pace.h"
+#include "app/peak_memory.h"
+#include "app/record.h"
+#include "app/render.h"
+#include "app/reports/chart.h"
+#include "app/reports/contact_sheet.h"
+#include "app/reports/plan_pictures.h"
+#include "app/reports/scene.h"
+#include "attention/attention.h"
+#include "base/written_file.h"
+#include "pipelines/checkpoint/safetensors.h"
+#include "pipelines/cogvideox/block.h"
+#include "pipelines/cogvideox/cost.h"
+#include "pipelines/cogvideox/elementwise.h"
+#include "pipelines/cogvideox/guidance.h"
+#include "pipelines/cogvideox/pipeline.h"
+#include "pipelines/cogvideox/positions.h"
+#include "pipelines/cogvideox/request.h"
+#include "pipelines/cogvideox/transformer.h"
+#include "pipelines/cogvideox/vae.h"
+#include "pipelines/cogvideox/vae_coders.h"
+#include "pipelines/layers/rows/rows.h"
+#include "pipelines/model/calibrating_attention.h"
+#include "pipelines/model/device.h"
+#include "pipelines/text/tokenizer.h"
+#include "tests/files.h"
+#include "tests/schedulers/precision/measurements.h"
+#include "tests/temporary_folder.h"
+
+namespace bitreel::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Relative names that examples write land in a folder of their own, where assets/ is to be found too.
+class Examples : public testing::Test {
+ protected:
+  Examples() {
+    fs::create_directory_symlink(before_ / "assets", folder_ / "assets");
+    fs::current_path(folder_.path());
+  }
+  ~Examples() override { fs::current_path(before_); }
+
+  // A clip of one step.
+  static Render short_clip() {
+    GenerateOptions options;
+    options.prompt = "a red circle moves right on a navy background";
+    options.device = DeviceChoice::cpu;
+    options.steps = 1;
+    options.seed = 1;
+    options.attention = "int8";
+    options.output = "clip.mkv";
+    return resolve_to_video(options);
+  }
+
+ private:
+  const fs::path before_ = fs::current_path();
+  const TemporaryFolder folder_;
+};
+
+struct CountedFrames {
+  int count = 0;
+  void push(const Frame& frame) { count += frame.width > 0 ? 1 : 0; }
+};
+
+TEST_F(Examples, OfTheSeam) {
+  CountedFrames video;
+  const std::unique_ptr<Pipeline> model = open_cogvideox(Checkpoint::open("assets/pocket"), {});
+  Request request = model->default_request();
+  request.prompt = "a red circle moves right on a navy background";
+  model->check(request);
+  request.steps = 2;
+  const NamedTensors embeddings = model->encode(request);
+  {
+    const NamedTensors latents = model->denoise(request, embeddings);
+    model->decode(request, latents, {.on_frame = [&](const Frame& frame) { video.push(frame); }});
+    EXPECT_EQ(video.count, 25);
+  }
+  std::optional<DenoisingState> kept;
+  const auto keep = [&](const DenoisingState& state) {
+    if (!kept) kept = state;
+  };
+  model->denoise(request, embeddings, {.on_step = [&](const StepEvent& event) { keep(event.state()); }});
+  model->denoise(request, embeddings, {.from = kept});
+
+  const Cost cost = model->cost(request);
+  const double flop = static_cast<double>(cost.layers) * attention_flop(cost.attention);
+  const double peak = std::max({cost.encode.bytes(), cost.denoise.bytes(), cost.decode.bytes()});
+  EXPECT_GT(flop, 0);
+  EXPECT_GT(peak, 0);
+}
+
+TEST_F(Examples, OfTheModelsOwnHeaders) {
+  CountedFrames video;
+  CogVideoX model(Checkpoint::open("assets/pocket"), {.dtype = at::kBFloat16});
+  Request request = model.default_request();
+  request.prompt = "a red circle moves right on a navy background";
+  request.steps = 1;
+  const NamedTensors latents = model.denoise(request, model.encode(request));
+  model.decode(request, latents, {.on_frame = [&](const Frame& frame) { video.push(frame); }});
+  EXPECT_EQ(video.count, 25);
+
+  const Checkpoint& checkpoint = model.checkpoint();
+  const CogVideoXConfig config = read_config(checkpoint);
+  {
+    Request request = default_request(config);
+    request.prompt = "a red circle moves right on a navy background";
+    check(request, config);
+    const Cost cost = cost_of(request, config, {.dtype = at::kBFloat16, .device = at::kCPU});
+    const double flop = cost.denoise.product_flop + cost.denoise.attention_flop;
+    EXPECT_GT(flop, 0);
+  }
+  {
+    const at::Device device = resolve_device(DeviceChoice::automatic);
+    const RunOptions options{.dtype = default_dtype(checkpoint.weights("transformer"), device), .device = device};
+    EXPECT_EQ(options.dtype, at::kBFloat16);
+    const std::shared_ptr<Pipeline> model = open_pipeline(Checkpoint::open("assets/pocket"), {.dtype = at::kBFloat16});
+    EXPECT_EQ(model->traits().denoiser, "transformer");
+  }
+}
+
+TEST_F(Examples, OfAttentionInLayers) {
+  const Render render = short_clip();
+  Pipeline& model = *render.model;
+  const Request& request = render.request;
+  const NamedTensors embeddings = model.encode(request);
+  const Plan plan = resolve_attention(render, identify(model));
+  const auto log = [](const GuardEvent&) {};
+  {
+    Plan guarded = plan;
+    guarded.bound = 1;
+    const Plan& plan = guarded;
+    PlannedAttention planned(plan, {.guard = GuardOptions{.every = 5}, .on_event = log});
+    model.denoise(request, embeddings, {.attention_of_step = std::ref(planned)});
+    planned.executed();
+    EXPECT_EQ(planned.executed().size(), 1U);
+  }
+  {
+    PlannedAttention planned(plan, {});
+    const StepAttention of_step = [&](const DenoisingStep& step) { return planned(step); };
+    model.denoise(request, embeddings, {.attention_of_step = of_step});
+  }
+  MeasurementDesign design = MeasurementDesign::whole(target_of(render, identify(model)), "a device",
+                                                      model.cost(request).attention, {Precision::int8});
+  design.layers = {0};
+  Measurement measurement(design);
+  CalibratingAttention calibrating(design, {.text = "a red circle", .seed = 7});
+  model.denoise(request, embeddings, {.attention_of_step = std::ref(calibrating)});
+  measurement.add(calibrating.errors());
+  EXPECT_EQ(measurement.prompts().size(), 1U);
+}
+
+TEST_F(Examples, OfTheTransformer) {
+  const c10::InferenceMode no_gradients;
+  const Checkpoint checkpoint = Checkpoint::open("assets/pocket");
+  const TransformerConfig config = read_config(checkpoint).transformer;
+  const at::TensorOptions bf16(at::kBFloat16);
+  const at::Tensor text = at::randn({1, 226, config.text_embed_dim}, bf16);
+  const at::Tensor latents = at::randn({1, 7, config.in_channels, 32, 32}, bf16);
+  const Transformer transformer(checkpoint.weights("transformer"), config, {.dtype = at::kBFloat16});
+  const Conditioning conditioning = transformer.condition(text, {.frames = 7, .height = 32, .width = 32});
+  at::Tensor v = transformer(latents, conditioning, {.timestep = 999});
+  EXPECT_EQ(v.sizes(), latents.sizes());
+  transformer(latents, conditioning, {.timestep = 999, .attention = full_attention("reference")});
+  const Rotary rotary = rotary_positions(config, 13, 30, 45);
+  at::Tensor table = sincos_positions(config, 13, 30, 45);
+  EXPECT_EQ(rotary.cos.size(0), table.size(0));
+}
+
+TEST_F(Examples, OfABlock) {
+  const c10::InferenceMode no_gradients;
+  const Checkpoint checkpoint = Checkpoint::open("assets/pocket");
+  const TransformerConfig config = read_config(checkpoint).transformer;
+  Loader loader(checkpoint.weights("transformer"), {.dtype = at::kFloat});
+  const Scope scope = loader.root() / "transformer_blocks" / 0 / "attn1";
+  at::Tensor x = at::randn({1, 226 + 4, 256});
+  {
+    const Linear to_q(scope / "to_q", 256, 256);
+    const at::Tensor q = to_q(x);
+    EXPECT_EQ(q.sizes(), x.sizes());
+  }
+  const std::int64_t text_tokens = 226;
+  const at::Tensor time = at::randn({1, config.time_embed_dim});
+  const Rotary rotary = rotary_positions(config, 1, 2, 2);
+  const TransformerBlock block(loader.root() / "transformer_blocks" / 0, config, Elementwise::fused);
+  const TransformerBlock::Attention in_full = [](const auto& q, const auto& k, const auto& v) {
+    return attend(q, k, v);
+  };
+  x = block(x, time, text_tokens, rotary, in_full);
+  EXPECT_EQ(x.size(1), 230);
+
+  const LayerNorm norm(loader.root() / "norm_final", 256, 1e-5);
+  const Modulation text{
+      .shift = at::zeros({1, 1, 256}), .scale = at::zeros({1, 1, 256}), .gate = at::ones({1, 1, 256})};
+  const Modulation video = text;
+  const Modulations modulations{.text = text, .video = video, .text_tokens = 226};
+  const at::Tensor h = modulated_norm(norm, x, modulations, Elementwise::fused);
+  EXPECT_EQ(h.sizes(), x.sizes());
+
+  const Request request;
+  const std::int64_t step = 0, timestep = 999;
+  const at::Tensor predictions = at::randn({2, 3});
+  const at::Tensor prediction = guided(predictions, guidance_at(request, step, timestep));
+  EXPECT_EQ(prediction.size(0), 1);
+
+  std::vector<Bf16> values(16);
+  Bf16* const hidden = values.data();
+  const std::int64_t count = 16;
+  const RowKernels<Bf16>& rows = row_kernels<Bf16>();
+  rows.gelu_tanh(hidden, count);
+}
+
+TEST_F(Examples, OfTextAndVae) {
+  const c10::InferenceMode no_gradients;
+  const fs::path folder = "assets/pocket";
+  const Checkpoint checkpoint = Checkpoint::open("assets/pocket");
+  {
+    const T5Config config = read_config(checkpoint).text_encoder;
+    const T5Tokenizer tokenizer = T5Tokenizer::open(folder / "tokenizer");
+    const TokenIds tokens = tokenizer.encode("a red circle", 226);
+    const at::Tensor ids = at::tensor(tokens.ids, at::TensorOptions(at::kLong)).unsqueeze(0);
+    const T5Encoder encoder(checkpoint.weights("text_encoder"), config, {.dtype = at::kBFloat16});
+    at::Tensor embeddings = encoder(ids);
+    EXPECT_EQ(embeddings.size(1), 226);
+  }
+  const VaeConfig config = read_config(checkpoint).vae;
+  {
+    Loader loader(checkpoint.weights("vae"), {.dtype = at::kBFloat16});
+    loader.ignore("encoder.");
+    const VaeDecoder decoder(loader.root() / "decoder", config);
+    loader.finish();
+  }
+  int shown = 0;
+  const auto show = [&](const at::Tensor&) { ++shown; };
+  const at::Tensor latents = at::randn({1, config.latent_channels, 1, 4, 4}, at::TensorOptions(at::kBFloat16));
+  const Vae vae(checkpoint.weights("vae"), config, {.dtype = at::kBFloat16}, VaeParts::decoder);
+  vae.decode(latents, {}, [&](const at::Tensor& frames) { show(frames); });
+  EXPECT_EQ(shown, 1);
+}
+
+TEST_F(Examples, OfCheckpoints) {
+  fs::create_directory_symlink(fs::absolute("assets/pocket"), "CogVideoX-2b");
+  const Checkpoint checkpoint = Checkpoint::open("CogVideoX-2b");
+  const nlohmann::json config = checkpoint.config("transformer");
+  const Weights weights = checkpoint.weights("transformer");
+  EXPECT_EQ(config["num_layers"], 8);
+  {
+    const fs::path folder = "assets/pocket";
+    const Weights weights = Weights::open(folder / "transformer");
+    const at::Tensor w = weights.get("proj_out.weight", {32, 256});
+    EXPECT_EQ(w.scalar_type(), at::kBFloat16);
+  }
+  const at::Tensor latents = at::ones({2});
+  write_safetensors("model.safetensors", {{"weight", latents}}, {});
+  const SafetensorsFile file = SafetensorsFile::open("model.safetensors");
+  at::Tensor w = file.tensor("weight");
+  write_safetensors("latents.safetensors", {{"latents", latents}}, {{"seed", "42"}});
+  EXPECT_TRUE(at::equal(w, latents));
+}
+
+TEST_F(Examples, OfNoiseSchedulers) {
+  NoiseScheduleConfig config;
+  config.timestep_spacing = TimestepSpacing::trailing;
+  config.rescale_betas_zero_snr = true;
+  const NoiseSchedule schedule(config, 50);
+  schedule.timesteps();
+  schedule.alpha_bar(999);
+  EXPECT_EQ(schedule.timesteps().front(), 999);
+  EXPECT_EQ(schedule.alpha_bar(999), 0);
+  config.rescale_betas_zero_snr = false;
+  const at::Generator generator = at::detail::createCPUGenerator(1);
+  const auto model = [](const at::Tensor& x) { return x * 0.5; };
+  at::Tensor latents = at::ones({3});
+  const std::unique_ptr<NoiseScheduler> scheduler = make_scheduler(SchedulerKind::ddim, NoiseSchedule(config, 50));
+  for (std::size_t i = 0; i < scheduler->schedule().timesteps().size(); ++i)
+    latents = scheduler->step(model(latents), i, latents, generator);
+  EXPECT_TRUE(at::isfinite(latents).all().item<bool>());
+}
+
+TEST_F(Examples, OfOptions) {
+  const fs::path file = write_text("./clip.yaml", "steps: 30\n");
+  {
+    GenerateOptions options;
+    apply_yaml(options, "clip.yaml");
+    setting("steps").set(options, "40", "--steps");
+    std::cout << to_yaml(options);
+    EXPECT_EQ(options.steps, 40);
+  }
+  {
+    GenerateOptions options;
+    options.prompt = "a red circle moves right on a navy background";
+    options.device = DeviceChoice::cpu;
+    const Render render = resolve_to_video(options);
+    std::cout << to_yaml(render.options);
+    int runs = 0;
+    const auto run = [&](const Render& one) { runs += one.request.steps > 0 ? 1 : 0; };
+    const std::vector<GenerateOptions> clips = {options, options};
+    const std::shared_ptr<Pipeline> model = open_model(options);
+    for (const GenerateOptions& clip : clips) run(resolve(clip, model));
+    EXPECT_EQ(runs, 2);
+  }
+  CLI::App app;
+  CLI::App* const command = app.add_subcommand("clip");
+  const auto flags = std::make_shared<Flags>(*command, [](const Setting&) { return true; });
+  command->callback([=] {
+    GenerateOptions options;
+    apply_yaml(options, file);
+    flags->apply(options);
+    EXPECT_EQ(options.steps, 50);
+  });
+  app.parse("clip --steps 50", false);
+}
+
+TEST_F(Examples, OfAClipsRun) {
+  const Render render = short_clip();
+  Console console(ProgressStyle::automatic);
+  const ModelIdentity identity = identify(*render.model);
+  identity.files;
+  identity.denoiser;
+  EXPECT_EQ(identity.denoiser.size(), 64U);
+  const Plan plan = resolve_attention(render, identity);
+  const Forecast forecast = forecast_of(render, plan, {.steps_done = 0});
+  console.say(forecast.text, "plan", forecast.fields);
+  {
+    const NamedTensors embeddings = render.model->encode(render.request);
+    AttendReport report = fallback_warnings(console);
+    PlannedAttention planned(plan, planned_options(render, plan, console, report));
+    render.model->denoise(render.request, embeddings, {.attention_of_step = std::ref(planned)});
+    const auto record = attention_record(render, plan, planned, report.rows());
+    EXPECT_EQ(record["executed"].size(), 1U);
+  }
+  NamedTensors latents;
+  const auto keep = [&](const NamedTensors& all, const ClipRecord&) { latents = all; };
+  const DecodeSink sink;
+  const auto decoded = [&] {
+    const auto on_denoised = [&](const NamedTensors& latents, const ClipRecord& so_far) {
+      keep(latents, so_far);
+      return sink;
+    };
+    const ClipRecord record =
+        run_clip(render, console, {.identity = identity, .plan = &plan, .on_denoised = on_denoised});
+    return record;
+  };
+  EXPECT_EQ(decoded().executed.size(), 1U);
+  {
+    const ClipRecord record = record_of(render, identity);
+    ClipFile file(render, record, console);
+    render.model->decode(render.request, latents, file.sink());
+    file.finish(record);
+    EXPECT_TRUE(fs::exists("clip.mkv"));
+  }
+  {
+    const fs::path path = "other.mkv";
+    const VideoOptions options;
+    const int width = 16, height = 16;
+    ClipRecord record = record_of(render, identify(*render.model));
+    VideoWriter video(path, options, width, height, provenance(render, record));
+    const std::vector<std::uint8_t> grey(16 * 16 * 3, 128);
+    video.push({.rgb = grey.data(), .width = width, .height = height});
+    video.finish(outcome(record));
+    EXPECT_TRUE(fs::exists("other.json"));
+  }
+  const ClipRecord record = record_of(render, identity);
+  write_latents("clip.latents.safetensors", latents, render.options, record);
+  {
+    const LatentsFile file = read_latents("clip.latents.safetensors");
+    EXPECT_EQ(file.model, record.model);
+  }
+  const LatentsFile from;
+  UnfinishedOnDisk unfinished(render, console, from);
+  const auto on_step = [&](const StepEvent& event, const ClipRecord& so_far) { unfinished.keep(event, so_far); };
+  run_clip(render, console, {.identity = identity, .plan = &plan, .on_step = on_step});
+  EXPECT_TRUE(fs::exists("clip.unfinished.safetensors"));
+  const LatentsOnDisk saved(latents, render, record, console);
+  unfinished.remove();
+}
+
+TEST_F(Examples, OfPaceAndMemory) {
+  const Render render = short_clip();
+  const Plan plan = resolve_attention(render, identify(*render.model));
+  const Cost cost = render.model->cost(render.request);
+  const Pace pace = measure_pace(cost, {.dtype = at::kBFloat16, .precisions = {Precision::full, Precision::int8}});
+  const double seconds = denoise_seconds(cost, pace, plan, 0);
+  EXPECT_GT(seconds, 0);
+  const c10::Device device = at::kCPU;
+  const PeakMemory peak(device);
+  peak.host_bytes();
+  peak.device_bytes();
+  EXPECT_GT(peak.host_bytes(), 0);
+  EXPECT_EQ(peak.device_bytes(), 0);
+  fs::create_directory("transformer");
+  write_text("transformer/diffusion_pytorch_model.safetensors", "abc");
+  const std::string hash = content_hash("transformer/diffusion_pytorch_model.safetensors");
+  EXPECT_EQ(hash, hash_of_text("abc"));
+}
+
+TEST_F(Examples, OfTheConsole) {
+  Console console(ProgressStyle::automatic);
+  console.begin("denoise", 50);
+  console.step(12);
+  console.warn("the prompt was cut");
+  console.end();
+  EXPECT_EQ(console.warnings().size(), 1U);
+  const int latents = 1;
+  int kept = 0;
+  const auto keep = [&](int latents) { kept = latents; };
+  watch_interrupts();
+  check_interrupt("no video was written");
+  if (interrupt_requested()) keep(latents);
+  EXPECT_EQ(kept, 0);
+}
+
+TEST_F(Examples, OfReports) {
+  Chart chart("Title", {.label = "step", .least = 0, .most = 30}, {.label = "error", .least = 0, .most = 0.2});
+  chart.curve({{0, .1}, {1, .2}}, {.name = "int4", .colour = {0, 114, 178}});
+  {
+    const Scene scene = chart.finish();
+    EXPECT_GT(scene.width, 0);
+  }
+  Scene scene{.width = 640, .height = 360};
+  scene.add(Box{.x = 10, .y = 10, .width = 80, .height = 40, .fill = {0, 114, 178}});
+  scene.add(Words{.x = 320, .y = 20, .text = "score", .anchor = Anchor::middle});
+  write_whole("a.svg", to_svg(scene));
+  write_whole("a.png", to_png(scene));
+  const std::vector<cv::Mat> frames(25, cv::Mat(32, 32, CV_8UC3, cv::Scalar(200, 0, 0)));
+  ContactSheet sheet;
+  sheet.add(frames, {{"a red circle moves right", Verdict::plain}, {"red circle right", Verdict::right}});
+  sheet.save("sheet.png");
+  const Measurement measurement =
+      measure({.design = design_of(2, 5, {Precision::int8, Precision::int4}),
+               .seconds = {{Precision::full, 0.004}, {Precision::int8, 0.002}, {Precision::int4, 0.001}},
+               .errors = [](const CellKey&, int) { return off_by(0.01); },
+               .prompts = 2});
+  const Planner planner(measurement);
+  const PlannedTable table = planner.share({.eight_bit = 0.3});
+  write_whole("scores.svg", to_svg(score_map(planner, Precision::int4)));
+  write_whole("pareto.png", to_png(pareto_chart(planner, table)));
+  for (const char* name : {"a.svg", "a.png", "sheet.png", "scores.svg", "pareto.png"}) EXPECT_TRUE(fs::exists(name));
+}
+
+TEST_F(Examples, OfTheBench) {
+  write_text("configs/bench/attention.yaml",
+             "rounds: 1\nbaselines: [fp32]\nprecisions: [int8]\nbackends: [cpu-scalar]\n"
+             "cases:\n  - {name: small, shape: [1, 2, 100, 40], dtype: bf16}\n");
+  int cases = 0;
+  const auto on_case = [&](const nlohmann::ordered_json&) { ++cases; };
+  const AttentionBench bench = read_attention_bench("configs/bench/attention.yaml");
+  const nlohmann::ordered_json results = run_attention_bench(bench, on_case);
+  std::cout << attention_table(results);
+  EXPECT_EQ(cases, 1);
+}
+
+}  // namespace
+}  // namespace bitreel::test

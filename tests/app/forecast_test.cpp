@@ -1,0 +1,101 @@
+// What is said before the work, against what the work then takes.
+#include "app/forecast.h"
+
+#include <ATen/Parallel.h>
+#include <gmock/gmock.h>
+
+#include <algorithm>
+#include <ctime>
+#include <limits>
+#include <string>
+
+#include "app/attention_plan.h"
+#include "app/clip.h"
+#include "app/pace.h"
+#include "tests/app/program.h"
+#include "tests/temporary_folder.h"
+
+namespace bitreel::test {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Gt;
+using ::testing::Lt;
+
+constexpr double factor = 1.5;
+
+Render default_clip(const std::string& attention, std::int64_t steps) {
+  GenerateOptions options;
+  options.prompt = "a red circle moves right on a navy background";
+  options.device = DeviceChoice::cpu;
+  options.attention = attention;
+  options.steps = steps;
+  options.seed = 1;
+  return resolve(options, open_model(options));
+}
+
+// Of all threads: what other programs take of the cores does not count.
+double process_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
+class ForecastTime : public testing::TestWithParam<std::string> {};
+
+// Each side's best of several: what a busy machine adds is not the forecast's.
+TEST_P(ForecastTime, IsWithinAFactorOfOneAndAHalf) {
+  constexpr int steps = 6, rounds = 3;
+  const Render render = default_clip(GetParam(), steps);
+  const ModelIdentity identity = identify(*render.model);
+  const Plan plan = resolve_attention(render, identity);
+  double expected = std::numeric_limits<double>::max(), measured = expected;
+  for (int round = 0; round < rounds; ++round)
+    expected =
+        std::min(expected, forecast_of(render, plan, {}).fields["expected_denoise_seconds"].get<double>() / steps);
+  Console console(ProgressStyle::plain);
+  double last = 0;
+  run_clip(render, console,
+           {.identity = identity, .plan = &plan, .on_step = [&](const StepEvent& event, const ClipRecord&) {
+              const double now = process_seconds() / at::get_num_threads();
+              if (event.step.index > 0) measured = std::min(measured, now - last);  // the first one loads and packs
+              last = now;
+            }});
+  EXPECT_THAT(expected / measured, AllOf(Gt(1 / factor), Lt(factor)))
+      << "a step was to take " << expected << " s and took " << measured << " s";
+}
+
+INSTANTIATE_TEST_SUITE_P(Attention, ForecastTime, testing::Values("full", "int8"),
+                         [](const auto& info) { return info.param; });
+
+TEST(ForecastTime, CountsEachPrecisionOfThePlanByItsOwnTime) {
+  const Render render = default_clip("first:2=full,rest=int8", 6);
+  const Cost cost = render.model->cost(render.request);
+  const Plan plan = resolve_attention(render, identify(*render.model));
+  Pace pace{.seconds_a_product_flop = 0, .attention_seconds = {{Precision::full, 3.0}, {Precision::int8, 1.0}}};
+  const double layers = static_cast<double>(cost.layers);
+  const double other = denoise_seconds(cost, pace, plan, 5) - layers;  // the last step, all int8
+  EXPECT_GT(other, 0);
+  EXPECT_LT(other, 3 * layers);
+  EXPECT_NEAR(denoise_seconds(cost, pace, plan, 0), layers * (2 * 3 + 4 * 1) + 6 * other, 1e-9);
+  pace.attention_seconds[Precision::int8] = 2.0;
+  EXPECT_NEAR(denoise_seconds(cost, pace, plan, 4), 2 * (layers * 2 + other), 1e-9);
+}
+
+// In a process of its own, as a person runs it.
+TEST(ForecastMemory, IsWithinAFactorOfOneAndAHalf) {
+  const TemporaryFolder folder;
+  const Outcome outcome =
+      run_bitreel({"generate", "--prompt", "a red circle moves right on a navy background", "--steps", "2", "--seed",
+                   "1", "--device", "cpu", "--output", folder / "clip.mp4", "--progress", "json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const auto event_of = [&](const std::string& name) {
+    const std::size_t begin = outcome.out.find("{\"event\":\"" + name + "\"");
+    return nlohmann::json::parse(outcome.out.substr(begin, outcome.out.find('\n', begin) - begin));
+  };
+  const double expected = event_of("plan")["expected_memory_bytes"], measured = event_of("done")["peak_memory_bytes"];
+  EXPECT_THAT(expected / measured, AllOf(Gt(1 / factor), Lt(factor))) << expected << " and " << measured << " bytes";
+}
+
+}  // namespace
+}  // namespace bitreel::test

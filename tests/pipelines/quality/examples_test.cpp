@@ -1,0 +1,72 @@
+// The examples of this room's headers (tests/app/manuals_test.cpp compares), on a clip of one red circle.
+#include <gmock/gmock.h>
+
+#include <iostream>
+#include <optional>
+#include <stdexcept>
+#include <vector>
+
+#include "pipelines/quality/domain.h"
+#include "pipelines/quality/frame_metrics.h"
+#include "pipelines/quality/judge.h"
+#include "pipelines/quality/motion.h"
+#include "pipelines/quality/score.h"
+#include "pipelines/quality/segmentation.h"
+#include "pipelines/quality/shape.h"
+#include "tests/pipelines/quality/clips.h"
+
+namespace bitreel::quality {
+namespace {
+
+// A red one-object clip among the drawn ones.
+Frames red_clip() {
+  for (const Expectation& truth : drawn_truth()) {
+    if (truth.objects.size() == 1 && truth.objects[0].colour == "red") return drawn_frames(truth);
+  }
+  throw std::runtime_error("no drawn clip is red");
+}
+
+TEST(Examples, OfTheJudge) {
+  const Frames frames = red_clip();
+  const Domain domain = Domain::read("assets/pocket/domain.json");
+  domain.colours[0].name;
+  EXPECT_EQ(domain.colours[0].name, "red");
+  const Judgement seen = judge(frames, domain, {.objects = 1});
+  seen.objects[0].colour;
+  EXPECT_EQ(seen.objects[0].colour, "red");
+
+  const std::vector<Expectation> asked = read_expectations("assets/prompts/unseen-100.json", domain);
+  ScoreTable table;
+  table.add(compare(asked[0], judge(frames, domain, {.objects = 1})));
+  std::cout << table.text();
+  EXPECT_EQ(table.of(1, Attribute::everything).asked, 1);
+
+  const cv::Mat reference = frames[0], frame = frames[1];
+  const FrameDifference d = frame_difference(reference, frame);
+  EXPECT_GT(d.psnr, 10);
+}
+
+TEST(Examples, OfSegmentation) {
+  const Frames frames = red_clip();
+  const Domain domain = Domain::read("assets/pocket/domain.json");
+  const Clip clip = prepare(frames);
+  const std::optional<Background> background = find_background(clip);
+  const std::vector<NamedColour> colours = find_object_colours(clip, *background, domain, 1);
+  const std::vector<Layer> layers = separate(clip, *background, colours);
+  layers[0].patches[12];
+  EXPECT_GT(layers[0].area[12], 0);
+
+  const Patch& patch = layers[0].patches[12];
+  const ShapeFit fit = fit_shape(Shape::star, patch, {});
+  fit.pose.x;
+  fit.error;
+  EXPECT_GE(fit.error, 0);
+
+  Track track{.frames = 25, .sightings = {}};
+  for (int i = 0; i < 25; ++i) track.sightings.push_back({.frame = i, .pose = {.radius = 0.2}, .overlap = 1});
+  const std::optional<Motion> motion = find_motion(track, Shape::square);
+  EXPECT_EQ(motion, Motion::still);
+}
+
+}  // namespace
+}  // namespace bitreel::quality
