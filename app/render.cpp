@@ -1,3 +1,4 @@
+#include "app/assets.h"
 #include "app/render.h"
 
 #include <fmt/format.h>
@@ -33,7 +34,7 @@ void check_latents_path(const fs::path& path) {
 }  // namespace
 
 fs::path model_folder(const GenerateOptions& options) {
-  return fs::absolute(options.model.empty() ? fs::path(BITREEL_SOURCE_DIR) / "assets/pocket" : options.model);
+  return fs::absolute(options.model.empty() ? asset("assets/pocket") : options.model);
 }
 
 std::shared_ptr<Pipeline> open_model(const GenerateOptions& options) {

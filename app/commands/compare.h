@@ -1,10 +1,10 @@
-// bitreel compare: the same clips at several precisions of attention, against full precision.
+// bitreel compare: the same clips in several ways, side by side, with what differs in quality and speed.
 //
-//   bitreel compare --prompts FILE --attention int8 --attention plan.yaml --output out/compare
+//   bitreel compare FILE.yaml --output out/compare                          # what FILE.yaml says:
+//   app/compare/comparison.h bitreel compare --prompts FILE --attention int8 --attention plan.yaml --output out/compare
+//   bitreel compare a.mp4 b.mp4 --output out/compare                        # videos that exist already
 //
-// Each prompt is rendered in full precision and then with each --attention, same seed. The folder gets every clip as
-// NAME/clip-012.mp4 (what `bitreel judge` reads) and compare.json: for each attention, by prompt and in the mean, the
-// latents' relative L2 error after every step, PSNR and SSIM of the frames, and the seconds of a step.
+// What the folder gets: app/compare/report.h.
 #pragma once
 
 #include <CLI/CLI.hpp>

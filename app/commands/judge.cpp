@@ -1,3 +1,4 @@
+#include "app/assets.h"
 #include "app/commands/judge.h"
 
 #include <fmt/format.h>
@@ -145,7 +146,7 @@ ordered_json json_of(const quality::ScoreTable& table, int objects) {
 int run_judge(const JudgeCommand& command) {
   check_can_write(command.output);
   check_can_write(command.sheet);
-  const Domain domain = Domain::read(command.domain.empty() ? fs::path(BITREEL_SOURCE_DIR) / "assets/pocket/domain.json"
+  const Domain domain = Domain::read(command.domain.empty() ? asset("assets/pocket/domain.json")
                                                             : command.domain);
   const bool scored = !command.prompts.empty();
   std::vector<Expectation> asked;

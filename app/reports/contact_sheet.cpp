@@ -3,16 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
-#include "base/error.h"
-#include "base/partial.h"
+#include "app/reports/side_by_side.h"
 
 namespace bitreel {
 namespace {
 
-constexpr int shown = 5;  // frames of each clip, the first and the last among them
 constexpr int gap = 4, line_height = 16, columns = 2;
 
 cv::Scalar colour_of(Verdict verdict) {  // RGB
@@ -67,12 +64,7 @@ void ContactSheet::save(const std::filesystem::path& path) const {
     cv::copyMakeBorder(side, side, 0, height - side.rows, 0, 2 * gap, cv::BORDER_CONSTANT, cv::Scalar::all(255));
   cv::Mat sheet;
   cv::hconcat(sides, sheet);
-  cv::cvtColor(sheet, sheet, cv::COLOR_RGB2BGR);
-  std::vector<uchar> bytes;
-  if (!cv::imencode(".png", sheet, bytes)) throw Error(fmt::format("{}: the picture cannot be encoded", path.string()));
-  Partial partial(path);
-  write_file(partial.path(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, path.string());
-  partial.publish();
+  write_png(path, sheet);
 }
 
 }  // namespace bitreel

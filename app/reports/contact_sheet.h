@@ -24,6 +24,8 @@ struct Caption {
 
 class ContactSheet {
  public:
+  static constexpr int shown = 5;  // frames of each clip, the first and the last among them
+
   void add(const std::vector<cv::Mat>& frames, const std::vector<Caption>& captions);
   void save(const std::filesystem::path& path) const;
 

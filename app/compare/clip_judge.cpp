@@ -1,0 +1,47 @@
+#include "app/compare/clip_judge.h"
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "app/assets.h"
+#include "pipelines/quality/judge.h"
+#include "pipelines/video/reader.h"
+
+namespace bitreel {
+namespace {
+
+bool says_what_clips_show(const std::filesystem::path& file) {
+  std::ifstream in(file);
+  const auto json = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
+  return json.is_array() && std::ranges::all_of(json, [](const nlohmann::json& entry) {
+           return entry.is_object() && entry.contains("objects");
+         });
+}
+
+}  // namespace
+
+ClipJudge::ClipJudge(const std::filesystem::path& prompts_file) {
+  if (prompts_file.empty() || !says_what_clips_show(prompts_file)) return;
+  domain_ = quality::Domain::read(asset("assets/pocket/domain.json"));
+  asked_ = quality::read_expectations(prompts_file, *domain_);
+}
+
+std::optional<bool> ClipJudge::all_right(const std::filesystem::path& clip, std::size_t prompt) const {
+  if (!domain_ || prompt >= asked_.size()) return std::nullopt;
+  VideoReader video(clip);
+  if (video.info().width != domain_->width || video.info().height != domain_->height) return std::nullopt;
+  std::vector<cv::Mat> frames;
+  while (const std::optional<Frame> frame = video.next()) {
+    if (static_cast<int>(frames.size()) == domain_->frames) return std::nullopt;  // longer than the judge reads
+    cv::Mat copy(frame->height, frame->width, CV_8UC3);
+    std::copy_n(frame->rgb, copy.total() * copy.elemSize(), copy.data);
+    frames.push_back(copy);
+  }
+  if (static_cast<int>(frames.size()) != domain_->frames) return std::nullopt;
+  const auto objects = static_cast<int>(asked_[prompt].objects.size());
+  const quality::Judgement seen = quality::judge(frames, *domain_, {.objects = objects});
+  return quality::compare(asked_[prompt], seen).of(quality::Attribute::everything).right == 1;
+}
+
+}  // namespace bitreel
