@@ -12,6 +12,7 @@
 #include "app/commands/attention_bench.h"
 #include "app/commands/calibrate.h"
 #include "app/commands/compare.h"
+#include "app/commands/completion.h"
 #include "app/commands/decode.h"
 #include "app/commands/generate.h"
 #include "app/commands/info.h"
@@ -44,6 +45,7 @@ int run(int argc, char** argv) {
   bitreel::add_calibrate(app);
   bitreel::add_compare(app);
   bitreel::add_bench(app);
+  bitreel::add_completion(app);
   app.footer("bitreel COMMAND --help lists a command's flags.");
   // Arguments that nothing took are refused by refuse_unknown, which knows what was meant.
   app.allow_extras();

@@ -1,4 +1,3 @@
-#include "app/assets.h"
 #include "app/render.h"
 
 #include <fmt/format.h>
@@ -6,6 +5,7 @@
 #include <random>
 #include <utility>
 
+#include "app/assets.h"
 #include "app/models.h"
 #include "attention/attention.h"
 #include "base/error.h"
@@ -38,11 +38,12 @@ fs::path model_folder(const GenerateOptions& options) {
 }
 
 std::shared_ptr<Pipeline> open_model(const GenerateOptions& options) {
-  return open_pipeline(Checkpoint::open(model_folder(options)), {.dtype = options.dtype,
-                                                                 .device = resolve_device(options.device),
-                                                                 .attention_backend = backends_from(options.attention_backend).full,
-                                                                 .elementwise = options.elementwise,
-                                                                 .vae_tiling = options.vae_tiling});
+  return open_pipeline(Checkpoint::open(model_folder(options)),
+                       {.dtype = options.dtype,
+                        .device = resolve_device(options.device),
+                        .attention_backend = backends_from(options.attention_backend).full,
+                        .elementwise = options.elementwise,
+                        .vae_tiling = options.vae_tiling});
 }
 
 void refuse_without_meaning(const GenerateOptions& options, const std::vector<std::string>& names,

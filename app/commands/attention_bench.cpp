@@ -15,6 +15,7 @@
 #include <memory>
 #include <optional>
 
+#include "app/assets.h"
 #include "app/cpu_clock.h"
 #include "attention/attention.h"
 #include "base/error.h"
@@ -256,7 +257,7 @@ std::string attention_table(const ordered_json& results) {
 
 void add_bench(CLI::App& app) {
   struct Command {
-    std::filesystem::path cases = std::filesystem::path(BITREEL_SOURCE_DIR) / "configs/bench/attention.yaml";
+    std::filesystem::path cases = asset("configs/bench/attention.yaml");
     std::filesystem::path output;
     std::filesystem::path show;
   };

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "app/assets.h"
 #include "app/attention_plan.h"
 #include "app/clip.h"
 #include "app/commands/generate.h"
@@ -42,7 +43,7 @@ const std::set<std::string> flags_of_calibrate = {
 
 struct CalibrateCommand {
   std::unique_ptr<Flags> flags;
-  fs::path prompts = fs::path(BITREEL_SOURCE_DIR) / "assets/prompts/calibration-16.json";
+  fs::path prompts = asset("assets/prompts/calibration-16.json");
   fs::path output;
   fs::path plan;  // made from the measurement; beside it, with the extension .yaml, when empty
   std::string precisions = "int8,int4";

@@ -1,4 +1,3 @@
-#include "app/assets.h"
 #include "app/commands/judge.h"
 
 #include <fmt/format.h>
@@ -11,6 +10,7 @@
 #include <optional>
 #include <string>
 
+#include "app/assets.h"
 #include "app/reports/contact_sheet.h"
 #include "base/error.h"
 #include "base/readable_json.h"
@@ -146,8 +146,7 @@ ordered_json json_of(const quality::ScoreTable& table, int objects) {
 int run_judge(const JudgeCommand& command) {
   check_can_write(command.output);
   check_can_write(command.sheet);
-  const Domain domain = Domain::read(command.domain.empty() ? asset("assets/pocket/domain.json")
-                                                            : command.domain);
+  const Domain domain = Domain::read(command.domain.empty() ? asset("assets/pocket/domain.json") : command.domain);
   const bool scored = !command.prompts.empty();
   std::vector<Expectation> asked;
   std::vector<size_t> entries;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <ctime>
 #include <numeric>
@@ -11,8 +12,10 @@
 #include "app/cpu_clock.h"
 #include "app/reports/html_page.h"
 #include "base/median.h"
+#include "base/readable_json.h"
 #include "base/written_file.h"
 #include "pipelines/model/device.h"
+#include "pipelines/quality/frame_metrics.h"
 #include "pipelines/quality/paired_test.h"
 
 namespace bitreel {
@@ -22,7 +25,7 @@ using nlohmann::ordered_json;
 using Values = std::vector<double>;
 using Clips = std::vector<const ordered_json*>;
 
-constexpr int schema_version = 2;
+constexpr int format_version = 2;  // of compare.json: docs/documents.md
 
 // Figures of single clips that are summed up over prompts; those of the second list are tested against the baseline's.
 constexpr std::array figures = {"psnr", "ssim", "flicker", "motion", "judge", "step_seconds", "clip_seconds"};
@@ -110,6 +113,10 @@ ordered_json speed_of(const Clips& clips) {
     }
     if (!seconds.empty()) speed[fmt::format("{}_seconds", phase)] = median(seconds);
   }
+  for (const char* name : {"host_peak_bytes", "device_peak_bytes"}) {
+    const Values bytes = figures_of(clips, name);
+    if (!bytes.empty()) speed[name] = std::ranges::max(bytes);
+  }
   if (speed.contains("clip_seconds") && speed["clip_seconds"] > 0) {
     speed["frames_per_second"] = clips.front()->value("frames", 0.0) / speed["clip_seconds"].get<double>();
   }
@@ -160,11 +167,15 @@ ordered_json variant_entry(const DescribedVariant& variant, const Clips& clips, 
   if (variant.plan != nullptr) {
     entry["attention"] = variant.render->options.attention;
     entry["plan"] = variant.plan->hash();
-    entry["shares"] = shares_text(*variant.plan);
+    entry["shares"] = clips.front()->value("executed_shares", shares_text(*variant.plan));
     entry["planned"] = planned_rows(*variant.plan);
   }
   entry["statistics"] = statistics_of(clips, baseline);
   entry["speed"] = speed_of(clips);
+  if (baseline == nullptr) {  // against itself
+    entry["psnr"] = quality::highest_psnr;
+    entry["ssim"] = 1;
+  }
   for (const char* name : {"psnr", "ssim", "step_seconds"}) {
     if (entry["statistics"].contains(name)) entry[name] = entry["statistics"][name]["mean"];
   }
@@ -222,7 +233,7 @@ ordered_json write_report(const Comparison& comparison, const std::filesystem::p
   const std::size_t count = complete_prompts(variants, facts, comparison.prompts.size());
   const Clips baseline = clips_of(facts, variants.front().name, count);
   const DescribedVariant& first = variants.front();
-  ordered_json report = {{"schema", "bitreel-compare"}, {"version", schema_version}, {"created", today()}};
+  ordered_json report = {{"bitreel_comparison", format_version}, {"created", today()}};
   if (first.render != nullptr) {
     report["model"] = first.render->model->checkpoint().folder().filename().string();
     report["device"] = device_of(first);
@@ -243,7 +254,7 @@ ordered_json write_report(const Comparison& comparison, const std::filesystem::p
     const Clips clips = clips_of(facts, variant.name, count);
     report["variants"].push_back(variant_entry(variant, clips, variant.name == first.name ? nullptr : &baseline));
   }
-  write_whole(folder / "compare.json", report.dump(1) + "\n");
+  write_whole(folder / "compare.json", readable_json(report));
   write_whole(folder / "compare.csv", csv_of(comparison, report));
   write_whole(folder / "index.html", html_page(embedded::compare_html, {{"compare.js", embedded::compare_js}}, report));
   return report;

@@ -1,6 +1,6 @@
 // What a comparison leaves in its folder, made from the facts of its clips:
 //
-//   compare.json       all figures (configs/schema/compare.md)
+//   compare.json       all figures (docs/documents.md)
 //   compare.csv        a row for each clip
 //   index.html         to look at; opens from the disk
 //   side-by-side/      for each prompt a labelled video of all variants, and five frames of each as a picture

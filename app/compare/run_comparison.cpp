@@ -15,13 +15,15 @@
 #include "app/compare/clip_judge.h"
 #include "app/compare/clip_measures.h"
 #include "app/compare/report.h"
-#include "app/files/provenance.h"
+#include "app/files/model_identity.h"
 #include "app/interrupt.h"
+#include "app/record.h"
 #include "app/render.h"
 #include "app/reports/side_by_side.h"
-#include "attention/similarity.h"
+#include "attention/attention.h"
 #include "base/error.h"
 #include "base/median.h"
+#include "base/readable_json.h"
 #include "base/written_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/video/writer.h"
@@ -44,14 +46,20 @@ std::string model_key(const ordered_json& config) {
 struct PreparedVariant {
   Variant variant;
   Render render;  // of the first prompt
+  ModelIdentity identity;
   Plan plan;
+};
+
+struct OpenModel {
+  std::shared_ptr<Pipeline> pipeline;
+  ModelIdentity identity;
 };
 
 class Run {
  public:
   Run(const Comparison& comparison, fs::path folder, Console& console)
       : comparison_(comparison), folder_(std::move(folder)), console_(console), judge_(comparison.prompts_file) {
-    std::map<std::string, std::shared_ptr<Pipeline>> models;
+    std::map<std::string, OpenModel> models;
     for (const Variant& variant : comparison_.variants) prepare(variant, models);
     one_model_ = models.size() == 1;
   }
@@ -84,17 +92,21 @@ class Run {
     return work() / fmt::format("steps-{:03}", prompt) / fmt::format("{:04}.safetensors", step);
   }
 
-  void prepare(const Variant& variant, std::map<std::string, std::shared_ptr<Pipeline>>& models) {
+  void prepare(const Variant& variant, std::map<std::string, OpenModel>& models) {
     GenerateOptions options = variant.options;
     options.prompt = comparison_.prompts.front();
     options.seed = comparison_.seeds.front();
     options.output = clip_path(variant.name, 0);
     fs::create_directories(options.output.parent_path());
-    std::shared_ptr<Pipeline>& model = models[model_key(to_json(options))];
-    if (model == nullptr) model = open_model(options);
-    Render render = resolve_to_video(options, model);
-    Plan plan = resolve_attention(render);
-    variants_.push_back({.variant = variant, .render = std::move(render), .plan = std::move(plan)});
+    OpenModel& model = models[model_key(to_json(options))];
+    if (model.pipeline == nullptr) {
+      model.pipeline = open_model(options);
+      model.identity = identify(*model.pipeline);
+    }
+    Render render = resolve_to_video(options, model.pipeline);
+    Plan plan = resolve_attention(render, model.identity);
+    variants_.push_back(
+        {.variant = variant, .render = std::move(render), .identity = model.identity, .plan = std::move(plan)});
   }
 
   void announce() {
@@ -127,6 +139,7 @@ class Run {
   [[nodiscard]] std::string key_of(const PreparedVariant& prepared, std::size_t prompt) const {
     ordered_json key = to_json(render_of(prepared, prompt).options);
     key["plan"] = prepared.plan.hash();
+    key["weights"] = prepared.identity.files;
     key["repeats"] = comparison_.repeats;
     key["baseline"] = to_json(variants_.front().render.options);
     key.erase("output");
@@ -196,7 +209,7 @@ class Run {
 
   void write_facts(const PreparedVariant& prepared, std::size_t prompt) {
     const ordered_json& facts = facts_[prepared.variant.name][prompt];
-    write_whole(facts_path(prepared.variant.name, prompt), facts.dump(1) + "\n");
+    write_whole(facts_path(prepared.variant.name, prompt), readable_json(facts));
   }
 
   // For the console.
@@ -217,7 +230,8 @@ class Run {
   }
 
   ClipRun run_of(const PreparedVariant& prepared, const Render& render, std::size_t prompt) const {
-    return {.plan = &prepared.plan,
+    return {.identity = prepared.identity,
+            .plan = &prepared.plan,
             .embeddings = embeddings_.at(text_key(*render.model, render.request)),
             .keep = kept_phases(),
             .name = label(prepared, prompt),
@@ -230,7 +244,7 @@ class Run {
     render.request.steps = std::min<std::int64_t>(2, render.request.steps);
     render.options.steps = render.request.steps;
     render.options.guard.reset();
-    const Plan plan = resolve_attention(render);
+    const Plan plan = resolve_attention(render, prepared.identity);
     ClipRun run = run_of(prepared, render, prompt);
     run.plan = &plan;
     run.name = fmt::format("warm-up {}", prepared.variant.name);
@@ -255,8 +269,7 @@ class Run {
     run.on_denoised = [&](const NamedTensors&, const ClipRecord& so_far) {
       return DecodeSink{.on_frame = [&](const Frame& frame) {
         if (!clip) {
-          clip.emplace(render.options.output, render.video, frame.width, frame.height,
-                       provenance(render, so_far.attention));
+          clip.emplace(render.options.output, render.video, frame.width, frame.height, provenance(render, so_far));
           frames.emplace(frames_path(prepared.variant.name, prompt),
                          VideoOptions{.fps = render.video.fps, .codec = "ffv1"}, frame.width, frame.height);
         }
@@ -265,7 +278,7 @@ class Run {
       }};
     };
     const ClipRecord record = run_clip(render, console_, run);
-    clip->finish();
+    clip->finish(outcome(record));
     frames->finish();
     add_record(facts, record, render);
     if (is_baseline) latent_error.assign(record.step_seconds.size(), 0.0);
@@ -277,9 +290,12 @@ class Run {
   static void add_record(ordered_json& facts, const ClipRecord& record, const Render& render) {
     facts["config"] = to_json(render.options);
     facts["attention"] = record.attention;
+    facts["executed_shares"] = shares_text(record.executed);
     facts["seconds"] = record.seconds;
     facts["seconds_per_step"] = record.step_seconds;
     facts["step_seconds"] = median(record.step_seconds);
+    facts["host_peak_bytes"] = record.peak_host_bytes;
+    if (record.peak_device_bytes > 0) facts["device_peak_bytes"] = record.peak_device_bytes;
   }
 
   void add_measures(ordered_json& facts, const PreparedVariant& prepared, std::size_t prompt) const {

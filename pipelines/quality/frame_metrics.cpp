@@ -11,8 +11,6 @@
 namespace bitreel::quality {
 namespace {
 
-constexpr double highest_psnr = 99;
-
 double psnr(const cv::Mat& a, const cv::Mat& b) {
   const double squares = cv::norm(a, b, cv::NORM_L2SQR);
   if (squares == 0) return highest_psnr;

@@ -11,6 +11,8 @@
 
 namespace bitreel::quality {
 
+inline constexpr double highest_psnr = 99;
+
 struct FrameDifference {
   double psnr = 0;
   double ssim = 0;

@@ -151,7 +151,7 @@ TEST_F(CompareRun, MeasuresEveryVariantAgainstTheBaseline) {
   const Outcome outcome = run_bitreel(command());
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const nlohmann::json report = read_json(out() / "compare.json");
-  EXPECT_EQ(report["schema"], "bitreel-compare");
+  EXPECT_EQ(report["bitreel_comparison"], 2);
   EXPECT_THAT(report["seeds"], ElementsAre(0, 1));
   ASSERT_THAT(report["variants"], SizeIs(3));
   const nlohmann::json &full = report["variants"][0], &int8 = report["variants"][1], &fewer = report["variants"][2];
@@ -165,7 +165,7 @@ TEST_F(CompareRun, MeasuresEveryVariantAgainstTheBaseline) {
   EXPECT_FALSE(full["statistics"]["flicker"].contains("test"));
   EXPECT_GT(int8["speed"]["frames_per_second"], 0);
   EXPECT_FALSE(fs::exists(out() / "work"));
-  EXPECT_THAT(read_text(out() / "index.html"), HasSubstr("bitreel-compare"));
+  EXPECT_THAT(read_text(out() / "index.html"), HasSubstr("bitreel_comparison"));
 }
 
 TEST_F(CompareRun, GoesOnWhereItWasInterrupted) {
