@@ -192,7 +192,7 @@ Setting attention_setting() {
 Setting guard_setting() {
   Setting setting = whole("guard", &Options::guard, 1, 1'000'000);
   setting.form = SettingForm::optional_value;
-  setting.implied = "5";
+  setting.implied = std::string("5");  // gcc 12 takes the assignment of a literal for an overflow (GCC bug 105651)
   return setting;
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 
+#include "attention/attention.h"
 #include "base/error.h"
 #include "pipelines/model/device.h"
 #include "pipelines/text/tokenizer.h"
