@@ -134,9 +134,10 @@ struct KeyScores {
   }
 };
 
-// The largest score that each query sees.
+// The largest score that each query sees. Takes copies: what a reference leads to is read again after every store,
+// which takes AMX's kernel a tenth of its time.
 template <class L, class Scores>
-inline typename L::F largest(const Tile<L>& t, const Block& block) {
+inline typename L::F largest(Tile<L> t, Block block) {
   using F = typename L::F;
   using I = typename L::I;
   const Scores scores(t, block);
