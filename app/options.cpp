@@ -11,6 +11,7 @@
 #include "attention/attention.h"
 #include "base/error.h"
 #include "schedulers/precision/attention_choice.h"
+#include "schedulers/precision/guard.h"
 
 namespace bitreel {
 namespace {
@@ -192,7 +193,7 @@ Setting attention_setting() {
 Setting guard_setting() {
   Setting setting = whole("guard", &Options::guard, 1, 1'000'000);
   setting.form = SettingForm::optional_value;
-  setting.implied = std::string("5");  // gcc 12 takes the assignment of a literal for an overflow (GCC bug 105651)
+  setting.implied = std::to_string(GuardOptions{}.every);
   return setting;
 }
 

@@ -17,7 +17,6 @@
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/cogvideox/request.h"
-#include "pipelines/model/device.h"
 #include "pipelines/video/output.h"
 #include "pipelines/video/reader.h"
 
