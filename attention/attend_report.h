@@ -2,7 +2,7 @@
 //
 //   AttendReport report([&](const std::string& message) { console.warn(message); });
 //   attend(q, k, v, {.precision = Precision::int8, .report = &report});
-//   for (const AttendReport::Row& row : report.rows()) ...   // int8, its recipe, cpu-amx, 1 call
+//   const std::string& backend = report.rows().front().backend;   // "cpu-amx", for int8 in its recipe, once
 //
 // One for each run whose record it goes into; one thread at a time.
 #pragma once

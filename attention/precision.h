@@ -1,7 +1,8 @@
 // The precisions that one attention call can run in. A precision plan is a table of them, layer x step.
 //
-//   precision_from("sage2-4b") -> Precision::sage2_4b;  bits_of(Precision::sage2_4b) -> 4
-//   more_bits(Precision::sage2_4b) -> Precision::sage2_8b
+//   const Precision precision = precision_from("sage2-4b").value();
+//   bits_of(precision);    // 4
+//   more_bits(precision);  // sage2_8b
 //
 // A precision is a promise of bits. How a device keeps it, field by field, is its recipe there: attention/recipe.h.
 // A new one is a row of the table in precision.cpp and a recipe.

@@ -12,14 +12,14 @@
 //   P = quantized 2^(S - m), m the maximum as `maximum` says, over blocks of `key_block` keys
 //   O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] (+ mean(v)[c] when smooth_v)
 //   LSE[i] = m + log2(sum(P)), in natural logarithm  (+ q[i] . mean(k) * scale when smooth_k)
-// With channel_group, q and k have a scale for each group of tokens and group of channels, and S sums over channel groups.
-// Subtracting mean(k) changes no output: it shifts all logits of a row alike (2410.02367 section 4.2); the term of
-// mean(q) must be added back, from k' before its quantization (2411.10958 section 3.1).
-// Rounding is to nearest, ties to even. Means are fp64 sums in token order, divided in fp64, rounded to fp32; amax is
-// at least 1e-30, so that zeros get a finite scale. Keys that key_mask leaves out are taken out before all else:
-// groups, blocks and means are of what is left, in order; causality still counts the original indices, and m is over
-// the keys that the query sees. A query that holds NaN or infinity is a row of zeros to the others of its block. Where
-// k' or v' leaves fp32 the head is NaN; where logits do, their row may be.
+// With channel_group, q and k have a scale for each group of tokens and group of channels, and S sums over channel
+// groups. Subtracting mean(k) changes no output: it shifts all logits of a row alike (2410.02367 section 4.2); the term
+// of mean(q) must be added back, from k' before its quantization (2411.10958 section 3.1). Rounding is to nearest, ties
+// to even. Means are fp64 sums in token order, divided in fp64, rounded to fp32; amax is at least 1e-30, so that zeros
+// get a finite scale. Keys that key_mask leaves out are taken out before all else: groups, blocks and means are of what
+// is left, in order; causality still counts the original indices, and m is over the keys that the query sees. A query
+// that holds NaN or infinity is a row of zeros to the others of its block. Where k' or v' leaves fp32 the head is NaN;
+// where logits do, their row may be.
 #pragma once
 
 #include <cstdint>

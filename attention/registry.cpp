@@ -84,7 +84,9 @@ std::string why_no_kernel(const AttendCall& call) {
       missing.insert(lack);
     }
   }
-  return fmt::format("{}", fmt::join(refused.empty() ? missing : refused, "; "));
+  if (!refused.empty()) return fmt::format("{}", fmt::join(refused, "; "));
+  return fmt::format("none is for {} on this machine: {}",
+                     c10::DeviceTypeName(call.q.device().type(), /*lower_case=*/true), fmt::join(missing, "; "));
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // The implementations of attention, one table: what `bitreel info attention` prints and what attend() picks from.
 //
-//   for (const Backend& backend : backends()) ...                    // kernels before oracles
-//   const Chosen chosen = choose_backend(call, "cpu-avx2");          // by name; the best that can when it is empty
+//   for (const Backend& backend : backends()) fmt::print("{}: {}\n", backend.name, backend.missing(at::kCPU));
+//   const Chosen chosen = choose_backend(call, "cpu-scalar");        // by name; the best that can when it is empty
+//   chosen.backend.run(call);
 //   const BackendNames names = backends_from("reference,emulated");  // one for each arithmetic
 //
 // A new backend is one line in registry.cpp; backend.h says what it has to be.
@@ -35,7 +36,7 @@ Chosen choose_backend(const AttendCall& call, std::string_view wanted = {});
 // Whom a person wants to attend, by arithmetic; the best where empty.
 struct BackendNames {
   std::string full, quantized;
-  std::string named_by;  // "--attention-backend": for errors
+  std::string named_by;  // for errors: "attention backend", or what the person wrote it after
 
   [[nodiscard]] const std::string& of(Precision precision) const;
   // Throws UsageError when one is named for calls that a run in these precisions has none of, saying which apply.
@@ -45,6 +46,6 @@ struct BackendNames {
 // From one name, or one for each arithmetic with a comma between them. Of an empty text: what the environment variable
 // BITREEL_ATTENTION_BACKEND says, if it is set.
 // Throws UsageError, beginning with who named it, for a name that is unknown and for two of one arithmetic.
-BackendNames backends_from(std::string_view text, std::string_view named_by = "--attention-backend");
+BackendNames backends_from(std::string_view text, std::string_view named_by = "attention backend");
 
 }  // namespace bitreel

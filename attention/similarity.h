@@ -1,7 +1,7 @@
 // How close an attention output is to the one it stands for: the measures of the SageAttention papers.
 //
 //   const Similarity close = similarity(full_precision_output, quantized_output);
-//   close.cosine >= 0.998 && close.relative_l2 <= 0.06
+//   const bool holds = close.cosine >= 0.998 && close.relative_l2 <= 0.06;
 //
 // All elements of both tensors, of one shape and any dtype, in fp64 sums. NaN or infinity in either makes every measure
 // NaN, and so fails every comparison. Against an expected output of zeros an error counts as infinitely large, and none

@@ -56,9 +56,9 @@ CallParts::Visibility CallParts::visibility(const at::Tensor& mask) const {
   v.count = before.back();
   v.seen.resize(static_cast<std::size_t>(queries));
   for (std::int64_t query = 0; query < queries; ++query) {
-    const std::int64_t places =
+    const std::int64_t sees =
         call_.causality == Causality::none ? keys : std::clamp<std::int64_t>(query + 1 + keys - queries, 0, keys);
-    v.seen[static_cast<std::size_t>(query)] = before[static_cast<std::size_t>(places)];
+    v.seen[static_cast<std::size_t>(query)] = before[static_cast<std::size_t>(sees)];
   }
   return v;
 }

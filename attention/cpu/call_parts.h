@@ -1,8 +1,8 @@
 // A call cut into what CPU kernels take: pointers, strides, and which keys count.
 //
 //   const CallParts parts(call, 128);               // queries in blocks of 128
-//   kernels.pack(parts.keys_and_values(h), ...);    // for each h below parts.key_heads()
-//   kernels.attend(parts.queries(b), ...);          // for each b below parts.key_heads() * parts.blocks()
+//   kernels.pack(parts.keys_and_values(0), recipe, head);     // for each of parts.key_heads()
+//   kernels.quantize(parts.queries(0), head, recipe, work);   // for each of parts.key_heads() * parts.blocks()
 //
 // Key heads are numbered over all batches. So are blocks of queries: block b attends to key head b / parts.blocks().
 // What the kernels get points into the call's tensors and the parts, which have to stay.
@@ -42,7 +42,7 @@ class CallParts {
  private:
   // Which keys of a batch count, and how many of them each query sees.
   struct Visibility {
-    std::vector<std::int64_t> kept;  // their places; unused when all count
+    std::vector<std::int64_t> kept;  // their indices; unused when all count
     std::int64_t count = 0;
     std::vector<std::int32_t> seen;  // by query
   };

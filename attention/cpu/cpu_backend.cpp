@@ -16,7 +16,7 @@
 #include "attention/cpu/call_parts.h"
 #include "attention/cpu/kernels.h"
 #include "attention/cpu/share_out.h"
-#include "attention/cpu/features.h"
+#include "base/cpu_features.h"
 
 namespace bitreel {
 namespace {
@@ -131,19 +131,19 @@ std::string unless(bool has, const char* lack) {
 }
 
 std::string lacks_amx() {
-  return unless(cpu::x86_features().amx_int8, "the processor or the system has no AMX-INT8");
+  return unless(x86_features().amx_int8, "the processor or the system has no AMX-INT8");
 }
 
 std::string lacks_avx512_vnni() {
-  return unless(cpu::x86_features().avx512_vnni, "the processor has no AVX512-VNNI with VBMI");
+  return unless(x86_features().avx512_vnni, "the processor has no AVX512-VNNI with VBMI");
 }
 
 std::string lacks_avx_vnni() {
-  return unless(cpu::x86_features().avx_vnni, "the processor has no AVX-VNNI");
+  return unless(x86_features().avx_vnni, "the processor has no AVX-VNNI");
 }
 
 std::string lacks_avx2() {
-  return unless(cpu::x86_features().avx2, "the processor has no AVX2 with FMA");
+  return unless(x86_features().avx2, "the processor has no AVX2 with FMA");
 }
 
 std::string lacks_nothing() {

@@ -1,6 +1,6 @@
 // The integer kernels for x86: recipes with INT8 P V, in every instruction set worth having, AMX to scalar.
 //
-//   for (const Backend& backend : cpu_backends()) ...   // cpu-amx, cpu-avx512-vnni, cpu-avx-vnni, cpu-avx2, cpu-scalar
+//   const Backend& plain = cpu_backends().back();   // of cpu-amx, cpu-avx512-vnni, cpu-avx-vnni, cpu-avx2, cpu-scalar
 //
 // All give the same bits, whatever the number of threads.
 #pragma once

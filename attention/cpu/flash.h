@@ -37,7 +37,7 @@ constexpr std::int64_t whole_panels(std::int64_t dim) {
 // One thread's memory.
 struct alignas(64) FlashWorkspace {
   float rows[flash_queries][largest_dim];  // queries, later their outputs
-  float q[largest_dim][flash_queries];     // times the logits' scale, in octaves
+  float q[largest_dim][flash_queries];     // times the logits' scale, in log2 units
   float s[flash_keys][flash_queries];      // scores, then weights
   float o[largest_dim][flash_queries];     // sums of weighted values
   float m[flash_queries], l[flash_queries];

@@ -10,7 +10,7 @@
 #include "attention/cpu/call_parts.h"
 #include "attention/cpu/flash.h"
 #include "attention/cpu/share_out.h"
-#include "attention/cpu/features.h"
+#include "base/cpu_features.h"
 
 namespace bitreel {
 namespace {
@@ -19,7 +19,7 @@ using namespace cpu;
 
 std::string missing(c10::DeviceType device) {
   if (device != c10::kCPU) return std::string(only_on_the_cpu);
-  return cpu::x86_features().avx2 ? "" : "the processor has no AVX2 with FMA";
+  return x86_features().avx2 ? "" : "the processor has no AVX2 with FMA";
 }
 
 std::string refuses(const AttendCall& call) {
@@ -30,11 +30,11 @@ std::string refuses(const AttendCall& call) {
 
 // LibTorch multiplies bfloat16 in the tiles of a processor that has them, which is faster.
 int preference(const AttendCall& call) {
-  return call.q.scalar_type() == at::kBFloat16 && cpu::x86_features().amx_bf16 ? -1 : 0;
+  return call.q.scalar_type() == at::kBFloat16 && x86_features().amx_bf16 ? -1 : 0;
 }
 
 void run(const AttendCall& call) {
-  run_flash(cpu::x86_features().avx512_vnni ? cpu_flash_avx512::kernels() : cpu_flash_avx2::kernels(), call);
+  run_flash(x86_features().avx512_vnni ? cpu_flash_avx512::kernels() : cpu_flash_avx2::kernels(), call);
 }
 
 // The least work worth a thread, in multiplications.

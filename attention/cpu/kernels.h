@@ -1,12 +1,16 @@
 // What each instruction set provides for 8-bit attention on x86, and the packed formats that all of them share.
 //
-//   const Kernels& kernels = cpu_avx512_vnni::kernels();
+//   const Kernels& kernels = cpu_scalar::kernels();
 //   kernels.pack(keys_and_values, recipe, head);           // once per (batch, key head)
 //   kernels.quantize(queries, head, recipe, work);         // for each 128 queries; any order, any thread
 //   kernels.attend(queries, head, recipe, work);
 //
 // No ATen here: pointers and strides, counted in elements. Each instruction set is one translation unit, compiled with
-// its own flags, in which everything has internal linkage; all give the same bits (lanes_*.inc says how).
+// its own flags: kernels_avx2.cpp puts together vectors (lanes_avx2.h), the two matrix products (products_avx2.h) and
+// what is common to all (attend_block.h). All give the same bits; lanes_scalar.h says how.
+// A linker keeps one copy of an inline function, whichever unit's: so that no processor gets another's instructions,
+// what units share is static, or a template over a type of the unit's own, Unit. tests/attention checks that nothing
+// else is left in them.
 // Scores are computed transposed: a vector holds one key and 16 queries, so that maxima, scales, sums and rescaling are
 // vertical and no operation ever adds across a vector.
 #pragma once
@@ -34,7 +38,7 @@ struct Rows {
 
 struct KeysAndValues {
   Rows k, v;
-  const std::int64_t* kept;  // the places of the keys that count, in order; null when all do
+  const std::int64_t* kept;  // the indices of the keys that count, in order; null when all do
   std::int64_t count;        // how many they are
   int dim;                   // as the caller has it; beyond it, up to 64 or 128, the packed rows are zeros
 };
@@ -81,13 +85,13 @@ struct alignas(64) Workspace {
   std::int32_t strip_max[2][largest_key_block / tile][tile];  // of 16 keys' integers
   std::uint8_t p[2][largest_key_block * tile];                // [key / 4][16 queries][4 keys]
   float alpha[2][tile], beta[2][tile];                        // what the sums so far and the block's are multiplied by
-  float bias[largest_pass];                                   // mean(q block) . k', in octaves
+  float bias[largest_pass];                                   // mean(q block) . k', in log2 units
   float query_mean[largest_dim];
   double log_sum_exp_shift[query_block];                    // q . mean(k) * scale
   std::int32_t sums[4 * tile * tile];                       // P V of two tiles and 32 channels, stored from AMX's
   std::int16_t wide_keys[largest_key_block * largest_dim];  // for AVX2, which multiplies 16-bit integers
   std::int16_t wide_values[largest_key_block * largest_dim];
-  std::uint8_t table[64];          // P's integer by 1/7 octaves below the maximum
+  std::uint8_t table[64];          // P's integer by sevenths of a log2 unit below the maximum
   std::uint8_t lost[query_block];  // rows that are NaN: because of their query, or logits beyond fp32
   float largest_factor;            // of q_factors, times the largest of the head's key scales
 };

@@ -1,25 +1,20 @@
-#include <immintrin.h>
-
 #include "attention/cpu/flash.h"
+#include "attention/cpu/flash_block.h"
+#include "attention/cpu/lanes_avx512.h"
 
 namespace bitreel::cpu_flash_avx512 {
 namespace {
 
-using namespace cpu;
-#include "attention/cpu/elements.inc"
-#include "attention/cpu/lanes_avx512.inc"
-
-#include "attention/cpu/pack.inc"
-
-#include "attention/cpu/softmax.inc"
-
-constexpr std::int64_t panel_rows = 8, panel_vectors = 2;
-#include "attention/cpu/flash.inc"
+struct Unit;  // of this file alone: what is made for it is too
+using L = cpu::Avx512Lanes<Unit>;
+struct Panel {
+  static constexpr std::int64_t rows = 8, vectors = 2;
+};
 
 }  // namespace
 
-const FlashKernels& kernels() {
-  return flash_table;
+const cpu::FlashKernels& kernels() {
+  return cpu::FlashKernelsOf<L, Panel>::table;
 }
 
 }  // namespace bitreel::cpu_flash_avx512

@@ -1,26 +1,20 @@
+#include "attention/cpu/attend_block.h"
 #include "attention/cpu/kernels.h"
+#include "attention/cpu/lanes_scalar.h"
+#include "attention/cpu/products_scalar.h"
+#include "attention/cpu/serial.h"
 
 namespace bitreel::cpu_scalar {
 namespace {
 
-using namespace cpu;
-#include "attention/cpu/elements.inc"
-#include "attention/cpu/lanes_scalar.inc"
-
-#include "attention/cpu/pack.inc"
-
-#include "attention/cpu/softmax.inc"
-
-#include "attention/cpu/products_scalar.inc"
-
-#include "attention/cpu/serial.inc"
-
-#include "attention/cpu/attend.inc"
+struct Unit;  // of this file alone: what is made for it is too
+using L = cpu::ScalarLanes<Unit>;
+using Work = cpu::Serial<L, cpu::ScalarProducts<L>>;
 
 }  // namespace
 
-const Kernels& kernels() {
-  return table;
+const cpu::Kernels& kernels() {
+  return cpu::KernelsOf<L, Work>::table;
 }
 
 }  // namespace bitreel::cpu_scalar

@@ -3,8 +3,8 @@
 // the others'. Which thread does a piece must not matter.
 //
 //   share_out(0, blocks, grain, [&](const auto& next) {  // on each thread
-//     Workspace work;
-//     while (const std::optional<std::int64_t> block = next()) attend(*block, work);
+//     std::vector<float> memory(1024);
+//     while (const std::optional<std::int64_t> block = next()) work_on(*block, memory);
 //   });
 #pragma once
 

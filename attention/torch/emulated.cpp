@@ -16,7 +16,7 @@ constexpr double nan = std::numeric_limits<double>::quiet_NaN();
 
 // What one head attends with: keys that count, and their indices among all.
 struct Keys {
-  at::Tensor k, v;    // [n, D]
+  at::Tensor k, v;     // [n, D]
   at::Tensor indices;  // [n] int64
   std::int64_t all;
 };

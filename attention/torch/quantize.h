@@ -2,7 +2,7 @@
 // what the kernels' packed bytes are compared with, bit for bit.
 //
 //   const QuantizedTokens k = quantize_keys(head_of_k, recipe);   // [N, D] in, any floating dtype
-//   // k.integers * k.scales[:, None] + k.mean is close to head_of_k
+//   const at::Tensor close_to_k = k.integers * k.scales.unsqueeze(1) + k.mean;
 //
 // Of one (batch, head), finite, without the keys that a mask leaves out. Arithmetic: attention/recipe.h.
 #pragma once

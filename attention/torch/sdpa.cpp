@@ -6,13 +6,13 @@
 #include <limits>
 
 #include "attention/torch/visibility.h"
-#include "attention/cpu/features.h"
+#include "base/cpu_features.h"
 
 namespace bitreel {
 namespace {
 
 at::ScalarType working_dtype(const at::Tensor& q) {
-  const bool widens = q.is_cpu() && c10::isReducedFloatingType(q.scalar_type()) && !cpu::x86_features().amx_bf16;
+  const bool widens = q.is_cpu() && c10::isReducedFloatingType(q.scalar_type()) && !x86_features().amx_bf16;
   return widens ? at::kFloat : q.scalar_type();
 }
 

@@ -1,10 +1,13 @@
 // Watches a plan while it runs: where a sampled call errs more than the plan's bound, its layer gets more bits.
 //
 //   Guard guard(plan, {.every = 5});
-//   for each step:
-//     const PrecisionRow row = guard.row(step);            // the plan's, or more where the guard has moved a layer
-//     if (guard.due(step))                                 // one head of each layer that is not in full precision
-//       for each layer: event = guard.observe(step, layer, error_of_one_head(guard.head(step, layer, heads)));
+//   for (std::int64_t step = 0; step < steps; ++step) {
+//     const PrecisionRow row = guard.row(step);   // the plan's, or more bits where the guard has moved a layer
+//     if (!guard.due(step)) continue;             // one head of each layer that is not in full precision
+//     for (std::int64_t layer = 0; layer < std::ssize(row); ++layer) {
+//       if (row[layer] != Precision::full) guard.observe(step, layer, error_of_head(guard.head(step, layer, heads)));
+//     }
+//   }
 //
 // Logic only: the caller computes the sampled head in full precision too and hands in the two outputs' error.
 // An error above the bound, or one that is NaN, moves the layer to more bits (4, 8, full: more_bits()) from the next

@@ -2,12 +2,11 @@
 //
 //   Measurement measurement(design);
 //   PromptErrors errors(measurement.design(), {.text = "a red circle", .seed = 7});
-//   errors.set({.layer = 3, .step = 0, .precision = Precision::int4}, {.cosine = .996, .relative_l1 = .06, .rmse =
-//   .01});
-//   ...                                                    // every sampled layer, step and precision
+//   const CellKey cell{.layer = 0, .step = 0, .precision = Precision::int4};   // and every other of the design
+//   errors.set(cell, {.cosine = 0.996, .relative_l1 = 0.06, .rmse = 0.01});
 //   measurement.add(errors);                               // a prompt counts when it is whole
 //   measurement.add_seconds(Precision::int4, 0.0021);      // of one call at the design's shape; full precision too
-//   measurement.cell({.layer = 3, .step = 0, .precision = Precision::int4}).score.mean
+//   const double score = measurement.cell(cell).score.mean;
 //
 // Only sums over prompts are kept, so memory does not grow with them, and a calibration can go on after any prompt.
 // Measurements of the same design but other prompts merge. File: measurement_file.h.

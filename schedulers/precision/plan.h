@@ -2,7 +2,7 @@
 //
 //   const Plan plan = resolve(parse_attention("first-last:3=int8,rest=int4"), target);   // attention_choice.h
 //   const PrecisionRow& row = plan.row(timestep);      // once per step, for all guidance branches
-//   for (size_t layer = 0; layer < row.size(); ++layer) blocks[layer](..., {.precision = row[layer]});
+//   for (const Precision precision : row) attend_in(precision);
 //
 // A plan states what it was made for and fits other step counts by timestep: a step takes the row whose timestep is
 // nearest. Nothing but a table: no model, no tensors. Files: plan_file.h. Made from measurements: planner.h.

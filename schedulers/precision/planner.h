@@ -2,8 +2,9 @@
 //
 //   const Planner planner(measurement);
 //   const PlannedTable table = planner.share({.eight_bit = 0.3});   // the paper's rule
-//   write(to_yaml(table.plan)); table.error; table.seconds;
-//   for (const ParetoPoint& point : planner.front()) ...
+//   const std::string file = to_yaml(table.plan);                   // plan_file.h
+//   const bool worth_it = table.seconds < planner.uniform(Precision::full).seconds && table.error < 0.01;
+//   const std::vector<ParetoPoint> front = planner.front();
 //
 // Error of a cell: 1 - score, by its mean over prompts (or its worst prompt); 0 in full precision. Predicted error of a
 // plan: the mean over all its cells. It adds up cell by cell, so cells can be weighed against each other, and it is the

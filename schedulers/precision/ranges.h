@@ -1,7 +1,7 @@
 // Numbers of layers or steps as people write them: "7", "0-2", several of them.
 //
-//   range_from("3-5", "plan.yaml:7: steps")   // {3, 5}
-//   texts_of({0, 3, 4, 5})                    // {"0", "3-5"}
+//   const Range range = range_from("3-5", "plan.yaml:7: steps");   // {3, 5}
+//   const std::vector<std::string> texts = texts_of({0, 3, 4, 5});  // {"0", "3-5"}
 //
 // Both ends belong to a range. Errors: UsageError beginning with `where`: no number, reversed (5-3), too large.
 #pragma once

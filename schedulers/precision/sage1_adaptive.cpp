@@ -15,7 +15,7 @@ Plan sage1_adaptive(const Measurement& measurement, double least_cosine) {
   };
   if (!measured(Precision::sage1_vb)) {
     throw UsageError("the rule sage1-adaptive weighs sage1-vb, which was not measured",
-                     "bitreel calibrate --precisions sage1-vb,sage1-b");
+                     "bitreel calibrate measures sage1-vb and sage1-b when they are named");
   }
   const Precision careful = measured(Precision::sage1_b) ? Precision::sage1_b : Precision::full;
   const auto holds = [&](std::int64_t layer) {

@@ -1,9 +1,9 @@
 // The denoising that a plan or a measurement is for: which model, which noise scheduler, which timesteps.
 //
-//   const PlanTarget target{.model = "pocket", .model_hash = "9f86d081...", .scheduler = "ddim", .layers = 12,
-//                           .timesteps = {999, 979, ..., 19}};
+//   const PlanTarget target{.model = "pocket", .model_hash = "9f86d081", .scheduler = "ddim", .layers = 12,
+//                           .timesteps = {999, 749, 499, 249}};
 //
-// Layers and steps are counted from 0; a step is known across step counts by its timestep, not by its number.
+// Layers and steps are counted from 0; a step is known across step counts by its timestep, not by its index.
 #pragma once
 
 #include <cstddef>

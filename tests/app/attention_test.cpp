@@ -76,6 +76,22 @@ TEST(GenerateAttention, SaysWhenASlowOracleStandsInForAKernel) {
   EXPECT_FALSE(ran[0]["fallback"].get<std::string>().empty());
 }
 
+// The text encoder attends with a bias, which not every backend can: it takes its own.
+TEST(GenerateAttention, TakesABackendForDenoisingAlone) {
+  const TemporaryFolder folder;
+  const bool has_avx2 = backend_named("cpu-flash").missing(at::kCPU).empty();
+  const std::vector<Arguments> cases = {
+      {"--attention-backend", has_avx2 ? "cpu-flash" : "sdpa"},
+      {"--attention-backend", "reference,emulated", "--attention", "first:1=full,rest=int8"},
+      {"--attention-backend", "emulated", "--attention", "int8"}};
+  for (const Arguments& flags : cases) {
+    SCOPED_TRACE(flags[1]);
+    const Outcome outcome = generate(folder / "clip.mp4", flags);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    EXPECT_THAT(outcome.err, Not(HasSubstr("no kernel runs it")));
+  }
+}
+
 struct Refused {
   Arguments flags;
   std::string message;
@@ -91,9 +107,13 @@ TEST(GenerateAttention, RefusesWhatCannotBeBeforeAnyWork) {
                                       {{"--attention", other}, "another"},
                                       {{"--attention", folder / "none.yaml"}, "none.yaml"},
                                       {{"--attention-backend", "cpu-avx"}, "cpu-avx"},
+                                      {{"--attention-backend", "sdpa,reference"}, "both do full precision"},
+                                      {{"--attention", "int8", "--attention-backend", "reference"},
+                                       "reference does full precision, of which this run has none"},
+                                      {{"--attention-backend", "emulated"}, "does quantized attention, of which"},
                                       {{"--attention", "int8", "--guard"}, "bound"}};
   for (const auto& [flags, message] : cases) {
-    SCOPED_TRACE(flags[1]);
+    SCOPED_TRACE(testing::PrintToString(flags));
     const Outcome outcome = generate(folder / "clip.mp4", flags);
     EXPECT_EQ(outcome.code, 2) << outcome.err;
     EXPECT_THAT(outcome.err, HasSubstr(message));
@@ -257,6 +277,7 @@ TEST(InfoAttention, ListsEveryBackendAndPrecision) {
   for (const Backend& backend : backends()) EXPECT_THAT(outcome.out, HasSubstr(std::string(backend.name)));
   for (const Precision precision : all_precisions())
     EXPECT_THAT(outcome.out, HasSubstr(std::string(name_of(precision))));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("cuda"), HasSubstr("pv fp8-ones-row"))) << "int8 on a GPU";
 }
 
 }  // namespace

@@ -93,9 +93,10 @@ INSTANTIATE_TEST_SUITE_P(Calls, Backends, testing::ValuesIn(cases()), [](const a
 
 TEST(BackendTable, HasAKernelForEveryRecipeOfIntegersOnTheCpu) {
   const Inputs in = random_inputs({}, 1);
+  if (!in.q.is_cpu()) GTEST_SKIP() << "the inputs are on " << in.q.device();
   for (const std::string& text : recipe_texts()) {
-    const Recipe recipe = recipe_from(text, test_device().type());
-    if (recipe.pv != PvFormat::int8 || recipe.channel_group != 0 || !in.q.is_cpu()) continue;
+    const Recipe recipe = recipe_from(text, at::kCPU);
+    if (recipe.pv != PvFormat::int8 || recipe.channel_group != 0) continue;
     const auto able = those_that_can(call_of(in, {.recipe = recipe}));
     EXPECT_TRUE(std::ranges::any_of(able, [](const Backend* b) { return b->role == Role::kernel; })) << text;
   }

@@ -3,6 +3,7 @@
 #include "attention/cpu/cpu_backend.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <algorithm>
@@ -15,7 +16,7 @@
 #include "attention/similarity.h"
 #include "attention/torch/quantize.h"
 #include "attention/torch/reference.h"
-#include "attention/cpu/features.h"
+#include "base/cpu_features.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/kernels_amx_emulated.h"
 #include "tests/attention/threads.h"
@@ -144,6 +145,16 @@ TEST(CpuKernels, SayHowLongQuantizingTook) {
   }
 }
 
+// Says which of them the tests of this file are not about.
+TEST(CpuKernels, AllRunHere) {
+  std::string lacking;
+  for (const Backend& backend : cpu_backends()) {
+    if (const std::string lack = backend.missing(at::kCPU); !lack.empty())
+      lacking += fmt::format("{}: {}; ", backend.name, lack);
+  }
+  if (!lacking.empty()) GTEST_SKIP() << "not tested here: " << lacking;
+}
+
 TEST(CpuKernels, HaveAPeakWhereTheyRun) {
   for (const Backend& backend : cpu_backends()) {
     ASSERT_NE(backend.peak_tops, nullptr) << backend.name;
@@ -153,7 +164,7 @@ TEST(CpuKernels, HaveAPeakWhereTheyRun) {
 
 // Likewise, as kernels.
 std::vector<const Kernels*> all_kernels() {
-  const cpu::X86Features& has = cpu::x86_features();
+  const X86Features& has = x86_features();
   std::vector<const Kernels*> all = {&cpu_scalar::kernels(), &cpu_amx_emulated::kernels()};
   if (has.amx_int8) all.push_back(&cpu_amx::kernels());
   if (has.avx512_vnni) all.push_back(&cpu_avx512_vnni::kernels());

@@ -9,7 +9,7 @@
 
 #include "attention/cpu/flash_backend.h"
 #include "attention/torch/reference.h"
-#include "attention/cpu/features.h"
+#include "base/cpu_features.h"
 #include "tests/attention/calls.h"
 
 namespace bitreel {
@@ -22,7 +22,7 @@ Backend with(void (*run)(const AttendCall&)) {
 }
 
 TEST(FlashKernels, GiveTheSameBitsWithAvx2AndAvx512) {
-  if (!cpu::x86_features().avx512_vnni) GTEST_SKIP() << "the processor has no AVX-512";
+  if (!x86_features().avx512_vnni) GTEST_SKIP() << "the processor has no AVX-512";
   const Backend narrow = with([](const AttendCall& call) { run_flash(cpu_flash_avx2::kernels(), call); });
   const Backend wide = with([](const AttendCall& call) { run_flash(cpu_flash_avx512::kernels(), call); });
   const Shape shapes[] = {{1, 1, 1, 1, 1, 1}, {2, 4, 2, 33, 270, 64}, {1, 2, 1, 150, 290, 37}, {1, 1, 1, 65, 129, 128}};

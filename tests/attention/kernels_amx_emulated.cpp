@@ -1,25 +1,20 @@
 #include "tests/attention/kernels_amx_emulated.h"
 
+#include "attention/cpu/attend_block.h"
+#include "attention/cpu/lanes_scalar.h"
+#include "attention/cpu/products_amx.h"
+#include "tests/attention/tiles_emulated.h"
+
 namespace bitreel::cpu_amx_emulated {
 namespace {
 
-using namespace cpu;
-#include "attention/cpu/elements.inc"
-#include "attention/cpu/lanes_scalar.inc"
-
-#include "attention/cpu/pack.inc"
-
-#include "attention/cpu/softmax.inc"
-#include "tests/attention/tiles_emulated.inc"
-
-#include "attention/cpu/products_amx.inc"
-
-#include "attention/cpu/attend.inc"
+struct Unit;
+using L = cpu::ScalarLanes<Unit>;
 
 }  // namespace
 
-const Kernels& kernels() {
-  return table;
+const cpu::Kernels& kernels() {
+  return cpu::KernelsOf<L, cpu::AmxProducts<L, cpu::EmulatedTiles<Unit>>>::table;
 }
 
 }  // namespace bitreel::cpu_amx_emulated

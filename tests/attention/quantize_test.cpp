@@ -105,7 +105,9 @@ TEST(Quantize, GivesEachGroupOfChannelsItsOwnScale) {
   const QuantizedTokens q = quantize_queries(x, grouped);
   ASSERT_EQ(q.scales.sizes().vec(), (std::vector<std::int64_t>{tokens, 3}));
   for (std::int64_t group = 0; group < 3; ++group) {
-    const auto of_group = [&](const at::Tensor& all) { return all.slice(1, group * 16, std::min<std::int64_t>(group * 16 + 16, 40)); };
+    const auto of_group = [&](const at::Tensor& all) {
+      return all.slice(1, group * 16, std::min<std::int64_t>(group * 16 + 16, 40));
+    };
     const QuantizedTokens alone = quantize_queries(of_group(x), whole);
     EXPECT_TRUE(at::equal(of_group(q.integers), alone.integers)) << group;
     EXPECT_TRUE(at::equal(q.scales.select(1, group), alone.scales)) << group;

@@ -9,11 +9,9 @@
 
 #include <cstdint>
 
-namespace bitreel {
+#include "base/half.h"
 
-struct Bf16 {
-  std::uint16_t bits;
-};
+namespace bitreel {
 
 // y = norm(x) * (1 + scale) + shift, norm with weight and bias over `dim` features.
 template <class T>
@@ -47,8 +45,11 @@ struct RowKernels {
   void (*gelu_tanh)(T* x, std::int64_t count);
 };
 
-// Instantiated for float and Bf16.
 template <class T>
 const RowKernels<T>& row_kernels();
+template <>
+const RowKernels<float>& row_kernels<float>();
+template <>
+const RowKernels<Bf16>& row_kernels<Bf16>();
 
 }  // namespace bitreel

@@ -1,3 +1,21 @@
-#define BITREEL_ROWS_ISA rows_avx2
-#define BITREEL_ROWS_NAME "avx2"
-#include "pipelines/layers/rows/rows_isa.inc"
+#include "pipelines/layers/rows/rows_body.h"
+#include "pipelines/layers/rows/rows_units.h"
+
+namespace bitreel::rows_avx2 {
+namespace {
+
+struct Unit {
+  static constexpr const char* name = "avx2";
+};
+
+}  // namespace
+
+const RowKernels<float>& fp32_kernels() {
+  return RowKernelsOf<Unit, float>::table;
+}
+
+const RowKernels<Bf16>& bf16_kernels() {
+  return RowKernelsOf<Unit, Bf16>::table;
+}
+
+}  // namespace bitreel::rows_avx2

@@ -1,25 +1,35 @@
 // From rows to integers and scales (recipe.h has the arithmetic), in the layouts of kernels.h.
+// Compiled once for each instruction set: what is here is static, or a template over the unit's own Lanes, so that no
+// unit takes another's code (kernels.h).
+#pragma once
+
+#include <cstdint>
+
+#include "attention/cpu/elements.h"
+#include "attention/cpu/kernels.h"
+
+namespace bitreel::cpu {
 
 constexpr float least_amax = 1e-30f;
 constexpr float largest_float = 3.402823466e+38f;
 
-inline float levels_of(QkFormat format) {
+static inline float levels_of(QkFormat format) {
   return format == QkFormat::int8 ? 127.0f : 7.0f;
 }
 
 // To the nearest integer, ties to even, for magnitudes below 2^22: beyond 1.5 * 2^23 floats are whole numbers.
-inline std::int32_t rounded(float x) {
+static inline std::int32_t rounded(float x) {
   constexpr float whole = 12582912.0f;
   return __builtin_bit_cast(std::int32_t, x + whole) - __builtin_bit_cast(std::int32_t, whole);
 }
 
 // Magnitudes compare as these do, and NaN is more than infinity.
-inline std::uint32_t magnitude_bits(float x) {
+static inline std::uint32_t magnitude_bits(float x) {
   return __builtin_bit_cast(std::uint32_t, x) & 0x7fffffffu;
 }
 
 template <std::int64_t D>
-inline float amax_of(const float* row) {
+static inline float amax_of(const float* row) {
   std::uint32_t largest = 0;
   for (std::int64_t c = 0; c < D; ++c) {
     const std::uint32_t bits = magnitude_bits(row[c]);
@@ -28,22 +38,24 @@ inline float amax_of(const float* row) {
   return __builtin_bit_cast(float, largest);
 }
 
-inline int is_finite(float amax) {
+static inline int is_finite(float amax) {
   return amax <= largest_float ? 1 : 0;
 }
 
 // 16 times 32 bits of anything.
-inline F load_bits(const void* from) {
-  return load(static_cast<const float*>(from));
+template <class L>
+inline typename L::F load_bits(const void* from) {
+  return L::load(static_cast<const float*>(from));
 }
-inline void store_bits(F a, void* to) {
-  store(a, static_cast<float*>(to));
+template <class L>
+inline void store_bits(typename L::F a, void* to) {
+  L::store(a, static_cast<float*>(to));
 }
 
 enum class Side { query, key };
 
 // Which of a block's scales (128 queries, 64 keys) a row uses.
-inline int group_of(Granularity granularity, Side side, std::int64_t row) {
+static inline int group_of(Granularity granularity, Side side, std::int64_t row) {
   switch (granularity) {
     case Granularity::block:
       return 0;
@@ -60,7 +72,7 @@ inline int group_of(Granularity granularity, Side side, std::int64_t row) {
 }
 
 // amax of each row's group, from those of the rows.
-inline void share_amax(Granularity granularity, Side side, std::int64_t rows, float* amax) {
+static inline void share_amax(Granularity granularity, Side side, std::int64_t rows, float* amax) {
   if (granularity == Granularity::token) return;
   float of_group[query_block] = {};
   for (std::int64_t r = 0; r < rows; ++r) {
@@ -70,18 +82,18 @@ inline void share_amax(Granularity granularity, Side side, std::int64_t rows, fl
   for (std::int64_t r = 0; r < rows; ++r) amax[r] = of_group[group_of(granularity, side, r)];
 }
 
-inline std::int64_t place(const KeysAndValues& source, std::int64_t key) {
+static inline std::int64_t index_of(const KeysAndValues& source, std::int64_t key) {
   return source.kept == nullptr ? key : source.kept[key];
 }
 
 template <std::int64_t D>
-inline void load_key(const Rows& rows, const KeysAndValues& source, std::int64_t key, float* row) {
-  if (key + rows_ahead < source.count) prefetch_row(rows, place(source, key + rows_ahead), source.dim);
-  load_row<D>(rows, place(source, key), source.dim, row);
+static inline void load_key(const Rows& rows, const KeysAndValues& source, std::int64_t key, float* row) {
+  if (key + rows_ahead < source.count) prefetch_row(rows, index_of(source, key + rows_ahead), source.dim);
+  load_row<D>(rows, index_of(source, key), source.dim, row);
 }
 
 template <std::int64_t D>
-inline void mean_of(const Rows& rows, const KeysAndValues& source, float* mean) {
+static inline void mean_of(const Rows& rows, const KeysAndValues& source, float* mean) {
   double sums[D] = {};
   float row[D];
   for (std::int64_t i = 0; i < source.count; ++i) {
@@ -93,8 +105,8 @@ inline void mean_of(const Rows& rows, const KeysAndValues& source, float* mean) 
 
 // Rows [first, first + 64) less their mean; zeros beyond the last and beyond dim.
 template <std::int64_t D>
-inline void load_block(const Rows& rows, const KeysAndValues& source, const float* mean, std::int64_t first,
-                       float (*block)[D]) {
+static inline void load_block(const Rows& rows, const KeysAndValues& source, const float* mean, std::int64_t first,
+                              float (*block)[D]) {
   for (std::int64_t r = 0; r < key_tile; ++r) {
     float* row = block[r];
     if (first + r < source.count) {
@@ -107,7 +119,7 @@ inline void load_block(const Rows& rows, const KeysAndValues& source, const floa
 }
 
 template <std::int64_t D>
-inline void pack_key_block(const float (*block)[D], std::int64_t first, const Recipe& recipe, Head& head) {
+static inline void pack_key_block(const float (*block)[D], std::int64_t first, const Recipe& recipe, Head& head) {
   const float levels = levels_of(recipe.qk);
   float amax[key_tile];
   for (std::int64_t r = 0; r < key_tile; ++r) {
@@ -135,7 +147,7 @@ inline void pack_key_block(const float (*block)[D], std::int64_t first, const Re
   }
 }
 
-template <std::int64_t D>
+template <class L, std::int64_t D>
 inline void pack_value_block(const float (*block)[D], const float* inverse, std::int64_t first, Head& head) {
   alignas(64) std::int32_t quads[key_tile / 4][D];  // four keys' bytes of each channel
   for (std::int64_t quad = 0; quad < key_tile / 4; ++quad) {
@@ -147,15 +159,15 @@ inline void pack_value_block(const float (*block)[D], const float* inverse, std:
     }
   }
   for (std::int64_t c = 0; c < D; c += tile) {
-    F channels[tile];
-    for (std::int64_t quad = 0; quad < tile; ++quad) channels[quad] = load_bits(quads[quad] + c);
-    transpose(channels);
+    typename L::F channels[tile];
+    for (std::int64_t quad = 0; quad < tile; ++quad) channels[quad] = load_bits<L>(quads[quad] + c);
+    L::transpose(channels);
     std::int8_t* to = head.values + first * D + c * key_tile;
-    for (std::int64_t i = 0; i < tile; ++i) store_bits(channels[i], to + i * key_tile);
+    for (std::int64_t i = 0; i < tile; ++i) store_bits<L>(channels[i], to + i * key_tile);
   }
 }
 
-template <std::int64_t D>
+template <class L, std::int64_t D>
 void pack_head(const KeysAndValues& source, const Recipe& recipe, Head& head) {
   alignas(64) float block[key_tile][D];
   for (std::int64_t c = 0; c < largest_dim; ++c) head.key_mean[c] = head.value_mean[c] = head.value_scales[c] = 0;
@@ -189,6 +201,8 @@ void pack_head(const KeysAndValues& source, const Recipe& recipe, Head& head) {
   }
   for (std::int64_t first = 0; first < head.padded; first += key_tile) {
     load_block<D>(source.v, source, head.value_mean, first, block);
-    pack_value_block<D>(block, inverse, first, head);
+    pack_value_block<L, D>(block, inverse, first, head);
   }
 }
+
+}  // namespace bitreel::cpu

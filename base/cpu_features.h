@@ -3,11 +3,12 @@
 //   if (x86_features().avx512_vnni) ...
 #pragma once
 
-namespace bitreel::cpu {
+namespace bitreel {
 
 struct X86Features {
   bool avx2 = false;         // with FMA
   bool avx_vnni = false;     // and AVX2
+  bool avx512 = false;       // F, BW, VL and DQ; and AVX2
   bool avx512_vnni = false;  // F, BW, VL, DQ, VBMI and VNNI: Ice Lake, Zen 4 and later
   bool amx_int8 = false;     // and AVX512-VNNI; Linux has granted the tiles' memory
   bool amx_bf16 = false;     // likewise
@@ -16,4 +17,4 @@ struct X86Features {
 // Asks Linux once, on the first call, for leave to use tiles: before that they fault.
 const X86Features& x86_features();
 
-}  // namespace bitreel::cpu
+}  // namespace bitreel

@@ -1,12 +1,24 @@
 // One block of up to 128 queries against a whole head: quantized, then for each block of keys scores, softmax, values.
-// Each instruction set includes this last, after its lanes, its products and the order in which it does them
-// (serial.inc); `table` is what it offers.
+//
+//   return KernelsOf<L, Serial<L, ScalarProducts<L>>>::table;   // all that a unit offers
+//
+// Compiled once for each instruction set: what is here is static, or a template over the unit's own Lanes, so that no
+// unit takes another's code (kernels.h).
+#pragma once
+
+#include <cstdint>
+
+#include "attention/cpu/kernels.h"
+#include "attention/cpu/pack.h"
+#include "attention/cpu/softmax.h"
+
+namespace bitreel::cpu {
 
 // The rows as fp32, times the sign of the scale, and amax of each; NaN and infinity become rows of zeros that are
 // `lost`.
 template <std::int64_t D>
-inline void load_queries(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work,
-                         float (&amax)[query_block]) {
+static inline void load_queries(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work,
+                                float (&amax)[query_block]) {
   const float sign = queries.scale < 0 ? -1.0f : 1.0f;
   for (std::int64_t r = 0; r < query_block; ++r) {
     float* row = work.rows + r * D;
@@ -41,33 +53,33 @@ inline void load_queries(const Queries& queries, const Head& head, const Recipe&
   }
 }
 
-// Scores are at most this many octaves, so that differences of them are fp32.
+// Scores are at most so many log2 units, so that differences of them are fp32.
 constexpr float largest_score = 1e37f;
-// Beyond this many octaves, 1/7 octave would get lost in the rounding of one multiplication and addition.
+// Beyond so many log2 units, 1/7 of one would get lost in the rounding of one multiplication and addition.
 constexpr float largest_of_strips = 0x1p17f;
 
-// In octaves, from those of one unit of an integer score.
+// In log2 units, from those of one unit of an integer score.
 template <std::int64_t D>
-inline float largest_score_of(const Recipe& recipe, float factor) {
+static inline float largest_score_of(const Recipe& recipe, float factor) {
   const float levels = levels_of(recipe.qk);
   return factor * (levels * levels * static_cast<float>(D));
 }
 
 // [16 queries][D] to [D / 4][16 queries][4].
-template <std::int64_t D>
+template <class L, std::int64_t D>
 inline void pack_queries(const std::uint8_t (*bytes)[D], std::uint8_t* packed) {
   for (std::int64_t c = 0; c < D; c += key_tile) {
-    F quads[tile];
-    for (std::int64_t i = 0; i < tile; ++i) quads[i] = load_bits(bytes[i] + c);
-    transpose(quads);
-    for (std::int64_t i = 0; i < tile; ++i) store_bits(quads[i], packed + (c + i * 4) * tile);
+    typename L::F quads[tile];
+    for (std::int64_t i = 0; i < tile; ++i) quads[i] = load_bits<L>(bytes[i] + c);
+    L::transpose(quads);
+    for (std::int64_t i = 0; i < tile; ++i) store_bits<L>(quads[i], packed + (c + i * 4) * tile);
   }
 }
 
-template <std::int64_t D>
+template <class L, class Products, std::int64_t D>
 void quantize_queries(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work) {
   const float levels = levels_of(recipe.qk);
-  const double scale = (queries.scale < 0 ? -queries.scale : queries.scale) * octaves;
+  const double scale = (queries.scale < 0 ? -queries.scale : queries.scale) * log2e;
   float amax[query_block], inverse[query_block], largest_factor = 0;
   load_queries<D>(queries, head, recipe, work, amax);
   share_amax(recipe.q_scales, Side::query, query_block, amax);
@@ -83,35 +95,37 @@ void quantize_queries(const Queries& queries, const Head& head, const Recipe& re
   alignas(64) std::uint8_t bytes[tile][D];
   for (std::int64_t r = 0; r < query_block; ++r) {
     for (std::int64_t c = 0; c < D; ++c) {
-      bytes[r % tile][c] = stored_query(rounded(work.rows[r * D + c] * inverse[r]));
+      bytes[r % tile][c] = Products::stored_query(rounded(work.rows[r * D + c] * inverse[r]));
     }
-    if (r % tile == tile - 1) pack_queries<D>(bytes, work.q[r / tile]);
+    if (r % tile == tile - 1) pack_queries<L, D>(bytes, work.q[r / tile]);
     const std::int64_t last = queries.count - 1;
     work.seen[r] = queries.seen[r < last ? r : last];
   }
   work.largest_factor = largest_factor * head.largest_key_scale;
 }
 
-// mean(q) . k' in octaves for `keys` keys from `first` on; 0 when one of them leaves fp32.
-template <std::int64_t D>
+// mean(q) . k' in log2 units for `keys` keys from `first` on; 0 when one of them leaves fp32.
+template <class L, std::int64_t D>
 inline int bias_of(const Queries& queries, const Head& head, std::int64_t first, std::int64_t keys, Workspace& work) {
-  const F scale = broadcast(static_cast<float>((queries.scale < 0 ? -queries.scale : queries.scale) * octaves));
-  F largest = broadcast(0.0f), lost = broadcast(0.0f);
+  using F = typename L::F;
+  const F scale = L::broadcast(static_cast<float>((queries.scale < 0 ? -queries.scale : queries.scale) * log2e));
+  F largest = L::broadcast(0.0f), lost = L::broadcast(0.0f);
   for (std::int64_t strip = 0; strip < keys; strip += tile) {
     const float* k = head.smoothed_keys + (first + strip) * D;
-    F sum = broadcast(0.0f);
-    for (std::int64_t c = 0; c < D; ++c) sum = multiply_add(load(k + c * tile), broadcast(work.query_mean[c]), sum);
-    sum = multiply(sum, scale);
-    store(sum, work.bias + strip);
-    largest = max(largest, max(sum, subtract(broadcast(0.0f), sum)));
-    lost = multiply_add(sum, broadcast(0.0f), lost);  // NaN from infinity or NaN on
+    F sum = L::broadcast(0.0f);
+    for (std::int64_t c = 0; c < D; ++c)
+      sum = L::multiply_add(L::load(k + c * tile), L::broadcast(work.query_mean[c]), sum);
+    sum = L::multiply(sum, scale);
+    L::store(sum, work.bias + strip);
+    largest = L::max(largest, L::max(sum, L::subtract(L::broadcast(0.0f), sum)));
+    lost = L::multiply_add(sum, L::broadcast(0.0f), lost);  // NaN from infinity or NaN on
   }
   alignas(64) float magnitudes[tile];
-  store(add(largest, lost), magnitudes);
+  L::store(L::add(largest, lost), magnitudes);
   return amax_of<tile>(magnitudes) <= largest_score ? 1 : 0;
 }
 
-inline void fill_table(const Recipe& recipe, std::uint8_t* table) {
+static inline void fill_table(const Recipe& recipe, std::uint8_t* table) {
   for (std::int64_t i = 0; i < 63; ++i) {
     table[i] = static_cast<std::uint8_t>(__builtin_nearbyint(recipe.p_levels * __builtin_exp2(-i / 7.0)));
   }
@@ -119,19 +133,21 @@ inline void fill_table(const Recipe& recipe, std::uint8_t* table) {
 }
 
 // Outputs as rows, and log-sum-exp.
-template <std::int64_t D>
+template <class L, std::int64_t D>
 inline void finish(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work) {
+  using F = typename L::F;
   for (std::int64_t t = 0; t * tile < queries.count; ++t) {
-    const F inverse = divide(broadcast(1.0f), load(work.l[t]));
+    const F inverse = L::divide(L::broadcast(1.0f), L::load(work.l[t]));
     for (std::int64_t channel = 0; channel < D; channel += tile) {
       F values[tile];
       for (std::int64_t i = 0; i < tile; ++i) {
         const std::int64_t c = channel + i;
-        const F mean_of_integers = multiply(load(work.o[t][c]), inverse);
-        values[i] = multiply_add(mean_of_integers, broadcast(head.value_scales[c]), broadcast(head.value_mean[c]));
+        const F mean_of_integers = L::multiply(L::load(work.o[t][c]), inverse);
+        values[i] =
+            L::multiply_add(mean_of_integers, L::broadcast(head.value_scales[c]), L::broadcast(head.value_mean[c]));
       }
-      transpose(values);
-      for (std::int64_t i = 0; i < tile; ++i) store(values[i], work.rows + (t * tile + i) * D + channel);
+      L::transpose(values);
+      for (std::int64_t i = 0; i < tile; ++i) L::store(values[i], work.rows + (t * tile + i) * D + channel);
     }
   }
   for (std::int64_t r = 0; r < queries.count; ++r) {
@@ -150,65 +166,72 @@ inline void finish(const Queries& queries, const Head& head, const Recipe& recip
 }
 
 // What there is to do in a pass: tiles of queries against one block of keys after the other.
+template <class Products>
 inline std::int64_t list_items(const Queries& queries, std::int64_t pass, std::int64_t end, std::int64_t key_block,
                                const Workspace& work, Item* items) {
   std::int64_t count = 0;
-  for (std::int64_t t = 0; t * tile < queries.count; t += tiles_of_item) {
+  for (std::int64_t t = 0; t * tile < queries.count; t += Products::tiles_of_item) {
     for (std::int64_t first = pass; first < end; first += key_block) {
-      if (first >= work.seen[(t + tiles_of_item) * tile - 1]) break;  // the last query sees most
+      if (first >= work.seen[(t + Products::tiles_of_item) * tile - 1]) break;  // the last query sees most
       items[count++] = {t, first, first - pass, end - first < key_block ? end - first : key_block};
     }
   }
   return count;
 }
 
-template <std::int64_t D>
+template <class L, class Products, std::int64_t D>
 void attend_block(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work) {
   for (std::int64_t t = 0; t < tiles_of_block; ++t) {
     for (std::int64_t i = 0; i < tile; ++i) {
       work.m[t][i] = no_key;
       work.l[t][i] = 0;
     }
-    for (std::int64_t c = 0; c < D; ++c) store(broadcast(0.0f), work.o[t][c]);
+    for (std::int64_t c = 0; c < D; ++c) L::store(L::broadcast(0.0f), work.o[t][c]);
   }
   fill_table(recipe, work.table);
   const bool by_strip = recipe.smooth_q == Smoothing::off && recipe.k_scales != Granularity::token &&
                         recipe.k_scales != Granularity::thread &&
                         largest_score_of<D>(recipe, work.largest_factor) < largest_of_strips;
   const bool table_of_powers = recipe.exponential == Exponential::table;
-  const auto attend_to = by_strip          ? table_of_powers ? attend_items<D, StripScores, Exponential::table>
-                                                             : attend_items<D, StripScores, Exponential::exact>
-                                  : table_of_powers ? attend_items<D, KeyScores, Exponential::table>
-                                           : attend_items<D, KeyScores, Exponential::exact>;
+  using Strips = StripScores<L>;
+  using Keys = KeyScores<L>;
+  const auto attend_to = by_strip ? table_of_powers ? Products::template attend_items<D, Strips, Exponential::table>
+                                                    : Products::template attend_items<D, Strips, Exponential::exact>
+                         : table_of_powers ? Products::template attend_items<D, Keys, Exponential::table>
+                                           : Products::template attend_items<D, Keys, Exponential::exact>;
   for (float& x : work.bias) x = 0;
   int biased = 1;
   const std::int64_t padded = head.finite != 0 ? head.padded : 0;
-  const std::int64_t pass_keys = recipe.key_block > keys_of_pass ? recipe.key_block : keys_of_pass;
+  const std::int64_t pass_keys = recipe.key_block > Products::keys_of_pass ? recipe.key_block : Products::keys_of_pass;
   for (std::int64_t pass = 0; pass < padded; pass += pass_keys) {
     const std::int64_t end = pass + pass_keys < padded ? pass + pass_keys : padded;
-    begin_pass<D>(head, pass, end - pass, work);
-    if (recipe.smooth_q == Smoothing::on) biased &= bias_of<D>(queries, head, pass, end - pass, work);
-    Item items[tiles_of_block / tiles_of_item * (keys_of_pass / key_tile)];
-    const std::int64_t count = list_items(queries, pass, end, recipe.key_block, work, items);
+    Products::template begin_pass<D>(head, pass, end - pass, work);
+    if (recipe.smooth_q == Smoothing::on) biased &= bias_of<L, D>(queries, head, pass, end - pass, work);
+    Item items[tiles_of_block / Products::tiles_of_item * (Products::keys_of_pass / key_tile)];
+    const std::int64_t count = list_items<Products>(queries, pass, end, recipe.key_block, work, items);
     if (count > 0) attend_to(head, items, count, recipe, work);
   }
   if (biased == 0) {
     for (std::uint8_t& lost : work.lost) lost = 1;
   }
-  finish<D>(queries, head, recipe, work);
+  finish<L, D>(queries, head, recipe, work);
 }
 
-void pack_any(const KeysAndValues& source, const Recipe& recipe, Head& head) {
-  source.dim <= 64 ? pack_head<64>(source, recipe, head) : pack_head<128>(source, recipe, head);
-}
+// What a unit offers.
+template <class L, class Products>
+struct KernelsOf {
+  static void pack(const KeysAndValues& source, const Recipe& recipe, Head& head) {
+    source.dim <= 64 ? pack_head<L, 64>(source, recipe, head) : pack_head<L, 128>(source, recipe, head);
+  }
+  static void quantize(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work) {
+    queries.dim <= 64 ? quantize_queries<L, Products, 64>(queries, head, recipe, work)
+                      : quantize_queries<L, Products, 128>(queries, head, recipe, work);
+  }
+  static void attend(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work) {
+    queries.dim <= 64 ? attend_block<L, Products, 64>(queries, head, recipe, work)
+                      : attend_block<L, Products, 128>(queries, head, recipe, work);
+  }
+  static constexpr Kernels table = {pack, quantize, attend, Products::enter, Products::leave, Products::spin};
+};
 
-void quantize_any(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work) {
-  queries.dim <= 64 ? quantize_queries<64>(queries, head, recipe, work)
-                    : quantize_queries<128>(queries, head, recipe, work);
-}
-
-void attend_any(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work) {
-  queries.dim <= 64 ? attend_block<64>(queries, head, recipe, work) : attend_block<128>(queries, head, recipe, work);
-}
-
-constexpr Kernels table = {pack_any, quantize_any, attend_any, enter, leave, spin};
+}  // namespace bitreel::cpu

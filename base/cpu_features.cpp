@@ -1,4 +1,4 @@
-#include "attention/cpu/features.h"
+#include "base/cpu_features.h"
 
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-namespace bitreel::cpu {
+namespace bitreel {
 namespace {
 
 struct Registers {
@@ -49,7 +49,8 @@ X86Features detect() {
   X86Features f;
   f.avx2 = has(saved, ymm) && has(base.ecx, fma) && has(extended.ebx, avx2);
   f.avx_vnni = f.avx2 && has(more.eax, avx_vnni);
-  f.avx512_vnni = f.avx2 && has(saved, zmm) && has(extended.ebx, avx512_f_dq_bw_vl) && has(extended.ecx, vbmi_vnni);
+  f.avx512 = f.avx2 && has(saved, zmm) && has(extended.ebx, avx512_f_dq_bw_vl);
+  f.avx512_vnni = f.avx512 && has(extended.ecx, vbmi_vnni);
   const bool has_tiles = f.avx512_vnni && has(saved, tiles) && tiles_granted();
   f.amx_int8 = has_tiles && has(extended.edx, amx_tile_int8);
   f.amx_bf16 = has_tiles && has(extended.edx, amx_tile_bf16);
@@ -63,4 +64,4 @@ const X86Features& x86_features() {
   return features;
 }
 
-}  // namespace bitreel::cpu
+}  // namespace bitreel
