@@ -116,7 +116,8 @@ Field field(std::string_view name, std::vector<std::string> values) {
 }
 
 const std::vector<Field>& fields() {
-  static const std::vector<std::string> granularities = {"block", "warp", "thread", "token", "strip"};
+  static const std::vector<std::string> granularities = {"block", "warp",  "thread",
+                                                           "token", "strip", "warpgroup"};
   static const std::vector<std::string> switches = {"off", "on"};
   static const std::vector<Field> all = {
       field<&Recipe::qk>("qk", {"int8", "int4"}),
