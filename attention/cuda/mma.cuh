@@ -1,11 +1,13 @@
 // Attention on packed integers with mma.sync: every recipe, mask and shape, on every GPU since sm_80.
 //
-// A CTA of four warps attends with 64 queries, 16 a warp, to tiles of 64 keys that cp.async brings two tiles ahead. A
-// recipe's block of keys is one or more tiles. Where it is more, its tiles come twice: for the block's maximum, then for
-// the weights, because the scores of 128 or 256 keys would not fit in registers.
+// A CTA of four warps attends with 64 queries, 16 a warp, to tiles of 64 or 128 keys that cp.async brings ahead of their
+// use. A recipe's block of keys is one or more tiles. Where it is more, its tiles come twice: for the block's maximum,
+// then for the weights, because the scores of all would not fit in registers.
 // S's accumulator becomes the A operand of P V in the registers where it is (packed.h says why). Each tile's P V is
 // summed apart and added to the output in fp32, which is two-level accumulation; sums in fp16 go on for a whole block.
 #pragma once
+
+#include <cuda_bf16.h>
 
 #include "attention/cuda/instructions.cuh"
 #include "attention/cuda/plugin.h"
@@ -18,35 +20,37 @@ enum class Product { u8, e4m3, fp16, fp16_sum };
 // What a recipe asks of the loop.
 struct MmaCall {
   PackedCall packed;
-  std::int32_t tiles_of_block;  // 1, 2 or 4
+  std::int32_t keys_of_block;   // 64, 128 or 256
   std::int32_t block_maximum;   // 1: weights are against the block's maximum, not the maximum so far
   std::int32_t table;           // 1: powers are looked up at 1/7 octave
   std::int32_t rounded_sum;     // 1: sum(P) is of P as it is multiplied
   std::int32_t rounds_to_e4m3;  // 1: Product::fp16 multiplies e4m3 numbers
   float one;                    // what stands for 1 in P: 127, 255, 448 or 1
+  float octaves_of_one;         // its logarithm; 0 for integers, which are multiplied with it
 };
 
 namespace mma {
 
-inline constexpr int threads = 128, tile_queries = 64, tile_keys = 64;
+inline constexpr int threads = 128, tile_queries = 64;
 
 // Where 16 bytes of a row of a tile lie in shared memory, so that eight rows' are in different banks.
 template <int RowBytes>
 __device__ int swizzled(int row, int chunk) {
-  constexpr int chunks = RowBytes / 16;
-  static_assert(chunks <= 8);
-  return row * RowBytes + (chunk ^ (row / (8 / chunks)) % chunks) * 16;
+  constexpr int chunks = RowBytes / 16, of_line = chunks < 8 ? chunks : 8;
+  return row * RowBytes + (chunk ^ (row / (8 / of_line)) % of_line) * 16;
 }
 
-template <int Dim, Product product, bool four_bits>
+template <int Dim, Product product, bool four_bits, int Keys>
 struct Geometry {
+  static constexpr int tile_keys = Keys;
   static constexpr int key_bytes = four_bits ? Dim / 2 : Dim;
   static constexpr int value_bytes = product == Product::u8 || product == Product::e4m3 ? 1 : 2;
   static constexpr int keys_at = 0, values_at = keys_at + tile_keys * key_bytes;
   static constexpr int scales_at = values_at + Dim * tile_keys * value_bytes, bias_at = scales_at + tile_keys * 4;
   static constexpr int stage_bytes = bias_at + tile_keys * 4;
-  static constexpr int stages = stage_bytes <= 16 * 1024 + 512 ? 3 : 2;
-  static constexpr int shared_bytes = stages * stage_bytes;
+  static constexpr int stages = stage_bytes <= 17 * 1024 ? 3 : 2;
+  static constexpr int queries_at = stages * stage_bytes;
+  static constexpr int shared_bytes = queries_at + (key_bytes <= 64 ? 0 : tile_queries * key_bytes);
 };
 
 // A step of the loop: one tile of keys, in the first or second pass over its block.
@@ -89,6 +93,7 @@ struct Place {
 
 template <class G, int Dim>
 __device__ void load_stage(const PackedCall& call, const Place& place, const Step& step, char* stage) {
+  constexpr int tile_keys = G::tile_keys;
   const std::int64_t row_keys = padded(call.keys), first = std::int64_t{step.tile} * tile_keys;
   const auto* const keys =
       reinterpret_cast<const char*>(call.k) + (place.key_head * row_keys + first) * G::key_bytes;
@@ -118,67 +123,95 @@ __device__ void load_stage(const PackedCall& call, const Place& place, const Ste
   }
 }
 
-// A warp's 16 queries, as the A operand of S.
+// A warp's 16 queries, as the A operand of S: in registers, or with 128 bytes each, which would not fit beside the
+// output, in shared memory.
 template <int Steps>
 struct QueryTile {
-  unsigned a[Steps][4];
+  static constexpr int row_bytes = Steps * 32;
+  static constexpr bool in_registers = Steps <= 2;
+  unsigned a[in_registers ? Steps : 1][4];
+  const char* shared;
 
-  __device__ void load(const std::int8_t* rows) {
-    constexpr int row_bytes = Steps * 32;
+  // memory: 64 rows of the CTA's, when not in registers.
+  __device__ void load(const std::int8_t* rows, char* memory) {
     const int lane = threadIdx.x % 32;
-    const std::int8_t* const from = rows + lane / 4 * row_bytes + lane % 4 * 4;
+    if constexpr (in_registers) {
+      const std::int8_t* const from = rows + lane / 4 * row_bytes + lane % 4 * 4;
 #pragma unroll
-    for (int step = 0; step < Steps; ++step) {
+      for (int step = 0; step < Steps; ++step) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) {
-        a[step][i] = *reinterpret_cast<const unsigned*>(from + i % 2 * 8 * row_bytes + step * 32 + i / 2 * 16);
+        for (int i = 0; i < 4; ++i) {
+          a[step][i] = *reinterpret_cast<const unsigned*>(from + i % 2 * 8 * row_bytes + step * 32 + i / 2 * 16);
+        }
       }
+    } else {
+      char* const of_warp = memory + threadIdx.x / 32 * 16 * row_bytes;
+      for (int i = lane; i < row_bytes; i += 32) {  // 16 rows of row_bytes / 16 pieces
+        constexpr int chunks = row_bytes / 16;
+        *reinterpret_cast<uint4*>(of_warp + swizzled<row_bytes>(i / chunks, i % chunks)) =
+            reinterpret_cast<const uint4*>(rows)[i];
+      }
+      __syncwarp();
+      shared = of_warp;
+    }
+  }
+  __device__ void operand(int step, unsigned (&to)[4]) const {
+    if constexpr (in_registers) {
+#pragma unroll
+      for (int i = 0; i < 4; ++i) to[i] = a[step][i];
+    } else {
+      const int lane = threadIdx.x % 32;
+      load_tiles(to, shared + swizzled<row_bytes>(lane % 16, step * 2 + lane / 16));
     }
   }
 };
 
-// Products of integers of the warp's queries with eight keys: [n / 8][C's four].
-template <bool four_bits, int Steps>
-__device__ void scores_of(const QueryTile<Steps>& q, const char* keys, int (&s)[tile_keys / 8][4]) {
+// Products of integers of the warp's queries with a tile's keys: [key / 8][C's four].
+template <bool four_bits, int Steps, int Tiles>
+__device__ void scores_of(const QueryTile<Steps>& q, const char* keys, int (&s)[Tiles][4]) {
   constexpr int row_bytes = Steps * 32;
   const int lane = threadIdx.x % 32;
-  const auto multiply = [&](int (&c)[4], int step, unsigned b0, unsigned b1) {
+  const auto multiply = [](int (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
     if constexpr (four_bits) {
-      mma_s4(c, q.a[step], b0, b1);
+      mma_s4(c, a, b0, b1);
     } else {
-      mma_s8(c, q.a[step], b0, b1);
+      mma_s8(c, a, b0, b1);
     }
   };
 #pragma unroll
-  for (int n = 0; n < tile_keys / 8; ++n) {
+  for (int n = 0; n < Tiles; ++n) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) s[n][i] = 0;
   }
-  unsigned b[4];
+  unsigned a[2][4], b[4];
   if constexpr (Steps == 1) {
+    q.operand(0, a[0]);
 #pragma unroll
-    for (int n = 0; n < tile_keys / 8; n += 2) {
+    for (int n = 0; n < Tiles; n += 2) {
       load_tiles(b, keys + swizzled<row_bytes>(n * 8 + lane / 16 * 8 + lane % 8, lane / 8 % 2));
-      multiply(s[n], 0, b[0], b[1]);
-      multiply(s[n + 1], 0, b[2], b[3]);
+      multiply(s[n], a[0], b[0], b[1]);
+      multiply(s[n + 1], a[0], b[2], b[3]);
     }
   } else {
 #pragma unroll
-    for (int n = 0; n < tile_keys / 8; ++n) {
+    for (int step = 0; step < Steps; step += 2) {
+      q.operand(step, a[0]);
+      q.operand(step + 1, a[1]);
 #pragma unroll
-      for (int step = 0; step < Steps; step += 2) {
+      for (int n = 0; n < Tiles; ++n) {
         load_tiles(b, keys + swizzled<row_bytes>(n * 8 + lane % 8, step * 2 + lane / 8));
-        multiply(s[n], step, b[0], b[1]);
-        multiply(s[n], step + 1, b[2], b[3]);
+        multiply(s[n], a[0], b[0], b[1]);
+        multiply(s[n], a[1], b[2], b[3]);
       }
     }
   }
 }
 
 // P of one tile in the form of the A operand, and what it adds to its rows' sums.
-template <Product product>
+template <Product product, int Keys>
 struct Weights {
-  static constexpr int steps = product == Product::u8 || product == Product::e4m3 ? 2 : 4;  // of 32 or 16 keys
+  static constexpr int value_bytes = product == Product::u8 || product == Product::e4m3 ? 1 : 2;
+  static constexpr int steps = Keys * value_bytes / 32;
   unsigned a[steps][4];
 };
 
@@ -267,15 +300,15 @@ struct SoftmaxRows {
   }
 };
 
-// Logits of one tile in octaves, [n / 8][C's four], to weights; sum: of the thread's part of them.
-template <Product product>
-__device__ void weigh(const MmaCall& call, float (&logits)[tile_keys / 8][4], const float (&against)[2],
-                      float (&sum)[2], Weights<product>& weights) {
+// Logits of one tile in octaves, [key / 8][C's four], to weights; sum: of the thread's part of them.
+template <Product product, int Keys>
+__device__ void weigh(const MmaCall& call, float (&logits)[Keys / 8][4], const float (&against)[2], float (&sum)[2],
+                      Weights<product, Keys>& weights) {
   sum[0] = sum[1] = 0;
   if constexpr (product == Product::u8) {
     constexpr float whole = 12582912.0f;
 #pragma unroll
-    for (int n = 0; n < tile_keys / 8; ++n) {
+    for (int n = 0; n < Keys / 8; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         float octaves = logits[n][i] - against[i / 2];
@@ -285,7 +318,7 @@ __device__ void weigh(const MmaCall& call, float (&logits)[tile_keys / 8][4], co
     }
     unsigned sums[2] = {};
 #pragma unroll
-    for (int j = 0; j < tile_keys / 16; ++j) {
+    for (int j = 0; j < Keys / 16; ++j) {
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
         const unsigned word = pack_bytes(logits[2 * j][2 * r], logits[2 * j][2 * r + 1], logits[2 * j + 1][2 * r],
@@ -299,15 +332,15 @@ __device__ void weigh(const MmaCall& call, float (&logits)[tile_keys / 8][4], co
     return;
   }
   // 448 is a part of the exponent.
-  const float shift[2] = {against[0] - log2f(call.one), against[1] - log2f(call.one)};
+  const float shift[2] = {against[0] - call.octaves_of_one, against[1] - call.octaves_of_one};
 #pragma unroll
-  for (int n = 0; n < tile_keys / 8; ++n) {
+  for (int n = 0; n < Keys / 8; ++n) {
 #pragma unroll
     for (int i = 0; i < 4; ++i) logits[n][i] = power_of_two(logits[n][i] - shift[i / 2]);
   }
   if (product == Product::fp16 && call.rounds_to_e4m3 != 0 && call.rounded_sum == 0) {
 #pragma unroll
-    for (int n = 0; n < tile_keys / 8; ++n) {
+    for (int n = 0; n < Keys / 8; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         sum[i / 2] += logits[n][i];
@@ -317,21 +350,21 @@ __device__ void weigh(const MmaCall& call, float (&logits)[tile_keys / 8][4], co
   } else {
     if (product == Product::fp16 && call.rounds_to_e4m3 != 0) {
 #pragma unroll
-      for (int n = 0; n < tile_keys / 8; ++n) {
+      for (int n = 0; n < Keys / 8; ++n) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) logits[n][i] = round_to_e4m3(logits[n][i]);
       }
     }
     if (product != Product::e4m3 || call.rounded_sum == 0) {
 #pragma unroll
-      for (int n = 0; n < tile_keys / 8; ++n) {
+      for (int n = 0; n < Keys / 8; ++n) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) sum[i / 2] += logits[n][i];
       }
     }
   }
 #pragma unroll
-  for (int j = 0; j < tile_keys / 16; ++j) {
+  for (int j = 0; j < Keys / 16; ++j) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const float a = logits[2 * j][2 * r], b = logits[2 * j][2 * r + 1], c = logits[2 * j + 1][2 * r],
@@ -347,10 +380,10 @@ __device__ void weigh(const MmaCall& call, float (&logits)[tile_keys / 8][4], co
 }
 
 // Adds P V of one tile, and with Product::e4m3 the sum of rounded weights.
-template <int Dim, Product product>
-__device__ void add_product(const MmaCall& call, const Weights<product>& weights, const char* values, float (&sum)[2],
-                            bool last_of_block, SoftmaxRows<Dim, product>& rows) {
-  constexpr int row_bytes = tile_keys * (Weights<product>::steps == 2 ? 1 : 2);
+template <int Dim, Product product, int Keys>
+__device__ void add_product(const MmaCall& call, const Weights<product, Keys>& weights, const char* values,
+                            float (&sum)[2], bool last_of_block, SoftmaxRows<Dim, product>& rows) {
+  constexpr int steps = Weights<product, Keys>::steps, row_bytes = Keys * Weights<product, Keys>::value_bytes;
   const int lane = threadIdx.x % 32;
 #pragma unroll
   for (int n = 0; n < Dim / 8; ++n) {
@@ -358,7 +391,7 @@ __device__ void add_product(const MmaCall& call, const Weights<product>& weights
     part.clear();
     Accumulator<product>& to = rows.sums_blocks ? rows.block[n] : part;
 #pragma unroll
-    for (int step = 0; step < Weights<product>::steps; step += 2) {
+    for (int step = 0; step < steps; step += 2) {
       unsigned b[4];
       load_tiles(b, values + swizzled<row_bytes>(n * 8 + lane % 8, step * 2 + lane / 8));
       multiply<product>(to, weights.a[step], b[0], b[1]);
@@ -371,8 +404,8 @@ __device__ void add_product(const MmaCall& call, const Weights<product>& weights
       Accumulator<product> part;  // of a row of ones, where V would be
       part.clear();
       constexpr unsigned ones = 0x38383838u;
-      multiply<product>(part, weights.a[0], ones, ones);
-      multiply<product>(part, weights.a[1], ones, ones);
+#pragma unroll
+      for (int step = 0; step < steps; ++step) multiply<product>(part, weights.a[step], ones, ones);
       sum[0] = lane % 4 == 0 ? part.c[0] : 0;
       sum[1] = lane % 4 == 0 ? part.c[2] : 0;
     }
@@ -424,9 +457,9 @@ __device__ void store_row(const PackedCall& call, const Place& place, int query,
 }
 
 // grid (tiles of 64 queries, query heads of the call).
-template <int Dim, Product product, bool four_bits>
-__global__ void __launch_bounds__(threads, Dim == 64 ? 3 : 2) attend(const __grid_constant__ MmaCall call) {
-  using G = Geometry<Dim, product, four_bits>;
+template <int Dim, Product product, bool four_bits, int Keys>
+__global__ void __launch_bounds__(threads, Dim == 64 && Keys == 64 ? 3 : 2) attend(const __grid_constant__ MmaCall call) {
+  using G = Geometry<Dim, product, four_bits, Keys>;
   extern __shared__ __align__(128) char shared[];
   const PackedCall& packed = call.packed;
   const Place place(packed);
@@ -434,12 +467,12 @@ __global__ void __launch_bounds__(threads, Dim == 64 ? 3 : 2) attend(const __gri
   const int row[2] = {first_row + lane / 4, first_row + lane / 4 + 8};
   const int seen[2] = {place.seen(packed, row[0]), place.seen(packed, row[1])};
   const int seen_by_all = place.seen(packed, first_row);
-  const int tiles = (place.seen(packed, place.first_query + tile_queries - 1) + tile_keys - 1) / tile_keys;
-  const int steps = tiles * (call.tiles_of_block == 1 ? 1 : 2);
+  const int tiles = (place.seen(packed, place.first_query + tile_queries - 1) + Keys - 1) / Keys;
+  const int tiles_of_block = call.keys_of_block / Keys, steps = tiles * (tiles_of_block == 1 ? 1 : 2);
 
   const std::int64_t query_at = place.query_head * padded(packed.queries);
   QueryTile<G::key_bytes / 32> q;
-  q.load(packed.q + (query_at + first_row) * G::key_bytes);
+  q.load(packed.q + (query_at + first_row) * G::key_bytes, shared + G::queries_at);
   const float q_scale[2] = {packed.q_scales[query_at + row[0]], packed.q_scales[query_at + row[1]]};
 
   SoftmaxRows<Dim, product> rows;
@@ -447,7 +480,7 @@ __global__ void __launch_bounds__(threads, Dim == 64 ? 3 : 2) attend(const __gri
   float block_max[2];
   const auto load = [&](int step) {
     if (step < steps) {
-      load_stage<G, Dim>(packed, place, step_of(step, tiles, call.tiles_of_block),
+      load_stage<G, Dim>(packed, place, step_of(step, tiles, tiles_of_block),
                          shared + step % G::stages * G::stage_bytes);
     }
     commit_copies();
@@ -458,16 +491,16 @@ __global__ void __launch_bounds__(threads, Dim == 64 ? 3 : 2) attend(const __gri
     wait_for_copies<G::stages - 2>();
     __syncthreads();
     load(at + G::stages - 1);
-    const Step step = step_of(at, tiles, call.tiles_of_block);
+    const Step step = step_of(at, tiles, tiles_of_block);
     const char* const stage = shared + at % G::stages * G::stage_bytes;
 
-    int s[tile_keys / 8][4];
+    int s[Keys / 8][4];
     scores_of<four_bits>(q, stage + G::keys_at, s);
-    float logits[tile_keys / 8][4];
+    float logits[Keys / 8][4];
     const float2* const scales = reinterpret_cast<const float2*>(stage + G::scales_at) + lane % 4;
     const float2* const bias = reinterpret_cast<const float2*>(stage + G::bias_at) + lane % 4;
 #pragma unroll
-    for (int n = 0; n < tile_keys / 8; ++n) {
+    for (int n = 0; n < Keys / 8; ++n) {
       const float2 scale = scales[n * 4];
       const float2 extra = packed.qk_bias == nullptr ? make_float2(0, 0) : bias[n * 4];
 #pragma unroll
@@ -476,10 +509,10 @@ __global__ void __launch_bounds__(threads, Dim == 64 ? 3 : 2) attend(const __gri
                             i % 2 == 0 ? extra.x : extra.y);
       }
     }
-    const int first_key = step.tile * tile_keys;
-    if (first_key + tile_keys > seen_by_all) {
+    const int first_key = step.tile * Keys;
+    if (first_key + Keys > seen_by_all) {
 #pragma unroll
-      for (int n = 0; n < tile_keys / 8; ++n) {
+      for (int n = 0; n < Keys / 8; ++n) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
           if (first_key + n * 8 + lane % 4 * 2 + i % 2 >= seen[i / 2]) logits[n][i] = -INFINITY;
@@ -487,21 +520,21 @@ __global__ void __launch_bounds__(threads, Dim == 64 ? 3 : 2) attend(const __gri
       }
     }
 
-    const bool one_pass = call.tiles_of_block == 1;
+    const bool one_pass = tiles_of_block == 1;
     if (one_pass || step.scores_only) {
       if (step.first_of_block) block_max[0] = block_max[1] = -INFINITY;
 #pragma unroll
-      for (int n = 0; n < tile_keys / 8; ++n) {
+      for (int n = 0; n < Keys / 8; ++n) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) block_max[i / 2] = fmaxf(block_max[i / 2], logits[n][i]);
       }
       if (step.last_of_block) rows.begin_block(block_max, call.block_maximum != 0);
     }
     if (step.scores_only) continue;
-    Weights<product> weights;
+    Weights<product, Keys> weights;
     float sum[2];
-    weigh<product>(call, logits, rows.against, sum, weights);
-    add_product<Dim, product>(call, weights, stage + G::values_at, sum, step.last_of_block, rows);
+    weigh<product, Keys>(call, logits, rows.against, sum, weights);
+    add_product<Dim, product, Keys>(call, weights, stage + G::values_at, sum, step.last_of_block, rows);
   }
 
 #pragma unroll
@@ -512,10 +545,10 @@ __global__ void __launch_bounds__(threads, Dim == 64 ? 3 : 2) attend(const __gri
   }
 }
 
-template <int Dim, Product product, bool four_bits>
+template <int Dim, Product product, bool four_bits, int Keys>
 int launch(const MmaCall& call, cudaStream_t stream) {
-  using G = Geometry<Dim, product, four_bits>;
-  const auto kernel = attend<Dim, product, four_bits>;
+  using G = Geometry<Dim, product, four_bits, Keys>;
+  const auto kernel = attend<Dim, product, four_bits, Keys>;
   if (const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, G::shared_bytes);
       error != cudaSuccess) {
     return error;
@@ -525,12 +558,27 @@ int launch(const MmaCall& call, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
+// Tiles of 128 keys, which go once through the blocks of the program's own recipes, where registers and the 99 KiB of
+// shared memory of sm_86 hold them.
+template <Product product, bool four_bits>
+int launch_any(const MmaCall& call, cudaStream_t stream) {
+  constexpr int most_64 = product == Product::e4m3 || product == Product::fp16 ? 128 : 64;
+  constexpr int most_128 = product == Product::e4m3 ? 128 : 64;
+  const bool small = call.keys_of_block == 64;
+  if (call.packed.dim == 64) {
+    return small ? launch<64, product, four_bits, 64>(call, stream) : launch<64, product, four_bits, most_64>(call, stream);
+  }
+  return small ? launch<128, product, four_bits, 64>(call, stream) : launch<128, product, four_bits, most_128>(call, stream);
+}
+
 }  // namespace mma
 
-// One .cu file each.
+// One .cu file each. Those of _s4 take packed halves of bytes, the others bytes.
 int attend_u8(const MmaCall& call, cudaStream_t stream);
 int attend_e4m3(const MmaCall& call, cudaStream_t stream);
+int attend_e4m3_s4(const MmaCall& call, cudaStream_t stream);
 int attend_fp16(const MmaCall& call, cudaStream_t stream);
+int attend_fp16_s4(const MmaCall& call, cudaStream_t stream);
 int attend_fp16_sum(const MmaCall& call, cudaStream_t stream);
 
 }  // namespace bitreel::cuda

@@ -1,4 +1,3 @@
-#include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
 #include "attention/cuda/mma.cuh"
@@ -6,8 +5,7 @@
 namespace bitreel::cuda {
 
 int attend_fp16_sum(const MmaCall& call, cudaStream_t stream) {
-  return call.packed.dim == 64 ? mma::launch<64, Product::fp16_sum, false>(call, stream)
-                               : mma::launch<128, Product::fp16_sum, false>(call, stream);
+  return mma::launch_any<Product::fp16_sum, false>(call, stream);
 }
 
 }  // namespace bitreel::cuda

@@ -14,6 +14,7 @@
 //             carries the sign of the logits' scale. NaN where the query holds NaN or infinity: its output and
 //             log-sum-exp must come out NaN, its integers are those of zeros. 0 for padding.
 //   k         [B, Hkv, padded keys, dim] int8, zeros for padding
+//             With four_bits both are [.., dim / 2]: two channels a byte, the even one in the low half.
 //   k_scales  KeyScales::warpgroup: [B, Hkv, padded keys / 128, 4] fp32, of key j of a tile of 128 at (j % 8) / 2, which
 //             is what one thread of a wgmma.m64n128 (or of sixteen mma.m16n8) owns
 //             KeyScales::token: [B, Hkv, padded keys] fp32, whatever the recipe's groups
@@ -82,6 +83,7 @@ struct PackedCall {
   float* q_means;
   float* qk_bias;
 
+  std::int32_t four_bits;
   KeyScales key_scales;
   ValueFormat values;
 

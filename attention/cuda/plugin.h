@@ -46,8 +46,14 @@ inline QuantizationMemory quantization_memory(const PackedCall& call) {
           .v_divisors = heads * call.dim};
 }
 
-// Which units multiply. sm80: s8 (s4 for packed keys) and fp16, as every GPU since 8.0 has; sm89: s8 and e4m3.
+// Which units multiply P and V in e4m3: sm80: fp16, which holds its numbers, as every GPU since 8.0 has; sm89: e4m3.
 enum class MmaUnits : std::int32_t { sm80, sm89 };
+
+// Whether the mma.sync kernels can take q and k as halves of bytes. The unit for them is there from 8.0 to 8.9; later GPUs
+// emulate it.
+inline bool has_four_bit_kernel(const Recipe& recipe) {
+  return recipe.qk == QkFormat::int4 && recipe.pv != PvFormat::int8 && recipe.pv != PvFormat::fp16_fp16_sum;
+}
 
 struct Plugin {
   std::int64_t version;
@@ -62,6 +68,10 @@ struct Plugin {
   int (*qk_bias)(const SourceCall& source, const PackedCall& call, void* stream);
   // Every recipe, mask and shape (attention/cuda/mma.cuh).
   int (*attend_mma)(const Recipe& recipe, MmaUnits units, const PackedCall& call, void* stream);
+  // The warp-specialised kernels of attention/cuda/sm90/: why they can't do a call (memory need not be there yet; null
+  // when they can), and doing it. Null when the plugin was built without them.
+  const char* (*sm90_refuses)(const Recipe& recipe, const PackedCall& call);
+  int (*attend_sm90)(const Recipe& recipe, const PackedCall& call, void* stream);
 };
 
 // Sizes stand for the structs' shapes: a plugin built from other headers must not be called.

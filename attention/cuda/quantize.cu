@@ -55,6 +55,13 @@ __device__ unsigned bytes_of(const float* x, float inverse) {
   return word;
 }
 
+__device__ unsigned halves_of_bytes(const float (&x)[8], float inverse) {
+  unsigned word = 0;
+#pragma unroll
+  for (int i = 0; i < 8; ++i) word |= (__float2int_rn(x[i] * inverse) & 15) << (4 * i);
+  return word;
+}
+
 // The mean over the block's tokens of each channel, into `mean`; sums in fp64.
 template <int Dim, int Rows, int Passes>
 __device__ void mean_of_block(const float (&x)[Passes][8], int count, int row, int channel, double (*sums)[Dim],
@@ -162,15 +169,19 @@ __global__ void __launch_bounds__(threads) quantize_tokens(SourceCall source, Re
   }
   __syncthreads();
 
-  std::int8_t* const integers = (is_query ? call.q : call.k) + tokens_before * Dim;
+  std::int8_t* const integers = is_query ? call.q : call.k;
   const float octaves = is_query ? static_cast<float>(source.scale * 1.4426950408889634) : 1.0f;
 #pragma unroll
   for (int pass = 0; pass < passes; ++pass) {
     const int token = pass * rows + row;
     const float amax = fmaxf(__uint_as_float(group_amax[group_of(granularity, side, token)]), least_amax);
     const float inverse = levels / amax, scale = amax / levels;
-    const uint2 bytes = make_uint2(bytes_of(x[pass], inverse), bytes_of(x[pass] + 4, inverse));
-    *reinterpret_cast<uint2*>(integers + token * Dim + channel) = bytes;
+    const std::int64_t at = (tokens_before + token) * Dim + channel;
+    if (call.four_bits != 0) {
+      *reinterpret_cast<unsigned*>(integers + at / 2) = halves_of_bytes(x[pass], inverse);
+    } else {
+      *reinterpret_cast<uint2*>(integers + at) = make_uint2(bytes_of(x[pass], inverse), bytes_of(x[pass] + 4, inverse));
+    }
     if (lane != 0) continue;
     if (is_query) {
       call.q_scales[tokens_before + token] = token >= here ? 0.0f : broken >> pass & 1 ? NAN : scale * octaves;

@@ -8,12 +8,18 @@
 #include <cstdlib>
 #include <limits>
 
+#include "attention/cuda/load_cuda.h"
 #include "tests/attention/tolerances.h"
 
 namespace bitreel {
 namespace {
 
 constexpr double canary = 12345;
+
+std::string wanted_device() {
+  const char* const name = std::getenv("BITREEL_TEST_DEVICE");
+  return name == nullptr ? "cpu" : name;
+}
 
 // A tensor of `sizes` with the last stride 1, inside a buffer of canaries on every side.
 struct Guarded {
@@ -54,6 +60,16 @@ class OneThread : public testing::Environment {
 };
 const testing::Environment* const one_thread = testing::AddGlobalTestEnvironment(new OneThread);
 
+// Asked for a GPU where there is none, every test skips.
+class WantedDevice : public testing::Environment {
+ public:
+  void SetUp() override {
+    if (wanted_device() != "cuda") return;
+    if (const std::string missing = load_cuda(); !missing.empty()) GTEST_SKIP() << "no GPU to test on: " << missing;
+  }
+};
+const testing::Environment* const wanted = testing::AddGlobalTestEnvironment(new WantedDevice);
+
 }  // namespace
 
 std::ostream& operator<<(std::ostream& out, const Shape& s) {
@@ -62,8 +78,9 @@ std::ostream& operator<<(std::ostream& out, const Shape& s) {
 }
 
 at::Device test_device() {
-  const char* const name = std::getenv("BITREEL_TEST_DEVICE");
-  return name == nullptr ? at::Device(at::kCPU) : at::Device(name);
+  // Before main() tests are listed with their inputs: then a GPU isn't in use yet.
+  static const bool there = wanted_device() == "cuda" && load_cuda().empty();
+  return there ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
 }
 
 at::Tensor normal(at::IntArrayRef sizes, std::uint64_t seed) {

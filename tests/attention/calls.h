@@ -4,7 +4,7 @@
 //   const Answer truth = run(reference_backend(), in, {});
 //   for (const Backend* backend : those_that_can(call_of(in, {.recipe = recipe}))) ...run(*backend, in, {...})
 //
-// BITREEL_TEST_DEVICE=cuda puts the inputs on a GPU.
+// BITREEL_TEST_DEVICE=cuda puts the inputs on a GPU; without one the tests skip.
 #pragma once
 
 #include <ATen/core/Tensor.h>
