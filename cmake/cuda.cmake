@@ -15,6 +15,8 @@ find_library(BITREEL_CUDART cudart HINTS "${cuda_home}" PATH_SUFFIXES lib64 lib 
 # Most files use what every GPU since sm_80 has; the PTX is what later ones translate. sm90/ is for Hopper alone.
 set(cuda_common -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_89,code=sm_89
   -gencode=arch=compute_90,code=sm_90 -gencode=arch=compute_120a,code=sm_120a -gencode=arch=compute_120,code=compute_120)
+# 4-bit products are emulated from sm_90 on and not meant for it; the PTX is for tests there.
+set(cuda_s4 -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_89,code=[sm_89,compute_89])
 set(cuda_sm90 -gencode=arch=compute_90a,code=sm_90a)
 set(cuda_architectures "sm_80 sm_89 sm_90 sm_120a")
 file(GLOB cuda_sources CONFIGURE_DEPENDS attention/cuda/*.cu)
@@ -32,6 +34,9 @@ foreach(source ${cuda_sources} ${cuda_sm90_sources})
   set(generate ${cuda_common})
   if(source IN_LIST cuda_sm90_sources)
     set(generate ${cuda_sm90})
+  endif()
+  if(source MATCHES "_s4.cu$")
+    set(generate ${cuda_s4})
   endif()
   add_custom_command(OUTPUT "${object}"
     # Fails where a kernel spills registers or ptxas serialises its products.

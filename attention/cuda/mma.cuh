@@ -558,17 +558,13 @@ int launch(const MmaCall& call, cudaStream_t stream) {
   return cudaGetLastError();
 }
 
-// Tiles of 128 keys, which go once through the blocks of the program's own recipes, where registers and the 99 KiB of
-// shared memory of sm_86 hold them.
+// Tiles of 128 keys go once through the blocks of the program's own recipes; registers hold them with 64 channels.
 template <Product product, bool four_bits>
 int launch_any(const MmaCall& call, cudaStream_t stream) {
-  constexpr int most_64 = product == Product::e4m3 || product == Product::fp16 ? 128 : 64;
-  constexpr int most_128 = product == Product::e4m3 ? 128 : 64;
-  const bool small = call.keys_of_block == 64;
-  if (call.packed.dim == 64) {
-    return small ? launch<64, product, four_bits, 64>(call, stream) : launch<64, product, four_bits, most_64>(call, stream);
-  }
-  return small ? launch<128, product, four_bits, 64>(call, stream) : launch<128, product, four_bits, most_128>(call, stream);
+  constexpr int most_keys = product == Product::e4m3 || product == Product::fp16 ? 128 : 64;
+  if (call.packed.dim == 128) return launch<128, product, four_bits, 64>(call, stream);
+  return call.keys_of_block == 64 ? launch<64, product, four_bits, 64>(call, stream)
+                                  : launch<64, product, four_bits, most_keys>(call, stream);
 }
 
 }  // namespace mma

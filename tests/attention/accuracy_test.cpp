@@ -22,7 +22,7 @@ Similarity quality(const std::string& recipe, const Inputs& in) {
 
 class Accuracy : public testing::TestWithParam<InputSet> {
  protected:
-  const Inputs& in = GetParam().in;
+  const Inputs in = on_test_device(GetParam().in);
 };
 
 TEST_P(Accuracy, OfEightBitsIsWithinTheGate) {
@@ -55,9 +55,9 @@ TEST_P(Accuracy, OfKernelsIsThatOfTheOracle) {
 INSTANTIATE_TEST_SUITE_P(Inputs, Accuracy, testing::ValuesIn(protocol_inputs()),
                          [](const auto& info) { return info.param.name; });
 
-const Inputs& inputs_named(const std::string& name) {
+Inputs inputs_named(const std::string& name) {
   for (const InputSet& set : protocol_inputs()) {
-    if (set.name == name) return set.in;
+    if (set.name == name) return on_test_device(set.in);
   }
   throw std::out_of_range(name);
 }
@@ -71,7 +71,7 @@ TEST(AccuracyOf, FourBitsIsWithinItsGateAtLogitDeviationOne) {
 }
 
 TEST(AccuracyOf, BiasedKeysNeedsSmoothing) {
-  const Inputs& in = inputs_named("BiasedKeys");
+  const Inputs in = inputs_named("BiasedKeys");
   EXPECT_GE(quality("int8+smooth-k=off", in).relative_l2, 1.5 * quality("int8", in).relative_l2);
   EXPECT_GE(quality("int4+smooth-k=off", in).relative_l2, 2 * quality("int4", in).relative_l2);
 }
@@ -83,12 +83,12 @@ TEST(AccuracyOf, BiasedQueriesInFourBitsNeedsSmoothing) {
 }
 
 TEST(AccuracyOf, BiasedValuesNeedsSmoothing) {
-  const Inputs& in = inputs_named("BiasedValues");
+  const Inputs in = inputs_named("BiasedValues");
   EXPECT_GE(quality("sage2-8b", in).relative_l2, 4 * quality("sage2-8b+smooth-v", in).relative_l2);
 }
 
 TEST(AccuracyOf, EqualKeysIsTheMeanOfTheValues) {
-  const Inputs& in = inputs_named("EqualKeys");
+  const Inputs in = inputs_named("EqualKeys");
   for (const std::string& text : recipe_texts()) {
     const Asked asked = {.recipe = recipe_from(text, test_device().type())};
     if (asked.recipe->pv == PvFormat::fp16_fp16_sum) continue;  // its sums are rounded

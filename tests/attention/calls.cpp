@@ -83,6 +83,10 @@ at::Device test_device() {
   return there ? at::Device(at::kCUDA, 0) : at::Device(at::kCPU);
 }
 
+Inputs on_test_device(const Inputs& in) {
+  return {in.q.to(test_device()), in.k.to(test_device()), in.v.to(test_device())};
+}
+
 at::Tensor normal(at::IntArrayRef sizes, std::uint64_t seed) {
   return at::randn(sizes, at::detail::createCPUGenerator(seed), at::TensorOptions(at::kDouble)).to(at::kFloat);
 }

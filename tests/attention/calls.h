@@ -31,6 +31,7 @@ struct Inputs {
 };
 
 at::Device test_device();
+Inputs on_test_device(const Inputs& in);
 
 // Normal numbers, the same on every machine.
 at::Tensor normal(at::IntArrayRef sizes, std::uint64_t seed);
