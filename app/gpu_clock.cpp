@@ -31,13 +31,15 @@ double GpuClock::sm_ghz() const {
   auto* const clock_info = nvml<int(void*, int, unsigned*)>("nvmlDeviceGetClockInfo");
   constexpr int of_multiprocessors = 1;
   unsigned mhz = 0;
-  if (nvml_device_ == nullptr || clock_info == nullptr || clock_info(nvml_device_, of_multiprocessors, &mhz) != 0) return 0;
+  if (nvml_device_ == nullptr || clock_info == nullptr || clock_info(nvml_device_, of_multiprocessors, &mhz) != 0)
+    return 0;
   return mhz / 1e3;
 }
 
 GpuTiming GpuClock::time(const std::function<void()>& work) const {
   const c10::Stream stream = c10::impl::VirtualGuardImpl(device_.type()).getStream(device_);
-  c10::Event before(device_.type(), c10::EventFlag::BACKEND_DEFAULT), after(device_.type(), c10::EventFlag::BACKEND_DEFAULT);
+  c10::Event before(device_.type(), c10::EventFlag::BACKEND_DEFAULT),
+      after(device_.type(), c10::EventFlag::BACKEND_DEFAULT);
   before.record(stream);
   work();
   after.record(stream);

@@ -12,8 +12,8 @@
 namespace bitreel {
 
 struct GpuTiming {
-  double seconds;   // between events on the current stream, before and after
-  double sm_ghz;    // read while it runs (NVML); 0 when the driver doesn't say
+  double seconds;  // between events on the current stream, before and after
+  double sm_ghz;   // read while it runs (NVML); 0 when the driver doesn't say
 };
 
 class GpuClock {

@@ -65,7 +65,8 @@ cuda::Element element_of(at::ScalarType type) {
 }
 
 cuda::Rows rows_of(const at::Tensor& x) {
-  return {.data = x.const_data_ptr(), .batch_stride = x.stride(0), .head_stride = x.stride(1), .token_stride = x.stride(2)};
+  return {
+      .data = x.const_data_ptr(), .batch_stride = x.stride(0), .head_stride = x.stride(1), .token_stride = x.stride(2)};
 }
 
 // What a kernel needs to know of a call to say whether it can do it.
@@ -154,7 +155,8 @@ class CudaCall {
     for (std::int32_t first = 0; first < all; first += heads_at_once_) {
       packed_.first_head = first;
       packed_.head_count = std::min(heads_at_once_, all - first);
-      if (packed_.qk_bias != nullptr) check(cuda::loaded_plugin().qk_bias(source_, packed_, stream_), "smoothed queries");
+      if (packed_.qk_bias != nullptr)
+        check(cuda::loaded_plugin().qk_bias(source_, packed_, stream_), "smoothed queries");
       check(attend_heads(), "attention");
     }
   }
@@ -168,8 +170,8 @@ class CudaCall {
     return {.q = memory_.view(packed_.q, {b, hq, queries, row}, at::kChar),
             .q_scales = memory_.view(packed_.q_scales, {b, hq, queries}, at::kFloat),
             .k = memory_.view(packed_.k, {b, hkv, keys, row}, at::kChar),
-            .k_scales = memory_.view(packed_.k_scales,
-                                     packed_.key_scales == cuda::KeyScales::warpgroup ? of_groups : of_tokens, at::kFloat),
+            .k_scales = memory_.view(
+                packed_.k_scales, packed_.key_scales == cuda::KeyScales::warpgroup ? of_groups : of_tokens, at::kFloat),
             .v = memory_.view(packed_.v, {b, hkv, dim + cuda::extra_rows, keys}, bytes ? at::kByte : at::kHalf),
             .v_scales = memory_.view(packed_.v_scales, {b, hkv, dim}, at::kFloat),
             .v_mean = memory_.view(packed_.v_mean, {b, hkv, dim}, at::kFloat),
@@ -232,7 +234,7 @@ class CudaCall {
 
 std::string common_refusal(const AttendCall& call) {
   if (!call.recipe) return "it only does quantized attention";
-  if (!call.q.is_cuda()) return "the tensors are not on a GPU";
+  if (call.recipe->channel_group != 0) return "its scales are of all channels of a token";
   const at::ScalarType type = call.q.scalar_type();
   if (type != at::kFloat && type != at::kHalf && type != at::kBFloat16) {
     return fmt::format("{} tensors, expected float, half or bfloat16", c10::toString(type));
@@ -262,7 +264,8 @@ std::string refuses(const AttendCall& call) {
 }
 
 template <Kernel kernel>
-std::string missing() {
+std::string missing(c10::DeviceType device) {
+  if (device != c10::kCUDA) return "it runs on NVIDIA GPUs only";
   if (std::string lack = cuda::missing_plugin(); !lack.empty()) return lack;
   const int capability = cuda::loaded_plugin().compute_capability();
   if (capability < 0) return cuda::loaded_plugin().error_text(-capability);

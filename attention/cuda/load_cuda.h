@@ -10,8 +10,8 @@
 
 namespace bitreel {
 
-// Returns why CUDA can't be used (no driver, no libtorch_cuda.so, no GPU), in the loader's or driver's words; empty when
-// it can.
+// Returns why CUDA can't be used (no driver, no libtorch_cuda.so, no GPU), in the loader's or driver's words; empty
+// when it can.
 std::string load_cuda();
 
 // Whether that has happened. Asks nothing of LibTorch, whose answer before it would stay what it is.

@@ -44,8 +44,8 @@ Loaded load() {
     }
     return {.plugin = plugin};
   }
-  return {.missing = fmt::format("no {} (looked for {}); ./dev build --cuda makes it where nvcc is", file_name,
-                                 looked_in)};
+  return {.missing =
+              fmt::format("no {} (looked for {}); ./dev build --cuda makes it where nvcc is", file_name, looked_in)};
 }
 
 const Loaded& loaded() {

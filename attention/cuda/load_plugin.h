@@ -3,9 +3,9 @@
 //   if (const std::string missing = cuda::missing_plugin(); !missing.empty()) ...   // why there are no kernels
 //   cuda::loaded_plugin().attend_mma(...);
 //
-// It lies beside the program, or in the folder above (tests), or where BITREEL_CUDA_PLUGIN points. It is looked for once
-// LibTorch's CUDA library is in use (pipelines/model/device.h), which brings the runtime that it needs: until then it is
-// missing, and asking again later may find it.
+// It lies beside the program, or in the folder above (tests), or where BITREEL_CUDA_PLUGIN points. It is looked for
+// once LibTorch's CUDA library is in use (pipelines/model/device.h), which brings the runtime that it needs: until then
+// it is missing, and asking again later may find it.
 #pragma once
 
 #include <string>

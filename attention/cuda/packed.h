@@ -10,12 +10,14 @@
 // (batch, head).
 //
 //   q         [B, Hq, padded queries, dim] int8
-//   q_scales  [B, Hq, padded queries] fp32: the token's scale * the logits' scale * log2(e), so that S is in octaves; it
+//   q_scales  [B, Hq, padded queries] fp32: the token's scale * the logits' scale * log2(e), so that S is in octaves;
+//   it
 //             carries the sign of the logits' scale. NaN where the query holds NaN or infinity: its output and
 //             log-sum-exp must come out NaN, its integers are those of zeros. 0 for padding.
 //   k         [B, Hkv, padded keys, dim] int8, zeros for padding
 //             With four_bits both are [.., dim / 2]: two channels a byte, the even one in the low half.
-//   k_scales  KeyScales::warpgroup: [B, Hkv, padded keys / 128, 4] fp32, of key j of a tile of 128 at (j % 8) / 2, which
+//   k_scales  KeyScales::warpgroup: [B, Hkv, padded keys / 128, 4] fp32, of key j of a tile of 128 at (j % 8) / 2,
+//   which
 //             is what one thread of a wgmma.m64n128 (or of sixteen mma.m16n8) owns
 //             KeyScales::token: [B, Hkv, padded keys] fp32, whatever the recipe's groups
 //   v         transposed, [B, Hkv, dim + 8, padded keys] of int8, e4m3 (one byte) or fp16 (two). Row dim is 1 for keys
@@ -25,11 +27,13 @@
 //             accumulator of S is the A operand of P V without moving anything between threads: of the 16 keys a
 //             thread holds columns 2t, 2t + 1, 8 + 2t, 9 + 2t, and as 8-bit A operand wants 4t .. 4t + 3. fp16 keys lie
 //             in order, as its A operand is S's accumulator as it is.
-//   v_scales  [B, Hkv, dim] fp32. NaN in every channel when the head holds NaN or infinity (or leaves fp32 when its mean
+//   v_scales  [B, Hkv, dim] fp32. NaN in every channel when the head holds NaN or infinity (or leaves fp32 when its
+//   mean
 //             is taken off): output and log-sum-exp of its queries must come out NaN.
 //   v_mean    [B, Hkv, dim] fp32, to be added to the output; zeros without smooth_v
 //   k_mean    [B, Hkv, dim] fp32; zeros without smooth_k
-//   lse_shift [B, Hq, padded queries] fp32, or null when no log-sum-exp is asked for: q . mean(k) * scale, what smoothing
+//   lse_shift [B, Hq, padded queries] fp32, or null when no log-sum-exp is asked for: q . mean(k) * scale, what
+//   smoothing
 //             took off the logits; LSE = (m + log2(sum)) * ln 2 + lse_shift
 //   key_count [B] int32: how many keys count, the first of the packed ones; null when all `keys` do
 //   keys_seen [B, keys + 1] int32: how many of the keys that count are among the first n of the original ones: with

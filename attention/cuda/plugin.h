@@ -1,11 +1,12 @@
-// What libbitreel_cuda.so offers the program: one exported function, which returns a table of functions on plain structs.
+// What libbitreel_cuda.so offers the program: one exported function, which returns a table of functions on plain
+// structs.
 //
 //   const auto entry = reinterpret_cast<cuda::PluginEntry>(dlsym(handle, cuda::plugin_entry));
 //   const cuda::Plugin* plugin = entry(cuda::plugin_version);   // null when it was built from other headers
 //
-// The plugin holds the .cu files and knows no LibTorch: it gets pointers to device memory and a stream, launches on that
-// stream on the current device, and returns the first CUDA error of its launches (0 for none). It neither allocates nor
-// waits, so that calls can be captured into a CUDA graph.
+// The plugin holds the .cu files and knows no LibTorch: it gets pointers to device memory and a stream, launches on
+// that stream on the current device, and returns the first CUDA error of its launches (0 for none). It neither
+// allocates nor waits, so that calls can be captured into a CUDA graph.
 #pragma once
 
 #include <cstddef>
@@ -20,15 +21,15 @@ namespace bitreel::cuda {
 struct SourceCall {
   Rows q, k, v;
   Element element;
-  std::int32_t dim;           // the caller's; PackedCall::dim is 64 or 128
-  double scale;               // of the logits
-  const bool* key_mask;       // [B, keys] with the strides below, or null
+  std::int32_t dim;      // the caller's; PackedCall::dim is 64 or 128
+  double scale;          // of the logits
+  const bool* key_mask;  // [B, keys] with the strides below, or null
   std::int64_t mask_batch_stride, mask_key_stride;
   // Memory that the pass works in, of the sizes that QuantizationMemory says.
-  std::int32_t* kept;         // [B, keys]: places of the keys that count; null without a mask
-  double* sums;               // of channels, by chunk of tokens
+  std::int32_t* kept;  // [B, keys]: places of the keys that count; null without a mask
+  double* sums;        // of channels, by chunk of tokens
   float* extremes;
-  float* v_divisors;          // [B, Hkv, dim]
+  float* v_divisors;  // [B, Hkv, dim]
 };
 
 // Elements of SourceCall's memory, for one call.
@@ -49,8 +50,8 @@ inline QuantizationMemory quantization_memory(const PackedCall& call) {
 // Which units multiply P and V in e4m3: sm80: fp16, which holds its numbers, as every GPU since 8.0 has; sm89: e4m3.
 enum class MmaUnits : std::int32_t { sm80, sm89 };
 
-// Whether the mma.sync kernels can take q and k as halves of bytes. The unit for them is there from 8.0 to 8.9; later GPUs
-// emulate it.
+// Whether the mma.sync kernels can take q and k as halves of bytes. The unit for them is there from 8.0 to 8.9; later
+// GPUs emulate it.
 inline bool has_four_bit_kernel(const Recipe& recipe) {
   return recipe.qk == QkFormat::int4 && recipe.pv != PvFormat::int8 && recipe.pv != PvFormat::fp16_fp16_sum;
 }

@@ -47,8 +47,7 @@ at::Tensor groups_of(const at::Tensor& token, Granularity granularity, Side side
     case Granularity::strip:
       return divided(16);
     case Granularity::warpgroup:
-      return side == Side::query ? divided(16) * 8 + token % 8
-                                 : divided(128) * 4 + at::floor_divide(token, 2) % 4;
+      return side == Side::query ? divided(16) * 8 + token % 8 : divided(128) * 4 + at::floor_divide(token, 2) % 4;
     case Granularity::token:
       break;
   }

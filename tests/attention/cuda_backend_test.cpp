@@ -11,9 +11,9 @@
 
 #include <cmath>
 
-#include "attention/emulated.h"
-#include "attention/quantize.h"
-#include "attention/similarity.h"
+#include "attention/recipes.h"
+#include "attention/torch/emulated.h"
+#include "attention/torch/quantize.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/tolerances.h"
 
@@ -24,25 +24,18 @@ class CudaKernels : public testing::Test {
  protected:
   void SetUp() override {
     if (!test_device().is_cuda()) GTEST_SKIP() << "BITREEL_TEST_DEVICE is not cuda";
-    const std::string missing = mma().missing();
+    const std::string missing = mma().missing(at::kCUDA);
     if (!missing.empty()) GTEST_SKIP() << missing;
   }
   static const Backend& mma() { return backend_named("cuda-mma"); }
   static std::vector<const Backend*> kernels() {
     std::vector<const Backend*> all;
     for (const Backend& backend : cuda_backends()) {
-      if (backend.missing().empty()) all.push_back(&backend);
+      if (backend.missing(at::kCUDA).empty()) all.push_back(&backend);
     }
     return all;
   }
 };
-
-// What the program's own precisions are on a GPU.
-const std::vector<std::string>& gpu_recipes() {
-  static const std::string own = "+q-scales=token+k-scales=warpgroup+pv=fp8-ones-row+exponential=exact+maximum=running";
-  static const std::vector<std::string> all = {"int8" + own + "+key-block=128", "int4" + own + "+key-block=128"};
-  return all;
-}
 
 // Places of each sixteen keys in bytes (attention/cuda/packed.h).
 at::Tensor in_order_of_keys(const at::Tensor& bytes) {
@@ -98,8 +91,6 @@ void expect_integers_of_oracle(const PackedTensors& packed, const AttendCall& ca
 }
 
 TEST_F(CudaKernels, QuantizeToTheOraclesBits) {
-  std::vector<std::string> texts = recipe_texts();
-  texts.insert(texts.end(), gpu_recipes().begin(), gpu_recipes().end());
   const Shape shapes[] = {{.query_heads = 2, .key_heads = 2, .queries = 300, .keys = 1400},
                           {.queries = 128, .keys = 129, .dim = 128},
                           {.queries = 5, .keys = 70, .dim = 37}};
@@ -108,9 +99,9 @@ TEST_F(CudaKernels, QuantizeToTheOraclesBits) {
       Inputs in = random_inputs(shape, 21, dtype);
       in.k.add_(3 * normal({shape.dim}, 22).to(in.k.device(), dtype));
       in.v.add_(0.3);
-      for (const std::string& text : texts) {
+      for (const std::string& text : recipe_texts()) {
         for (const Backend* backend : kernels()) {
-          const AttendCall call = call_of(in, {.recipe = recipe_from(text)});
+          const AttendCall call = call_of(in, {.recipe = recipe_from(text, at::kCUDA)});
           if (!backend->refuses(call).empty()) continue;
           SCOPED_TRACE(testing::Message() << backend->name << " " << text << " " << shape << " " << dtype);
           const PackedTensors packed = quantize_on_cuda(call, *backend);
@@ -134,13 +125,14 @@ TEST_F(CudaKernels, AttendOnTheCurrentStreamAndInGraphs) {
 
   const c10::impl::VirtualGuardImpl devices(at::kCUDA);
   const c10::Stream stream = devices.getNewStream(test_device().has_index() ? test_device() : at::Device("cuda:0"), 0);
-  for (const std::string& text : gpu_recipes()) {
+  for (const char* text : {"int8", "int4"}) {
     for (const Backend* backend : kernels()) {
       Inputs in = random_inputs({.query_heads = 2, .key_heads = 2, .queries = 200, .keys = 300}, 30, at::kBFloat16);
-      const Inputs other = random_inputs({.query_heads = 2, .key_heads = 2, .queries = 200, .keys = 300}, 31, at::kBFloat16);
-      const AttendCall call = call_of(in, {.recipe = recipe_from(text)});
+      const Inputs other =
+          random_inputs({.query_heads = 2, .key_heads = 2, .queries = 200, .keys = 300}, 31, at::kBFloat16);
+      const AttendCall call = call_of(in, {.recipe = recipe_from(text, at::kCUDA)});
       if (!backend->refuses(call).empty()) continue;
-      const at::Tensor expected = run(*backend, other, {.recipe = recipe_from(text)}).out.clone();
+      const at::Tensor expected = run(*backend, other, {.recipe = recipe_from(text, at::kCUDA)}).out.clone();
       devices.synchronizeStream(devices.getStream(in.q.device()));
       const c10::StreamGuard on(stream);
       backend->run(call);  // memory is there and kernels are loaded, as at a model's first step
@@ -167,13 +159,11 @@ TEST_F(CudaKernels, DoTheArithmeticAtTheLengthOfAVideo) {
   in.k.add_(2 * normal({shape.dim}, 41).to(in.k.device(), at::kBFloat16));
   constexpr std::int64_t first = 128 * 70, last = first + 256;  // whole blocks of queries
   const Inputs some = {in.q.slice(2, first, last), in.k, in.v};
-  std::vector<std::string> texts = gpu_recipes();
-  texts.insert(texts.end(), {"sage1-b", "sage1-vt", "sage2-8b", "sage2-4b"});
-  for (const std::string& text : texts) {
-    const Answer oracle = run(emulated_backend(), some, {.recipe = recipe_from(text)});
+  for (const char* text : {"int8", "int4", "sage1-b", "sage1-vt", "sage2-8b", "sage2-4b"}) {
+    const Answer oracle = run(emulated_backend(), some, {.recipe = recipe_from(text, at::kCUDA)});
     for (const Backend* backend : kernels()) {
-      if (!backend->refuses(call_of(in, {.recipe = recipe_from(text)})).empty()) continue;
-      const Answer whole = run(*backend, in, {.recipe = recipe_from(text)});
+      if (!backend->refuses(call_of(in, {.recipe = recipe_from(text, at::kCUDA)})).empty()) continue;
+      const Answer whole = run(*backend, in, {.recipe = recipe_from(text, at::kCUDA)});
       const Answer rows = {whole.out.slice(2, first, last), whole.log_sum_exp.slice(2, first, last)};
       EXPECT_TRUE(same_arithmetic(some, oracle, rows)) << backend->name << " " << text;
     }
@@ -198,13 +188,14 @@ TEST_F(CudaKernels, ReachOffsetsBeyond32Bits) {
     return view.copy_(x);
   };
   const Inputs spread = {hold(near.q), hold(near.k), hold(near.v)};
-  for (const std::string& text : gpu_recipes()) {
+  for (const char* text : {"int8", "int4"}) {
     for (const Backend* backend : kernels()) {
-      AttendCall call = call_of(spread, {.recipe = recipe_from(text)});
+      AttendCall call = call_of(spread, {.recipe = recipe_from(text, at::kCUDA)});
       if (!backend->refuses(call).empty()) continue;
       call.out = at::as_strided(far, near.q.sizes(), {0, 0, stride, 1}, used);
       backend->run(call);
-      EXPECT_TRUE(at::equal(call.out, run(*backend, near, {.recipe = recipe_from(text)}).out)) << backend->name;
+      EXPECT_TRUE(at::equal(call.out, run(*backend, near, {.recipe = recipe_from(text, at::kCUDA)}).out))
+          << backend->name;
     }
   }
 }

@@ -1,6 +1,7 @@
 // What the tests of attention allow, all of it. Rows are queries; row errors are relative, in Euclidean norm.
 #pragma once
 
+#include <c10/core/DeviceType.h>
 #include <c10/core/ScalarType.h>
 
 #include "attention/precision.h"
@@ -35,8 +36,10 @@ struct SameArithmetic {
   double otherwise;      // what those keep
 };
 
-inline SameArithmetic allowed_of(c10::ScalarType output) {
-  if (output == c10::kFloat) return {2e-6, 0.05, 0.2};
+// A GPU's tensor cores add in an order and precision of their own: measured 3e-6 with P V in fp16, 6e-5 with its sums
+// in fp16 too.
+inline SameArithmetic allowed_of(c10::ScalarType output, c10::DeviceType device) {
+  if (output == c10::kFloat) return {device == c10::kCUDA ? 1e-4 : 2e-6, 0.05, 0.2};
   return {output == c10::kHalf ? 1e-3 : 8e-3, 0.05, 0.2};  // an output may round the other way
 }
 
