@@ -27,7 +27,6 @@ constexpr Recipe on_cuda(Precision precision, QkFormat qk, Smoothing smooth_q) {
           .q_scales = Granularity::token,
           .k_scales = Granularity::warpgroup,
           .smooth_q = smooth_q,
-          .smooth_v = Smoothing::on,
           .pv = PvFormat::fp8_ones_row,
           .exponential = Exponential::exact,
           .maximum = Maximum::running,

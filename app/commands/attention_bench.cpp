@@ -51,7 +51,7 @@ struct Inputs {
 // Normal with standard deviation 1, so logits have it too; tokens outermost in memory, as a projection leaves them. On
 // a GPU, where smoothing is timed, every channel of the keys has a bias of its own.
 Inputs random_inputs(const AttentionCase& shape, at::Device device) {
-  const at::IntArrayRef sizes = {shape.batch, shape.tokens, shape.heads, shape.dim};
+  const std::vector<std::int64_t> sizes = {shape.batch, shape.tokens, shape.heads, shape.dim};
   if (device.is_cuda()) {
     at::manual_seed(1);
     const at::TensorOptions there = at::TensorOptions(at::kFloat).device(device);

@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(threads) bias(SourceCall source, PackedCall ca
     const float* const mean = call.k_mean + (std::int64_t{batch} * call.key_heads + head) * Dim;
 #pragma unroll
     for (int c = 0; c < Dim; c += 8) {
-      float x[8];
+      Octet<T> x;
       rows.load(place, c, x);
 #pragma unroll
       for (int i = 0; i < 8; ++i) k[c + i] = x[i] - mean[c + i];

@@ -252,18 +252,6 @@ std::string common_refusal(const AttendCall& call) {
 }
 
 template <Kernel kernel>
-std::string refuses(const AttendCall& call) {
-  if (std::string common = common_refusal(call); !common.empty()) return common;
-  if constexpr (kernel == Kernel::sm90) {
-    const cuda::PackedCall shape = shape_of(call, kernel);
-    const char* const reason = cuda::loaded_plugin().sm90_refuses(*call.recipe, shape);
-    if (reason != nullptr) return reason;
-    if (call.key_mask.defined()) return "a key mask";
-  }
-  return {};
-}
-
-template <Kernel kernel>
 std::string missing(c10::DeviceType device) {
   if (device != c10::kCUDA) return "it runs on NVIDIA GPUs only";
   if (std::string lack = cuda::missing_plugin(); !lack.empty()) return lack;
@@ -274,6 +262,19 @@ std::string missing(c10::DeviceType device) {
     if (capability != 90) return fmt::format("the GPU is sm_{}, expected sm_90", capability);
   }
   if (capability < 80) return fmt::format("the GPU is sm_{}, expected sm_80 or later", capability);
+  return {};
+}
+
+template <Kernel kernel>
+std::string refuses(const AttendCall& call) {
+  if (std::string common = common_refusal(call); !common.empty()) return common;
+  if constexpr (kernel == Kernel::sm90) {
+    if (std::string lack = missing<kernel>(c10::kCUDA); !lack.empty()) return lack;
+    const cuda::PackedCall shape = shape_of(call, kernel);
+    const char* const reason = cuda::loaded_plugin().sm90_refuses(*call.recipe, shape);
+    if (reason != nullptr) return reason;
+    if (call.key_mask.defined()) return "a key mask";
+  }
   return {};
 }
 

@@ -50,7 +50,7 @@ struct Geometry {
   static constexpr int stage_bytes = bias_at + tile_keys * 4;
   static constexpr int stages = stage_bytes <= 17 * 1024 ? 3 : 2;
   static constexpr int queries_at = stages * stage_bytes;
-  static constexpr int shared_bytes = queries_at + (key_bytes <= 64 ? 0 : tile_queries * key_bytes);
+  static constexpr int shared_bytes = queries_at + (Dim == 64 ? 0 : tile_queries * key_bytes);
 };
 
 // A step of the loop: one tile of keys, in the first or second pass over its block.
@@ -123,12 +123,11 @@ __device__ void load_stage(const PackedCall& call, const Place& place, const Ste
   }
 }
 
-// A warp's 16 queries, as the A operand of S: in registers, or with 128 bytes each, which would not fit beside the
-// output, in shared memory.
-template <int Steps>
+// A warp's 16 queries, as the A operand of S: in registers, or in shared memory where an output of 128 channels leaves no
+// room.
+template <int Steps, bool in_registers>
 struct QueryTile {
   static constexpr int row_bytes = Steps * 32;
-  static constexpr bool in_registers = Steps <= 2;
   unsigned a[in_registers ? Steps : 1][4];
   const char* shared;
 
@@ -167,8 +166,8 @@ struct QueryTile {
 };
 
 // Products of integers of the warp's queries with a tile's keys: [key / 8][C's four].
-template <bool four_bits, int Steps, int Tiles>
-__device__ void scores_of(const QueryTile<Steps>& q, const char* keys, int (&s)[Tiles][4]) {
+template <bool four_bits, int Steps, bool in_registers, int Tiles>
+__device__ void scores_of(const QueryTile<Steps, in_registers>& q, const char* keys, int (&s)[Tiles][4]) {
   constexpr int row_bytes = Steps * 32;
   const int lane = threadIdx.x % 32;
   const auto multiply = [](int (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
@@ -286,11 +285,16 @@ struct SoftmaxRows {
       max[r] = now;
       sum[r] *= alpha[r];
     }
+    if (__any_sync(~0u, alpha[0] != 1 || alpha[1] != 1)) {  // seldom after the first blocks
 #pragma unroll
-    for (int n = 0; n < Dim / 8; ++n) {
+      for (int n = 0; n < Dim / 8; ++n) {
 #pragma unroll
-      for (int i = 0; i < 4; ++i) out[n][i] *= alpha[i / 2];
-      if constexpr (sums_blocks) block[n].clear();
+        for (int i = 0; i < 4; ++i) out[n][i] *= alpha[i / 2];
+      }
+    }
+    if constexpr (sums_blocks) {
+#pragma unroll
+      for (int n = 0; n < Dim / 8; ++n) block[n].clear();
     }
   }
 
@@ -471,7 +475,7 @@ __global__ void __launch_bounds__(threads, Dim == 64 && Keys == 64 ? 3 : 2) atte
   const int tiles_of_block = call.keys_of_block / Keys, steps = tiles * (tiles_of_block == 1 ? 1 : 2);
 
   const std::int64_t query_at = place.query_head * padded(packed.queries);
-  QueryTile<G::key_bytes / 32> q;
+  QueryTile<G::key_bytes / 32, Dim == 64> q;
   q.load(packed.q + (query_at + first_row) * G::key_bytes, shared + G::queries_at);
   const float q_scale[2] = {packed.q_scales[query_at + row[0]], packed.q_scales[query_at + row[1]]};
 

@@ -1,10 +1,12 @@
-// The parts of the quantization pass, one .cu file each; plugin.cu calls them in this order.
+// What comes before attention, one .cu file each; plugin.cu calls them in this order.
 #pragma once
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <type_traits>
 
 #include "attention/cuda/plugin.h"
@@ -14,9 +16,9 @@ namespace bitreel::cuda {
 inline constexpr float least_amax = 1e-30f;
 inline constexpr float e4m3_max = 448.0f;
 
-// keys.cu: kept, keys_seen, key_count, k_mean, v_mean, v_scales, v_divisors.
-int statistics_of_keys(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream);
-// quantize.cu: q, q_scales, lse_shift, q_means; k, k_scales; v.
+// mask.cu: kept, keys_seen, key_count, of calls with a key mask.
+int keys_that_count(const SourceCall& source, const PackedCall& call, cudaStream_t stream);
+// quantize.cu: q, q_scales, lse_shift, q_means; k, k_scales, k_mean; v, v_scales, v_mean.
 int quantize_heads(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream);
 // bias.cu: qk_bias.
 int bias_of_means(const SourceCall& source, const PackedCall& call, cudaStream_t stream);

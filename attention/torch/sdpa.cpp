@@ -64,13 +64,20 @@ void run(const AttendCall& call) {
   // LibTorch aligns the first query with the first key, and then needs no mask.
   const bool square_causal = call.causality == Causality::bottom_right && !call.key_mask.defined() &&
                              !call.bias.defined() && call.q.size(2) == call.k.size(2);
-  at::Tensor mask;
-  if (!square_causal || call.log_sum_exp.defined()) mask = mask_of(call, visible_keys(call), dtype);
+  at::Tensor mask, visible;
+  if (!square_causal || call.log_sum_exp.defined()) {
+    visible = visible_keys(call);
+    mask = mask_of(call, visible, dtype);
+  }
   const auto given_mask = mask.defined() && !square_causal ? std::optional<at::Tensor>(mask) : std::nullopt;
   const bool grouped = call.q.size(1) != k.size(1);
   const auto ready = [&](const at::Tensor& x) { return well_aligned(x.to(dtype)); };
   call.out.copy_(at::scaled_dot_product_attention(ready(call.q), ready(k), ready(v), given_mask,
                                                   /*dropout_p=*/0.0, square_causal, call.scale, grouped));
+  // On a GPU some of LibTorch's kernels give queries without any key a mean of values.
+  if (call.out.is_cuda() && given_mask && visible.defined()) {
+    call.out.masked_fill_(visible.any(-1, /*keepdim=*/true).logical_not(), 0);
+  }
   if (call.log_sum_exp.defined()) fill_log_sum_exp(call, k, mask);
 }
 

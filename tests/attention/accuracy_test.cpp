@@ -47,7 +47,7 @@ TEST_P(Accuracy, OfKernelsIsThatOfTheOracle) {
     const Answer oracle = run(emulated_backend(), in, asked);
     for (const Backend* backend : those_that_can(call_of(in, asked))) {
       if (backend->role == Role::oracle) continue;
-      EXPECT_TRUE(same_arithmetic(in, oracle, run(*backend, in, asked))) << backend->name << " " << text;
+      EXPECT_TRUE(same_arithmetic(*backend, in, oracle, run(*backend, in, asked))) << backend->name << " " << text;
     }
   }
 }
@@ -112,7 +112,7 @@ const std::vector<Simulated>& simulated() {
       {"sage1-t+scales=thread+pv=fp16", {0.010, 0.025, 0.022, 0.038}},
       {"sage2-4b+smooth-q=off+pv=fp16", {0.185, 0.410, 0.426, 0.562}},
       {"sage2-8b", {0.037, 0.037, 0.032, 0.046}},
-      {"int8+scales=thread+exponential=exact+key-block=128", {0.015, 0.027, 0.025, 0.039}},
+      {"int8@cpu+scales=thread+exponential=exact+key-block=128", {0.015, 0.027, 0.025, 0.039}},
   };
   return all;
 }

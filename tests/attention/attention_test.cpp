@@ -124,7 +124,9 @@ TEST(ChooseBackend, TakesAKernelBeforeAnOracle) {
   EXPECT_EQ(chosen(call_of(in, {.bias = at::zeros({64, 64})})).name, "sdpa");
   EXPECT_EQ(chosen(call_of(random_inputs({.dim = 129}, 4), {})).name, "sdpa");
   EXPECT_EQ(chosen(call_of(random_inputs({}, 4, at::kDouble), {})).name, "sdpa");
-  if (in.q.is_cpu()) EXPECT_EQ(chosen(call_of(in, {.recipe = recipe})).role, Role::kernel);
+  if (in.q.is_cpu()) {
+    EXPECT_EQ(chosen(call_of(in, {.recipe = recipe})).role, Role::kernel);
+  }
   EXPECT_EQ(chosen(call_of(in, {.recipe = recipe}), "emulated").name, "emulated");
 }
 

@@ -68,7 +68,8 @@ const std::vector<std::string>& recipe_texts();
 at::Tensor random_mask(const Inputs& in, double probability, std::uint64_t seed);
 
 // Whether a kernel did the oracle's arithmetic, as tolerances.h allows; says what differs.
-testing::AssertionResult same_arithmetic(const Inputs& in, const Answer& oracle, const Answer& kernel);
+testing::AssertionResult same_arithmetic(const Backend& backend, const Inputs& in, const Answer& oracle,
+                                         const Answer& kernel);
 
 // The largest difference, -infinity equal to itself; NaN if one of them is.
 double largest_difference(const at::Tensor& a, const at::Tensor& b);
