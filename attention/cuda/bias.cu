@@ -19,8 +19,8 @@ __global__ void __launch_bounds__(threads) bias(SourceCall source, PackedCall ca
   const int count = call.key_count == nullptr ? call.keys : call.key_count[batch];
   const int blocks = padded(call.queries) / block_tokens, first_block = blockIdx.y * blocks_at_once;
   const int here = min(blocks_at_once, blocks - first_block);
-  const float4* const from = reinterpret_cast<const float4*>(
-      call.q_means + (std::int64_t{query_head} * blocks + first_block) * Dim);
+  const float4* const from =
+      reinterpret_cast<const float4*>(call.q_means + (std::int64_t{query_head} * blocks + first_block) * Dim);
   for (int i = threadIdx.x; i < here * Dim / 4; i += threads) means[i / (Dim / 4)][i % (Dim / 4)] = from[i];
 
   const int key = blockIdx.x * block_tokens + threadIdx.x;

@@ -64,8 +64,8 @@ template <class T>
 inline __device__ HeadRows<T> head_rows(const Rows& rows, int batch, int head, int dim, int packed_dim) {
   const T* const data = static_cast<const T*>(rows.data) + batch * rows.batch_stride + head * rows.head_stride;
   constexpr std::int64_t whole = 16 / sizeof(T);
-  const bool aligned = dim == packed_dim && reinterpret_cast<std::uintptr_t>(data) % 16 == 0 &&
-                       rows.token_stride % whole == 0;
+  const bool aligned =
+      dim == packed_dim && reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && rows.token_stride % whole == 0;
   return {data, rows.token_stride, dim, aligned};
 }
 

@@ -1,10 +1,10 @@
 // Attention on packed integers with mma.sync: every recipe, mask and shape, on every GPU since sm_80.
 //
-// A CTA of four warps attends with 64 queries, 16 a warp, to tiles of 64 or 128 keys that cp.async brings ahead of their
-// use. A recipe's block of keys is one or more tiles. Where it is more, its tiles come twice: for the block's maximum,
-// then for the weights, because the scores of all would not fit in registers.
-// S's accumulator becomes the A operand of P V in the registers where it is (packed.h says why). Each tile's P V is
-// summed apart and added to the output in fp32, which is two-level accumulation; sums in fp16 go on for a whole block.
+// A CTA of four warps attends with 64 queries, 16 a warp, to tiles of 64 or 128 keys that cp.async brings ahead of
+// their use. A recipe's block of keys is one or more tiles. Where it is more, its tiles come twice: for the block's
+// maximum, then for the weights, because the scores of all would not fit in registers. S's accumulator becomes the A
+// operand of P V in the registers where it is (packed.h says why). Each tile's P V is summed apart and added to the
+// output in fp32, which is two-level accumulation; sums in fp16 go on for a whole block.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -95,8 +95,7 @@ template <class G, int Dim>
 __device__ void load_stage(const PackedCall& call, const Place& place, const Step& step, char* stage) {
   constexpr int tile_keys = G::tile_keys;
   const std::int64_t row_keys = padded(call.keys), first = std::int64_t{step.tile} * tile_keys;
-  const auto* const keys =
-      reinterpret_cast<const char*>(call.k) + (place.key_head * row_keys + first) * G::key_bytes;
+  const auto* const keys = reinterpret_cast<const char*>(call.k) + (place.key_head * row_keys + first) * G::key_bytes;
   constexpr int key_chunks = G::key_bytes / 16;
 #pragma unroll 1
   for (int i = threadIdx.x; i < tile_keys * key_chunks; i += threads) {
@@ -123,8 +122,8 @@ __device__ void load_stage(const PackedCall& call, const Place& place, const Ste
   }
 }
 
-// A warp's 16 queries, as the A operand of S: in registers, or in shared memory where an output of 128 channels leaves no
-// room.
+// A warp's 16 queries, as the A operand of S: in registers, or in shared memory where an output of 128 channels leaves
+// no room.
 template <int Steps, bool in_registers>
 struct QueryTile {
   static constexpr int row_bytes = Steps * 32;
@@ -170,7 +169,7 @@ template <bool four_bits, int Steps, bool in_registers, int Tiles>
 __device__ void scores_of(const QueryTile<Steps, in_registers>& q, const char* keys, int (&s)[Tiles][4]) {
   constexpr int row_bytes = Steps * 32;
   const int lane = threadIdx.x % 32;
-  const auto multiply = [](int (&c)[4], const unsigned (&a)[4], unsigned b0, unsigned b1) {
+  const auto multiply = [](int(&c)[4], const unsigned(&a)[4], unsigned b0, unsigned b1) {
     if constexpr (four_bits) {
       mma_s4(c, a, b0, b1);
     } else {
@@ -419,8 +418,8 @@ __device__ void add_product(const MmaCall& call, const Weights<product, Keys>& w
 }
 
 template <int Dim>
-__device__ void store_row(const PackedCall& call, const Place& place, int query, int half, const float (&out)[Dim / 8][4],
-                          float sum, float max, float one) {
+__device__ void store_row(const PackedCall& call, const Place& place, int query, int half,
+                          const float (&out)[Dim / 8][4], float sum, float max, float one) {
   if (query >= call.queries) return;
   const int head = place.query_head % call.query_heads, lane = threadIdx.x % 4;
   const float* const scales = call.v_scales + std::int64_t{place.key_head} * Dim;
@@ -462,7 +461,8 @@ __device__ void store_row(const PackedCall& call, const Place& place, int query,
 
 // grid (tiles of 64 queries, query heads of the call).
 template <int Dim, Product product, bool four_bits, int Keys>
-__global__ void __launch_bounds__(threads, Dim == 64 && Keys == 64 ? 3 : 2) attend(const __grid_constant__ MmaCall call) {
+__global__ void __launch_bounds__(threads, Dim == 64 && Keys == 64 ? 3 : 2)
+    attend(const __grid_constant__ MmaCall call) {
   using G = Geometry<Dim, product, four_bits, Keys>;
   extern __shared__ __align__(128) char shared[];
   const PackedCall& packed = call.packed;
@@ -553,7 +553,8 @@ template <int Dim, Product product, bool four_bits, int Keys>
 int launch(const MmaCall& call, cudaStream_t stream) {
   using G = Geometry<Dim, product, four_bits, Keys>;
   const auto kernel = attend<Dim, product, four_bits, Keys>;
-  if (const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, G::shared_bytes);
+  if (const cudaError_t error =
+          cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, G::shared_bytes);
       error != cudaSuccess) {
     return error;
   }

@@ -10,10 +10,9 @@
 // (batch, head).
 //
 //   q         [B, Hq, padded queries, dim] int8
-//   q_scales  [B, Hq, padded queries] fp32: the token's scale * the logits' scale * log2(e), so that S is in octaves;
-//   it
-//             carries the sign of the logits' scale. NaN where the query holds NaN or infinity: its output and
-//             log-sum-exp must come out NaN, its integers are those of zeros. 0 for padding.
+//   q_scales  [B, Hq, padded queries] fp32: the token's scale * the logits' scale * log2(e), so that S is in octaves.
+//             Never negative: where the logits' scale is, q's integers are negated. NaN where the query holds NaN or
+//             infinity: its output and log-sum-exp must come out NaN, its integers are those of zeros. 0 for padding.
 //   k         [B, Hkv, padded keys, dim] int8, zeros for padding
 //             With four_bits both are [.., dim / 2]: two channels a byte, the even one in the low half.
 //   k_scales  KeyScales::warpgroup: [B, Hkv, padded keys / 128, 4] fp32, of key j of a tile of 128 at (j % 8) / 2,

@@ -2,8 +2,8 @@
 // each channel, and whether one is NaN or infinite. Parts of the quantization pass (quantize.cuh).
 //
 // CTAs sum chunks of tokens, then one a head adds its chunks: the order of additions never depends on who comes first.
-// Sums are fp64, of four tokens at a time in fp32 where inputs have 16 bits, which is exact unless their exponents lie 10
-// or more apart. That makes means, rounded to fp32, the oracle's bit for bit.
+// Sums are fp64, of four tokens at a time in fp32 where inputs have 16 bits, which is exact unless their exponents lie
+// 10 or more apart. That makes means, rounded to fp32, the oracle's bit for bit.
 #pragma once
 
 #include "attention/cuda/elements.cuh"
@@ -29,8 +29,7 @@ __device__ void sum_chunk(const SourceCall& source, const PackedCall& call, int 
   const int count = call.key_count == nullptr ? call.keys : call.key_count[batch];
   const int first = chunk * statistics_chunk, last = min(first + statistics_chunk, count);
   const HeadRows<T> x = head_rows<T>(which == 0 ? source.k : source.v, batch, head % call.key_heads, source.dim, Dim);
-  const std::int32_t* const kept =
-      source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
+  const std::int32_t* const kept = source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
   const int row = threadIdx.x / threads_of_row, channel = threadIdx.x % threads_of_row * 8;
 
   double sum[8] = {};

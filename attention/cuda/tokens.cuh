@@ -2,8 +2,8 @@
 // (quantize.cuh); arithmetic: attention/recipe.h.
 //
 // A thread keeps its tokens as it read them and goes through them twice: for the largest magnitudes and for the
-// integers. Scales are shared through shared memory, as the largest of magnitudes: their bits compare as integers do, so
-// that atomicMax gives the same whoever comes first.
+// integers. Scales are shared through shared memory, as the largest of magnitudes: their bits compare as integers do,
+// so that atomicMax gives the same whoever comes first.
 #pragma once
 
 #include "attention/cuda/statistics.cuh"
@@ -46,8 +46,8 @@ __device__ double sum_of_lanes(double x) {
   return x;
 }
 
-// The integer nearest to x * factor, ties to even, in the lowest bits: beyond 2^23 floats are whole numbers. The product
-// is rounded first, as the oracle's is.
+// The integer nearest to x * factor, ties to even, in the lowest bits: beyond 2^23 floats are whole numbers. The
+// product is rounded first, as the oracle's is.
 inline __device__ unsigned integer_of(float x, float factor) {
   return __float_as_uint(__fadd_rn(__fmul_rn(x, factor), 12582912.0f));
 }
@@ -96,8 +96,8 @@ __device__ void mean_of_block(const Octet<T> (&x)[Passes], int count, int channe
 
 // head: of all batches' query or key heads.
 template <class T, int Dim, Side side>
-__device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, const PackedCall& call, int block, int head,
-                                TokenMemory<Dim>& memory) {
+__device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, const PackedCall& call, int block,
+                                int head, TokenMemory<Dim>& memory) {
   constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row, passes = block_tokens / rows;
   constexpr bool is_query = side == Side::query;
   const int heads = is_query ? call.query_heads : call.key_heads;
@@ -105,8 +105,8 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
   const int count = is_query ? call.queries : call.key_count == nullptr ? call.keys : call.key_count[batch];
   const int first = block * block_tokens, here = min(block_tokens, count - first);
   const std::int64_t all = padded(is_query ? call.queries : call.keys), tokens_before = head * all + first;
-  const std::int64_t key_head = std::int64_t{batch} * call.key_heads +
-                                (is_query ? of_batch / (call.query_heads / call.key_heads) : of_batch);
+  const std::int64_t key_head =
+      std::int64_t{batch} * call.key_heads + (is_query ? of_batch / (call.query_heads / call.key_heads) : of_batch);
   const HeadRows<T> source_rows = head_rows<T>(is_query ? source.q : source.k, batch, of_batch, source.dim, Dim);
   const std::int32_t* const kept =
       is_query || source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
@@ -145,7 +145,8 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
         double dot = 0;
 #pragma unroll
         for (int i = 0; i < 8; ++i) {
-          dot += static_cast<double>(x[pass][i]) * static_cast<double>(__ldcg(call.k_mean + key_head * Dim + channel + i));
+          dot +=
+              static_cast<double>(x[pass][i]) * static_cast<double>(__ldcg(call.k_mean + key_head * Dim + channel + i));
         }
         dot = sum_of_lanes<threads_of_row>(dot);
         if (lane == 0) call.lse_shift[tokens_before + pass * rows + row] = static_cast<float>(dot * source.scale);
@@ -170,18 +171,21 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
     for (int i = 0; i < 8; ++i) amax = fmaxf(amax, fabsf(smoothed(pass, i)));
     amax = largest_of_lanes<threads_of_row>(amax);
     const int token = pass * rows + row;
-    if (lane == 0 && token < here) atomicMax(&memory.group_amax[group_of(granularity, side, token)], __float_as_uint(amax));
+    if (lane == 0 && token < here)
+      atomicMax(&memory.group_amax[group_of(granularity, side, token)], __float_as_uint(amax));
   }
   __syncthreads();
 
   const float levels = recipe.qk == QkFormat::int8 ? 127.0f : 7.0f;
-  const float octaves = is_query ? static_cast<float>(source.scale * 1.4426950408889634) : 1.0f;
+  // Where the logits' scale is negative, the integers are: scales never are.
+  const float octaves = is_query ? static_cast<float>(fabs(source.scale) * 1.4426950408889634) : 1.0f;
+  const bool negated = is_query && source.scale < 0;
   std::int8_t* const integers = is_query ? call.q : call.k;
 #pragma unroll
   for (int pass = 0; pass < passes; ++pass) {
     const int token = pass * rows + row;
     const float amax = fmaxf(__uint_as_float(memory.group_amax[group_of(granularity, side, token)]), least_amax);
-    const float inverse = levels / amax, scale = amax / levels;
+    const float inverse = (negated ? -levels : levels) / amax, scale = amax / levels;
     float values[8];
 #pragma unroll
     for (int i = 0; i < 8; ++i) values[i] = smoothed(pass, i);

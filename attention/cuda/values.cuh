@@ -1,5 +1,5 @@
-// From values to bytes or fp16 of V^T, 128 keys of a head at a time, in the layout of packed.h. Part of the quantization
-// pass (quantize.cuh).
+// From values to bytes or fp16 of V^T, 128 keys of a head at a time, in the layout of packed.h. Part of the
+// quantization pass (quantize.cuh).
 //
 // A thread reads the four keys whose bytes make one word of a channel's row, for eight channels; rows are gathered in
 // shared memory and written whole.
@@ -59,8 +59,7 @@ __device__ void quantize_values(const SourceCall& source, const PackedCall& call
   const int count = call.key_count == nullptr ? call.keys : call.key_count[batch];
   const int first = block * block_tokens;
   const HeadRows<T> rows = head_rows<T>(source.v, batch, head % call.key_heads, source.dim, Dim);
-  const std::int32_t* const kept =
-      source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
+  const std::int32_t* const kept = source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
   const int channel = threadIdx.x % threads_of_row * 8;
 
 #pragma unroll

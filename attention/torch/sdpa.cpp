@@ -72,8 +72,11 @@ void run(const AttendCall& call) {
   const auto given_mask = mask.defined() && !square_causal ? std::optional<at::Tensor>(mask) : std::nullopt;
   const bool grouped = call.q.size(1) != k.size(1);
   const auto ready = [&](const at::Tensor& x) { return well_aligned(x.to(dtype)); };
-  call.out.copy_(at::scaled_dot_product_attention(ready(call.q), ready(k), ready(v), given_mask,
-                                                  /*dropout_p=*/0.0, square_causal, call.scale, grouped));
+  // Some of LibTorch's kernels for GPUs take the largest product for the largest logit.
+  const bool negate = call.q.is_cuda() && call.scale < 0;
+  call.out.copy_(at::scaled_dot_product_attention(negate ? ready(call.q).neg() : ready(call.q), ready(k), ready(v),
+                                                  given_mask, /*dropout_p=*/0.0, square_causal,
+                                                  negate ? -call.scale : call.scale, grouped));
   // On a GPU some of LibTorch's kernels give queries without any key a mean of values.
   if (call.out.is_cuda() && given_mask && visible.defined()) {
     call.out.masked_fill_(visible.any(-1, /*keepdim=*/true).logical_not(), 0);
