@@ -27,6 +27,11 @@ struct Octet {
   };
   __device__ Octet() {}
   __device__ float operator[](int i) const { return to_float(values[i]); }
+  // From an address that is a multiple of 16.
+  __device__ void load(const T* from) {
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(sizeof(T)) / 2; ++i) words[i] = reinterpret_cast<const uint4*>(from)[i];
+  }
   __device__ void clear() {
 #pragma unroll
     for (auto& word : words) word = make_uint4(0, 0, 0, 0);
@@ -45,10 +50,7 @@ struct HeadRows {
   __device__ void load(std::int64_t token, int first, Octet<T>& x) const {
     const T* const from = data + token * stride + first;
     if (aligned) {
-#pragma unroll
-      for (int i = 0; i < static_cast<int>(sizeof(T)) / 2; ++i) {
-        x.words[i] = __ldg(reinterpret_cast<const uint4*>(from) + i);
-      }
+      x.load(from);
     } else {
       x.clear();
 #pragma unroll

@@ -69,6 +69,8 @@ template <int Dim>
 struct TokenMemory {
   float mean[Dim];
   unsigned group_amax[block_tokens];
+  float factor[block_tokens];  // that a token's channels are multiplied with before they are rounded
+  bool broken[block_tokens];
   double sums[pass_threads / 32][Dim];
 };
 
@@ -128,16 +130,15 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
   }
 
   // A query that holds NaN or infinity is a row of zeros to the others of its block.
-  unsigned broken = 0;
   if constexpr (is_query) {
 #pragma unroll
     for (int pass = 0; pass < passes; ++pass) {
-      bool finite = true;
+      float poison = 0;
 #pragma unroll
-      for (int i = 0; i < 8; ++i) finite &= isfinite(x[pass][i]);
-      if (largest_of_lanes<threads_of_row>(finite ? 0.0f : 1.0f) == 0) continue;
-      broken |= 1u << pass;
-      x[pass].clear();
+      for (int i = 0; i < 8; ++i) poison = fmaf(x[pass][i], 0.0f, poison);  // zero, or NaN
+      const bool broken = largest_of_lanes<threads_of_row>(poison == 0 ? 0.0f : 1.0f) != 0;
+      if (broken) x[pass].clear();
+      if (lane == 0) memory.broken[pass * rows + row] = broken;
     }
     if (call.lse_shift != nullptr) {
 #pragma unroll
@@ -162,51 +163,55 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
   float mean[8];
 #pragma unroll
   for (int i = 0; i < 8; ++i) mean[i] = memory.mean[channel + i];
-  const auto smoothed = [&](int pass, int i) { return pass * rows + row < here ? x[pass][i] - mean[i] : 0.0f; };
   const Granularity granularity = is_query ? recipe.q_scales : recipe.k_scales;
 #pragma unroll
   for (int pass = 0; pass < passes; ++pass) {
     float amax = 0;
 #pragma unroll
-    for (int i = 0; i < 8; ++i) amax = fmaxf(amax, fabsf(smoothed(pass, i)));
+    for (int i = 0; i < 8; ++i) amax = fmaxf(amax, fabsf(x[pass][i] - mean[i]));
     amax = largest_of_lanes<threads_of_row>(amax);
     const int token = pass * rows + row;
-    if (lane == 0 && token < here)
+    if (lane == 0 && token < here) {
       atomicMax(&memory.group_amax[group_of(granularity, side, token)], __float_as_uint(amax));
+    }
   }
   __syncthreads();
 
-  const float levels = recipe.qk == QkFormat::int8 ? 127.0f : 7.0f;
-  // Where the logits' scale is negative, the integers are: scales never are.
-  const float octaves = is_query ? static_cast<float>(fabs(source.scale) * 1.4426950408889634) : 1.0f;
-  const bool negated = is_query && source.scale < 0;
+  if (threadIdx.x < block_tokens) {
+    const int token = threadIdx.x;
+    const float levels = recipe.qk == QkFormat::int8 ? 127.0f : 7.0f;
+    const float amax = fmaxf(__uint_as_float(memory.group_amax[group_of(granularity, side, token)]), least_amax);
+    const float scale = amax / levels;
+    // Where the logits' scale is negative, the integers are: scales never are.
+    memory.factor[token] = (is_query && source.scale < 0 ? -levels : levels) / amax;
+    if (is_query) {
+      const float octaves = static_cast<float>(fabs(source.scale) * 1.4426950408889634);
+      call.q_scales[tokens_before + token] = token >= here ? 0.0f : memory.broken[token] ? NAN : scale * octaves;
+    } else if (call.key_scales == KeyScales::token) {
+      call.k_scales[tokens_before + token] = token < here ? scale : 0.0f;
+    } else if (token < 4) {
+      const float of_group = fmaxf(__uint_as_float(memory.group_amax[token]), least_amax);
+      call.k_scales[tokens_before / block_tokens * 4 + token] = of_group / levels;
+    }
+  }
+  __syncthreads();
+
   std::int8_t* const integers = is_query ? call.q : call.k;
 #pragma unroll
   for (int pass = 0; pass < passes; ++pass) {
     const int token = pass * rows + row;
-    const float amax = fmaxf(__uint_as_float(memory.group_amax[group_of(granularity, side, token)]), least_amax);
-    const float inverse = (negated ? -levels : levels) / amax, scale = amax / levels;
+    const float factor = token < here ? memory.factor[token] : 0.0f;  // padding is zeros
     float values[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) values[i] = smoothed(pass, i);
+    for (int i = 0; i < 8; ++i) values[i] = x[pass][i] - mean[i];
     const std::int64_t at = (tokens_before + token) * Dim + channel;
     if (call.four_bits != 0) {
-      *reinterpret_cast<unsigned*>(integers + at / 2) = eight_halves(values, inverse);
+      *reinterpret_cast<unsigned*>(integers + at / 2) = eight_halves(values, factor);
     } else {
       *reinterpret_cast<uint2*>(integers + at) =
-          make_uint2(four_bytes(values[0], values[1], values[2], values[3], inverse),
-                     four_bytes(values[4], values[5], values[6], values[7], inverse));
+          make_uint2(four_bytes(values[0], values[1], values[2], values[3], factor),
+                     four_bytes(values[4], values[5], values[6], values[7], factor));
     }
-    if (lane != 0) continue;
-    if (is_query) {
-      call.q_scales[tokens_before + token] = token >= here ? 0.0f : broken >> pass & 1 ? NAN : scale * octaves;
-    } else if (call.key_scales == KeyScales::token) {
-      call.k_scales[tokens_before + token] = token < here ? scale : 0.0f;
-    }
-  }
-  if (!is_query && call.key_scales == KeyScales::warpgroup && threadIdx.x < 4) {
-    const float amax = fmaxf(__uint_as_float(memory.group_amax[threadIdx.x]), least_amax);
-    call.k_scales[tokens_before / block_tokens * 4 + threadIdx.x] = amax / levels;
   }
 }
 

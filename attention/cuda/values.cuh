@@ -62,6 +62,10 @@ __device__ void quantize_values(const SourceCall& source, const PackedCall& call
   const std::int32_t* const kept = source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
   const int channel = threadIdx.x % threads_of_row * 8;
 
+  Octet<float> mean, factor;
+  mean.load(call.v_mean + std::int64_t{head} * Dim + channel);
+  factor.load(source.v_divisors + std::int64_t{head} * Dim + channel);
+
 #pragma unroll
   for (int quad = threadIdx.x / threads_of_row; quad < quads; quad += quads_at_once) {
     Octet<T> x[4];
@@ -74,17 +78,15 @@ __device__ void quantize_values(const SourceCall& source, const PackedCall& call
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      const std::int64_t at = std::int64_t{head} * Dim + channel + i;
-      const float mean = __ldcg(call.v_mean + at), factor = __ldcg(source.v_divisors + at);
       float v[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) v[j] = counts[j] ? x[j][i] - mean : 0.0f;
+      for (int j = 0; j < 4; ++j) v[j] = counts[j] ? x[j][i] - mean[i] : 0.0f;
       unsigned* const to = memory.transposed[channel + i];
       if constexpr (Bytes == 1) {
-        to[quad] = word_of_bytes(v[0], v[1], v[2], v[3], call.values, factor);
+        to[quad] = word_of_bytes(v[0], v[1], v[2], v[3], call.values, factor[i]);
       } else {
-        to[quad * 2] = word_of_fp16(v[0], v[1], call.values, factor);
-        to[quad * 2 + 1] = word_of_fp16(v[2], v[3], call.values, factor);
+        to[quad * 2] = word_of_fp16(v[0], v[1], call.values, factor[i]);
+        to[quad * 2 + 1] = word_of_fp16(v[2], v[3], call.values, factor[i]);
       }
     }
   }
