@@ -35,7 +35,9 @@ enum class QkFormat { int8, int4 };
 //   queries {w + i, w + i + 8, w + i + 16, w + i + 24}, i in 0..7, of each warp w; keys {8m + 2j, 8m + 2j + 1}, m and j
 //   in 0..7 and 0..3, of each block.
 // A key's warp is its block. strip: 16 consecutive tokens, the height of a CPU tile.
-enum class Granularity { block, warp, thread, token, strip };
+// warpgroup: what one thread of a wgmma.m64n128 tile owns: queries {w + i, w + i + 8}, i in 0..7, of each 16; keys
+//   {8m + 2j, 8m + 2j + 1}, m in 0..15 and j in 0..3, of each 128.
+enum class Granularity { block, warp, thread, token, strip, warpgroup };
 
 // int8: V per channel with 127 levels, P unsigned with p_levels, sum(P) of the integers.
 // fp16: P rounded to fp16, sum(P) before it; V to fp16 after a power of two per channel, so that key_block * amax is in

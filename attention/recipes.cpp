@@ -25,7 +25,7 @@ constexpr Recipe on_cuda(Precision precision, QkFormat qk, Smoothing smooth_q) {
   return {.precision = precision,
           .qk = qk,
           .q_scales = Granularity::token,
-          .k_scales = Granularity::thread,
+          .k_scales = Granularity::warpgroup,
           .smooth_q = smooth_q,
           .pv = PvFormat::fp8_ones_row,
           .exponential = Exponential::exact,
@@ -116,7 +116,7 @@ Field field(std::string_view name, std::vector<std::string> values) {
 }
 
 const std::vector<Field>& fields() {
-  static const std::vector<std::string> granularities = {"block", "warp", "thread", "token", "strip"};
+  static const std::vector<std::string> granularities = {"block", "warp", "thread", "token", "strip", "warpgroup"};
   static const std::vector<std::string> switches = {"off", "on"};
   static const std::vector<Field> all = {
       field<&Recipe::qk>("qk", {"int8", "int4"}),

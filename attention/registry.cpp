@@ -11,6 +11,7 @@
 
 #include "attention/cpu/cpu_backend.h"
 #include "attention/cpu/flash_backend.h"
+#include "attention/cuda/cuda_backend.h"
 #include "attention/torch/emulated.h"
 #include "attention/torch/reference.h"
 #include "attention/torch/sdpa.h"
@@ -32,6 +33,7 @@ Table make_table() {
   Table table;
   table.add(flash_backend());
   table.add(sdpa_backend());
+  table.add(cuda_backends());
   table.add(cpu_backends());
   table.add(reference_backend());
   table.add(emulated_backend());

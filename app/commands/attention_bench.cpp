@@ -17,12 +17,16 @@
 
 #include "app/assets.h"
 #include "app/cpu_clock.h"
+#include "app/gpu_clock.h"
 #include "attention/attention.h"
+#include "attention/cuda/cuda_backend.h"
+#include "attention/torch/sdpa.h"
 #include "base/error.h"
 #include "base/median.h"
 #include "base/readable_json.h"
 #include "base/strict_yaml.h"
 #include "base/written_file.h"
+#include "pipelines/model/device.h"
 
 namespace bitreel {
 namespace {
@@ -45,13 +49,18 @@ struct Inputs {
   [[nodiscard]] Inputs to(at::ScalarType dtype) const { return {q.to(dtype), k.to(dtype), v.to(dtype)}; }
 };
 
-// Normal with standard deviation 1, so logits have it too; tokens outermost in memory, as a projection leaves them.
-Inputs random_inputs(const AttentionCase& shape) {
+// Normal with standard deviation 1, so logits have it too; tokens outermost in memory, as a projection leaves them. On
+// a GPU, where smoothing is timed, every channel of the keys has a bias of its own.
+Inputs random_inputs(const AttentionCase& shape, at::Device device) {
+  const std::vector<std::int64_t> sizes = {shape.batch, shape.tokens, shape.heads, shape.dim};
+  if (device.is_cuda()) {
+    at::manual_seed(1);
+    const at::TensorOptions there = at::TensorOptions(at::kFloat).device(device);
+    const auto draw = [&] { return at::randn(sizes, there).transpose(1, 2); };
+    return {draw(), draw() + at::randn({shape.dim}, there), draw()};
+  }
   const at::Generator generator = at::detail::createCPUGenerator(1);
-  const auto draw = [&] {
-    return at::randn({shape.batch, shape.tokens, shape.heads, shape.dim}, generator, at::TensorOptions(at::kFloat))
-        .transpose(1, 2);
-  };
+  const auto draw = [&] { return at::randn(sizes, generator, at::TensorOptions(at::kFloat)).transpose(1, 2); };
   return {draw(), draw(), draw()};
 }
 
@@ -59,9 +68,39 @@ struct Contender {
   std::string name;
   std::string precision;
   std::function<at::Tensor(double& quantization_seconds)> attend;
-  double peak_tops = 0;  // of its dot-product instruction; 0 when unknown
+  std::function<void()> quantize = {};  // the pass alone, where attend() can't say what it took
+  double peak_tops = 0;                 // of its dot-product instruction; 0 when unknown
   std::vector<double> seconds = {};
   std::vector<double> quantization = {};
+};
+
+// Runs a contender once and notes what it took.
+class Round {
+ public:
+  explicit Round(at::Device device) {
+    if (device.is_cuda()) gpu_.emplace(device);
+  }
+  void run(Contender& contender) {
+    using Clock = std::chrono::steady_clock;
+    double quantization = 0;
+    if (gpu_) {
+      const GpuTiming timing = gpu_->time([&] { contender.attend(quantization); });
+      contender.seconds.push_back(timing.seconds);
+      clock_ghz_.push_back(timing.sm_ghz);
+      if (contender.quantize) quantization = gpu_->time(contender.quantize).seconds;
+    } else {
+      clock_ghz_.push_back(measured_clock_ghz());
+      const Clock::time_point begun = Clock::now();
+      contender.attend(quantization);
+      contender.seconds.push_back(std::chrono::duration<double>(Clock::now() - begun).count());
+    }
+    contender.quantization.push_back(quantization);
+  }
+  [[nodiscard]] double clock_ghz() const { return median(clock_ghz_); }
+
+ private:
+  std::optional<GpuClock> gpu_;
+  std::vector<double> clock_ghz_;
 };
 
 double median_ratio(const std::vector<double>& slower, const std::vector<double>& faster) {
@@ -74,7 +113,7 @@ double median_ratio(const std::vector<double>& slower, const std::vector<double>
 class Accuracy {
  public:
   Accuracy(const Inputs& inputs, std::int64_t rows)
-      : rows_(at::linspace(0, inputs.q.size(2) - 1, std::min(rows, inputs.q.size(2))).to(at::kLong)),
+      : rows_(at::linspace(0, inputs.q.size(2) - 1, std::min(rows, inputs.q.size(2))).to(inputs.q.device(), at::kLong)),
         exact_(attend(inputs.q.index_select(2, rows_).to(at::kDouble), inputs.k.to(at::kDouble),
                       inputs.v.to(at::kDouble), {.backend = "reference"})) {}
 
@@ -87,18 +126,29 @@ class Accuracy {
   at::Tensor exact_;
 };
 
+AttendCall call_of(const Inputs& x, const Recipe& recipe) {
+  return {.q = x.q,
+          .k = x.k,
+          .v = x.v,
+          .recipe = recipe,
+          .scale = 1 / std::sqrt(static_cast<double>(x.q.size(3))),
+          .out = at::empty_like(x.q)};
+}
+
 std::vector<Contender> contenders_of(const AttentionBench& bench, const Inputs& inputs) {
   std::vector<Contender> all;
   for (const std::string& dtype : bench.baselines) {
     const Inputs x = inputs.to(dtype_of(dtype, "baselines"));
-    all.push_back({.name = "LibTorch " + dtype, .precision = dtype, .attend = [x](double&) {
+    const std::string kernel = x.q.is_cuda() ? fmt::format(" ({})", sdpa_kernel(x.q, x.k, x.v)) : std::string();
+    all.push_back({.name = fmt::format("LibTorch {}{}", dtype, kernel), .precision = dtype, .attend = [x](double&) {
                      return at::scaled_dot_product_attention(x.q, x.k, x.v);
                    }});
   }
   for (const Backend& backend : backends()) {
-    // Without vector instructions one call of these shapes takes minutes: only when it is asked for.
+    // Without vector instructions one call of these shapes takes minutes, and an older GPU's units are for tests: only
+    // when they are asked for.
     const bool wanted = bench.backends.empty()
-                            ? backend.name != "cpu-scalar"
+                            ? backend.name != "cpu-scalar" && backend.name != "cuda-mma-sm80"
                             : std::ranges::find(bench.backends, backend.name) != bench.backends.end();
     if (backend.arithmetic != Arithmetic::quantized || backend.role != Role::kernel || !wanted) continue;
     if (const std::string missing = backend.missing(inputs.q.device().type()); !missing.empty()) {
@@ -107,40 +157,36 @@ std::vector<Contender> contenders_of(const AttentionBench& bench, const Inputs& 
     }
     const double peak = backend.peak_tops == nullptr ? 0 : backend.peak_tops();
     for (const std::string& precision : bench.precisions) {
+      const Recipe recipe = recipe_from(precision, inputs.q.device().type());
+      const AttendCall call = call_of(inputs, recipe);
+      if (bench.backends.empty() && !backend.refuses(call).empty()) continue;
       all.push_back({.name = std::string(backend.name),
                      .precision = precision,
                      .attend =
-                         [x = inputs, recipe = recipe_from(precision, inputs.q.device().type()),
-                          name = std::string(backend.name)](double& quantization) {
+                         [x = inputs, recipe, name = std::string(backend.name)](double& quantization) {
                            return attend(x.q, x.k, x.v,
                                          {.recipe = recipe, .backend = name, .quantization_seconds = &quantization});
                          },
                      .peak_tops = peak});
+      if (inputs.q.is_cuda()) all.back().quantize = [call, &backend] { (void)quantize_on_cuda(call, backend); };
     }
   }
   return all;
 }
 
 ordered_json run_case(const AttentionBench& bench, const AttentionCase& shape) {
-  using Clock = std::chrono::steady_clock;
-  const Inputs inputs = random_inputs(shape).to(dtype_of(shape.dtype, shape.name));  // the same values for everybody
+  // The same values for everybody.
+  const Inputs inputs = random_inputs(shape, bench.device).to(dtype_of(shape.dtype, shape.name));
   const Accuracy accuracy(inputs, bench.accuracy_rows);
   std::vector<Contender> contenders = contenders_of(bench, inputs);
-  std::vector<double> clock_ghz;
+  Round turn(bench.device);
   std::vector<Similarity> similarities;
   for (const Contender& contender : contenders) {
     double ignored = 0;
     similarities.push_back(accuracy.of(contender.attend(ignored)));  // warms up too
   }
   for (std::int64_t round = 0; round < bench.rounds; ++round) {
-    clock_ghz.push_back(measured_clock_ghz());
-    for (Contender& contender : contenders) {
-      const Clock::time_point begun = Clock::now();
-      double quantization = 0;
-      contender.attend(quantization);
-      contender.seconds.push_back(std::chrono::duration<double>(Clock::now() - begun).count());
-      contender.quantization.push_back(quantization);
-    }
+    for (Contender& contender : contenders) turn.run(contender);
   }
   const double operations = 4.0 * static_cast<double>(shape.batch * shape.heads) *
                             std::pow(static_cast<double>(shape.tokens), 2) * static_cast<double>(shape.dim);
@@ -164,7 +210,7 @@ ordered_json run_case(const AttentionBench& bench, const AttentionCase& shape) {
   return {{"name", shape.name},
           {"shape", {shape.batch, shape.heads, shape.tokens, shape.dim}},
           {"dtype", shape.dtype},
-          {"clock_ghz", median(clock_ghz)},
+          {"clock_ghz", turn.clock_ghz()},
           {"rows", rows}};
 }
 
@@ -213,13 +259,15 @@ AttentionBench read_attention_bench(const std::filesystem::path& file) {
 
 ordered_json run_attention_bench(const AttentionBench& bench, const std::function<void(const ordered_json&)>& on_case) {
   const c10::InferenceMode no_gradients;
+  const bool on_gpu = bench.device.is_cuda();
   ordered_json results = {{"bitreel_attention_bench", bench_format_version},
-                          {"device", cpu_name()},
+                          {"device", on_gpu ? cuda_device_name() : cpu_name()},
                           {"threads", at::get_num_threads()},
                           {"libtorch", TORCH_VERSION},
                           {"rounds", bench.rounds},
                           {"baselines", bench.baselines},
                           {"cases", ordered_json::array()}};
+  if (on_gpu) results["driver"] = GpuClock(bench.device).driver();
   for (const AttentionCase& shape : bench.cases) {
     results["cases"].push_back(run_case(bench, shape));
     on_case(results["cases"].back());
@@ -238,26 +286,30 @@ std::string attention_table(const ordered_json& results) {
   for (const auto& shape : results.at("cases")) {
     for (const auto& row : shape.at("rows")) {
       const double tops = row.at("tops"), peak = row.at("peak_tops");
-      const bool ours = peak > 0;
-      text += fmt::format("| {} {} | {} | {} | {:.1f} | {} | {:.2f} | {} |", shape.at("name").get<std::string>(),
+      const double quantization = row.at("quantization_ms");
+      text += fmt::format("| {} {} | {} | {} | {:.2f} | {} | {:.2f} | {} |", shape.at("name").get<std::string>(),
                           shape.at("shape").dump(), row.at("backend").get<std::string>(),
                           row.at("precision").get<std::string>(), row.at("ms").get<double>(),
-                          ours ? fmt::format("{:.1f} ms", row.at("quantization_ms").get<double>()) : "", tops,
-                          ours ? fmt::format("{:.0f} %", 100 * tops / peak) : "");
+                          quantization > 0 ? fmt::format("{:.2f} ms", quantization) : "", tops,
+                          peak > 0 ? fmt::format("{:.0f} %", 100 * tops / peak) : "");
       for (const auto& baseline : results.at("baselines")) {
         text += fmt::format(" {:.2f}x |", row.at("times_" + baseline.get<std::string>()).get<double>());
       }
       text += fmt::format(" {:.5f} | {:.4f} |\n", row.at("cosine").get<double>(), row.at("relative_l2").get<double>());
     }
   }
-  return text + fmt::format("\n{}, {} threads, LibTorch {}; medians of {} interleaved rounds.\n",
-                            results.at("device").get<std::string>(), results.at("threads").get<int>(),
-                            results.at("libtorch").get<std::string>(), results.at("rounds").get<int>());
+  const std::string runs_on = results.contains("driver")
+                                  ? fmt::format("driver {}", results.at("driver").get<std::string>())
+                                  : fmt::format("{} threads", results.at("threads").get<int>());
+  return text + fmt::format("\n{}, {}, LibTorch {}; medians of {} interleaved rounds.\n",
+                            results.at("device").get<std::string>(), runs_on, results.at("libtorch").get<std::string>(),
+                            results.at("rounds").get<int>());
 }
 
 void add_bench(CLI::App& app) {
   struct Command {
-    std::filesystem::path cases = asset("configs/bench/attention.yaml");
+    std::filesystem::path cases;
+    std::string device = "cpu";
     std::filesystem::path output;
     std::filesystem::path show;
   };
@@ -265,7 +317,9 @@ void add_bench(CLI::App& app) {
   bench->require_subcommand(1);
   CLI::App* command = bench->add_subcommand("attention", "Attention kernels: speed and accuracy in one table");
   auto state = std::make_shared<Command>();
-  command->add_option("cases", state->cases, "YAML file of shapes and precisions")->type_name("FILE");
+  command->add_option("cases", state->cases, "YAML file of shapes and precisions (configs/bench/attention[-cuda].yaml)")
+      ->type_name("FILE");
+  command->add_option("--device", state->device, "cpu or cuda")->check(CLI::IsMember({"cpu", "cuda"}));
   command->add_option("--output,-o", state->output, "Write the results as JSON")->type_name("FILE");
   command->add_option("--show", state->show, "Print the table of a results file and stop")->type_name("FILE");
   command->callback([state] {
@@ -279,7 +333,12 @@ void add_bench(CLI::App& app) {
       return;
     }
     check_can_write(state->output);
-    const AttentionBench cases = read_attention_bench(state->cases);
+    const bool on_gpu = state->device == "cuda";
+    if (state->cases.empty()) {
+      state->cases = asset(on_gpu ? "configs/bench/attention-cuda.yaml" : "configs/bench/attention.yaml");
+    }
+    AttentionBench cases = read_attention_bench(state->cases);
+    cases.device = resolve_device(on_gpu ? DeviceChoice::cuda : DeviceChoice::cpu);
     const ordered_json results = run_attention_bench(cases, [](const ordered_json& shape) {
       fmt::print(stderr, "{}: {} contenders timed at {:.2f} GHz\n", shape["name"].get<std::string>(),
                  shape["rows"].size(), shape["clock_ghz"].get<double>());

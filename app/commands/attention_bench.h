@@ -6,9 +6,13 @@
 //
 // Times include quantization. Contenders take turns within each round; what is reported is the median over rounds, and
 // for "times faster" the median of the rounds' own ratios, so that a busy neighbour hits both sides alike.
+// On a GPU times are between events on its stream, with the clock of its multiprocessors beside them, and the quantization
+// pass is timed once more alone.
 // TOPS counts 4 B H N^2 D operations a call; of peak: of what the kernel's dot-product instruction alone reaches on all
 // threads, measured in the same run. Accuracy is against the formula in fp64 on the same inputs.
 #pragma once
+
+#include <c10/core/Device.h>
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
@@ -35,6 +39,7 @@ struct AttentionBench {
   std::vector<std::string> precisions;  // recipes: attention/recipe.h
   std::vector<std::string> backends;    // by name; every vectorised kernel of this machine when empty
   std::vector<AttentionCase> cases;
+  c10::Device device = c10::kCPU;  // not of the file: where the inputs lie
 };
 
 // Strict. Throws UsageError naming file, line and key.

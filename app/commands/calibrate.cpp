@@ -43,7 +43,7 @@ const std::set<std::string> flags_of_calibrate = {
 
 struct CalibrateCommand {
   std::unique_ptr<Flags> flags;
-  fs::path prompts = asset("assets/prompts/calibration-16.json");
+  fs::path prompts;  // assets/prompts/calibration-16.json when empty
   fs::path output;
   fs::path plan;  // made from the measurement; beside it, with the extension .yaml, when empty
   std::string precisions = "int8,int4";
@@ -115,7 +115,8 @@ void calibrate(const CalibrateCommand& command) {
   if (plan == command.output) throw UsageError(fmt::format("measurement and plan are both {}", plan.string()));
   check_can_write(command.output);
   check_can_write(plan);
-  const std::vector<std::string> prompts = read_prompts(command.prompts);
+  const fs::path file = command.prompts.empty() ? asset("assets/prompts/calibration-16.json") : command.prompts;
+  const std::vector<std::string> prompts = read_prompts(file);
   GenerateOptions options;
   command.flags->apply(options);
   options.prompt = prompts.front();

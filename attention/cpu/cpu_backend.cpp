@@ -28,6 +28,9 @@ std::string refusal(const AttendCall& call) {
   if (std::string common = common_refusal(call); !common.empty()) return common;
   if (call.recipe->pv != PvFormat::int8) return "its P V product is INT8 only";
   if (call.recipe->channel_group != 0) return "its scales are of all channels of a token";
+  if (call.recipe->q_scales == Granularity::warpgroup || call.recipe->k_scales == Granularity::warpgroup) {
+    return "scales that tokens of a GPU's warpgroup share";
+  }
   const std::int64_t key_block = call.recipe->key_block;
   if (key_block < key_tile || key_block > largest_key_block || key_block % key_tile != 0) {
     return fmt::format("key blocks of {}, expected a multiple of {} up to {}", key_block, key_tile, largest_key_block);

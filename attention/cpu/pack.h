@@ -65,6 +65,7 @@ static inline int group_of(Granularity granularity, Side side, std::int64_t row)
       return side == Side::query ? row / 32 * 8 + row % 8 : row / 2 % 4;
     case Granularity::strip:
       return row / tile;
+    case Granularity::warpgroup:  // of 128 keys: cpu_backend.cpp refuses them
     case Granularity::token:
       break;
   }

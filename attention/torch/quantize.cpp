@@ -46,6 +46,8 @@ at::Tensor groups_of(const at::Tensor& token, Granularity granularity, Side side
       return side == Side::query ? divided(32) * 8 + token % 8 : divided(block) * 4 + at::floor_divide(token, 2) % 4;
     case Granularity::strip:
       return divided(16);
+    case Granularity::warpgroup:
+      return side == Side::query ? divided(16) * 8 + token % 8 : divided(128) * 4 + at::floor_divide(token, 2) % 4;
     case Granularity::token:
       break;
   }

@@ -1,6 +1,7 @@
 #include "attention/torch/sdpa.h"
 
 #include <ATen/ATen.h>
+#include <ATen/SDPBackend.h>
 
 #include <algorithm>
 #include <limits>
@@ -23,6 +24,15 @@ at::Tensor mask_of(const AttendCall& call, const at::Tensor& visible, at::Scalar
   if (!call.bias.defined()) return visible;
   const at::Tensor bias = call.bias.to(dtype);
   return visible.defined() ? at::where(visible, bias, at::scalar_tensor(-infinity, bias.options())) : bias;
+}
+
+// On a GPU LibTorch's kernels want rows of whole 16 bytes: of others some refuse, and cuDNN has given wrong numbers.
+at::Tensor well_aligned(const at::Tensor& x) {
+  if (!x.is_cuda()) return x;
+  const std::int64_t whole = 16 / x.element_size();
+  bool aligned = reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 == 0;
+  for (std::int64_t d = 0; d < 3; ++d) aligned = aligned && x.stride(d) % whole == 0;
+  return aligned ? x : x.clone(at::MemoryFormat::Contiguous);
 }
 
 void fill_log_sum_exp(const AttendCall& call, const at::Tensor& k, const at::Tensor& mask) {
@@ -54,12 +64,23 @@ void run(const AttendCall& call) {
   // LibTorch aligns the first query with the first key, and then needs no mask.
   const bool square_causal = call.causality == Causality::bottom_right && !call.key_mask.defined() &&
                              !call.bias.defined() && call.q.size(2) == call.k.size(2);
-  at::Tensor mask;
-  if (!square_causal || call.log_sum_exp.defined()) mask = mask_of(call, visible_keys(call), dtype);
+  at::Tensor mask, visible;
+  if (!square_causal || call.log_sum_exp.defined()) {
+    visible = visible_keys(call);
+    mask = mask_of(call, visible, dtype);
+  }
   const auto given_mask = mask.defined() && !square_causal ? std::optional<at::Tensor>(mask) : std::nullopt;
   const bool grouped = call.q.size(1) != k.size(1);
-  call.out.copy_(at::scaled_dot_product_attention(call.q.to(dtype), k.to(dtype), v.to(dtype), given_mask,
-                                                  /*dropout_p=*/0.0, square_causal, call.scale, grouped));
+  const auto ready = [&](const at::Tensor& x) { return well_aligned(x.to(dtype)); };
+  // Some of LibTorch's kernels for GPUs take the largest product for the largest logit.
+  const bool negate = call.q.is_cuda() && call.scale < 0;
+  call.out.copy_(at::scaled_dot_product_attention(negate ? ready(call.q).neg() : ready(call.q), ready(k), ready(v),
+                                                  given_mask, /*dropout_p=*/0.0, square_causal,
+                                                  negate ? -call.scale : call.scale, grouped));
+  // On a GPU some of LibTorch's kernels give queries without any key a mean of values.
+  if (call.out.is_cuda() && given_mask && visible.defined()) {
+    call.out.masked_fill_(visible.any(-1, /*keepdim=*/true).logical_not(), 0);
+  }
   if (call.log_sum_exp.defined()) fill_log_sum_exp(call, k, mask);
 }
 
@@ -73,11 +94,24 @@ std::string refuses(const AttendCall& call) {
 
 }  // namespace
 
+std::string_view sdpa_kernel(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  switch (static_cast<at::SDPBackend>(at::_fused_sdp_choice(q, k, v))) {
+    case at::SDPBackend::cudnn_attention:
+      return "cuDNN";
+    case at::SDPBackend::flash_attention:
+      return "FlashAttention";
+    case at::SDPBackend::efficient_attention:
+      return "memory-efficient";
+    default:
+      return "plain operations";
+  }
+}
+
 const Backend& sdpa_backend() {
   static constexpr Backend backend{.name = "sdpa",
                                    .arithmetic = Arithmetic::full,
                                    .role = Role::kernel,
-                                   .summary = "LibTorch's scaled_dot_product_attention",
+                                   .summary = "LibTorch's scaled_dot_product_attention (cuDNN's on Hopper)",
                                    .missing = missing,
                                    .refuses = refuses,
                                    .run = run};

@@ -1,53 +1,18 @@
 #include "pipelines/model/device.h"
 
 #include <ATen/Context.h>
-#include <ATen/detail/CUDAHooksInterface.h>
 #include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <array>
-#include <optional>
 #include <string>
 
+#include "attention/cuda/load_cuda.h"
 #include "base/error.h"
 
 namespace bitreel {
-namespace {
-
-// What the driver itself says when it can't be used, or nothing when it can.
-std::optional<std::string> driver_complaint(void* driver) {
-  using Initialize = int (*)(unsigned flags);
-  using ErrorString = int (*)(int error, const char** text);
-  const auto initialize = reinterpret_cast<Initialize>(dlsym(driver, "cuInit"));
-  const auto error_string = reinterpret_cast<ErrorString>(dlsym(driver, "cuGetErrorString"));
-  if (initialize == nullptr || error_string == nullptr) return "libcuda.so.1 is not a CUDA driver";
-  const int error = initialize(0);
-  if (error == 0) return std::nullopt;
-  const char* text = nullptr;
-  error_string(error, &text);
-  return fmt::format("the driver says: {}", text != nullptr ? text : "unknown error");
-}
-
-// Makes LibTorch's CUDA backend available; returns why not when that fails. The driver's library is tried first: it is
-// small, and where it is missing there is no GPU to load a gigabyte of kernels for.
-std::optional<std::string> load_cuda() {
-  // The handles stay open: LibTorch registers its CUDA kernels for the life of the process.
-  const auto loader_error = [] {
-    const char* reason = dlerror();
-    return std::string(reason != nullptr ? reason : "a library can't be loaded");
-  };
-  void* driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_GLOBAL);
-  if (driver == nullptr) return loader_error();
-  if (std::optional<std::string> complaint = driver_complaint(driver)) return complaint;
-  if (dlopen("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL) == nullptr) return loader_error();
-  if (!at::hasCUDA() || at::detail::getCUDAHooks().deviceCount() < 1) return "LibTorch sees no usable GPU";
-  return std::nullopt;
-}
-
-}  // namespace
-
 const std::string& cuda_obstacle() {
-  static const std::string obstacle = load_cuda().value_or("");
+  static const std::string obstacle = load_cuda();
   return obstacle;
 }
 

@@ -185,7 +185,7 @@ TEST_P(EveryBackend, TakesAnyScale) {
     each(in, {.scale = scale}, [&](const Backend& backend, const Asked& asked) {
       const Answer answer = run(backend, in, asked);
       if (asked.recipe) {
-        EXPECT_TRUE(same_arithmetic(in, run(emulated_backend(), in, asked), answer)) << scale;
+        EXPECT_TRUE(same_arithmetic(backend, in, run(emulated_backend(), in, asked), answer)) << scale;
       } else {
         EXPECT_LE(largest_difference(answer.out, truth.out), full_precision(at::kFloat)) << scale;
       }

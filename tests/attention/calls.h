@@ -4,7 +4,7 @@
 //   const Answer truth = run(reference_backend(), in, {});
 //   for (const Backend* backend : those_that_can(call_of(in, {.recipe = recipe}))) ...run(*backend, in, {...})
 //
-// BITREEL_TEST_DEVICE=cuda puts the inputs on a GPU.
+// BITREEL_TEST_DEVICE=cuda puts the inputs on a GPU; without one the tests skip.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -31,6 +31,7 @@ struct Inputs {
 };
 
 at::Device test_device();
+Inputs on_test_device(const Inputs& in);
 
 // Normal numbers, the same on every machine.
 at::Tensor normal(at::IntArrayRef sizes, std::uint64_t seed);
@@ -67,7 +68,8 @@ const std::vector<std::string>& recipe_texts();
 at::Tensor random_mask(const Inputs& in, double probability, std::uint64_t seed);
 
 // Whether a kernel did the oracle's arithmetic, as tolerances.h allows; says what differs.
-testing::AssertionResult same_arithmetic(const Inputs& in, const Answer& oracle, const Answer& kernel);
+testing::AssertionResult same_arithmetic(const Backend& backend, const Inputs& in, const Answer& oracle,
+                                         const Answer& kernel);
 
 // The largest difference, -infinity equal to itself; NaN if one of them is.
 double largest_difference(const at::Tensor& a, const at::Tensor& b);

@@ -140,7 +140,7 @@ void compare_quantized(const Call& call) {
   const Answer oracle = run(emulated_backend(), call.in, call.asked);
   for (const Backend* backend : those_that_can(call_of(call.in, call.asked))) {
     if (backend->name == emulated_backend().name) continue;
-    EXPECT_TRUE(same_arithmetic(call.in, oracle, run(*backend, call.in, call.asked))) << backend->name;
+    EXPECT_TRUE(same_arithmetic(*backend, call.in, oracle, run(*backend, call.in, call.asked))) << backend->name;
   }
 }
 

@@ -20,8 +20,7 @@ struct Set {
 
   [[nodiscard]] at::Tensor channel(const at::Tensor& x, std::int64_t c) const { return x.select(3, c); }
   [[nodiscard]] InputSet named(std::string name, at::ScalarType dtype = at::kFloat) const {
-    const auto in = [&](const at::Tensor& x) { return x.to(test_device(), dtype); };
-    return {.name = std::move(name), .in = {in(q), in(k), in(v)}};
+    return {.name = std::move(name), .in = {q.to(dtype), k.to(dtype), v.to(dtype)}};
   }
 };
 

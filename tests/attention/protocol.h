@@ -15,7 +15,7 @@ enum class Hardness { usual, beyond_integers };
 
 struct InputSet {
   std::string name;
-  Inputs in;
+  Inputs in;  // on the CPU: they live as long as the program, which a GPU's memory does not
   Hardness hardness = Hardness::usual;
 };
 

@@ -80,6 +80,8 @@ const std::vector<Groups>& groupings() {
       {"thread", [](std::int64_t i) { return i / 32 * 100 + i % 8; },
        [](std::int64_t i) { return i / 64 * 100 + i % 8 / 2; }},
       {"strip", [](std::int64_t i) { return i / 16; }, [](std::int64_t i) { return i / 16; }},
+      {"warpgroup", [](std::int64_t i) { return i / 16 * 100 + i % 8; },
+       [](std::int64_t i) { return i / 128 * 100 + i % 8 / 2; }},
       {"token", [](std::int64_t i) { return i; }, [](std::int64_t i) { return i; }},
   };
   return all;

@@ -1,0 +1,37 @@
+// The integer kernels for NVIDIA GPUs: every recipe, in the plugin libbitreel_cuda.so (attention/cuda/plugin.h).
+//
+//   for (const Backend& backend : cuda_backends()) ...
+//
+// cuda-sm90      wgmma and TMA: what its kernels are made for (attention/cuda/sm90/)
+// cuda-mma       mma.sync: every recipe, mask, shape and stride, on sm_80 and later
+// cuda-mma-sm80  the same with the units of an sm_80 alone, whatever the GPU: e4m3 numbers are multiplied as fp16,
+// which
+//                holds them, and 4-bit integers by the INT4 units, which the GPUs of sm_90 and later emulate
+//
+// Kernels run on LibTorch's current stream, and neither wait nor allocate but through LibTorch: a call can be captured
+// into a CUDA graph. Equal inputs give equal bits. With smooth_q heads come in chunks, so that memory beyond the packed
+// integers (3 bytes an element, 4 with fp16 PV) stays below `bias_bytes`.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "attention/backend.h"
+
+namespace bitreel {
+
+inline constexpr std::int64_t bias_bytes = std::int64_t{1} << 29;
+
+std::span<const Backend> cuda_backends();  // in order of preference
+
+// The quantization pass of a call alone, as the named backend would run it: what a benchmark times apart, and tests
+// look into.
+struct PackedTensors {
+  at::Tensor q, q_scales;  // [B, Hq, padded, dim] int8 (dim / 2 as halves of bytes), [B, Hq, padded]
+  at::Tensor k, k_scales;  // [B, Hkv, padded, dim] int8, [B, Hkv, padded] or [B, Hkv, padded / 128, 4]
+  at::Tensor v, v_scales;  // [B, Hkv, dim + 8, padded] in bytes or fp16, [B, Hkv, dim]
+  at::Tensor v_mean, k_mean;
+};
+PackedTensors quantize_on_cuda(const AttendCall& call, const Backend& backend);
+
+}  // namespace bitreel

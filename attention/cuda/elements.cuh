@@ -1,0 +1,74 @@
+// Eight channels of one token at a time, of any element type and stride, as floats.
+#pragma once
+
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+
+#include "attention/cuda/packed.h"
+
+namespace bitreel::cuda {
+
+inline __device__ float to_float(float x) {
+  return x;
+}
+inline __device__ float to_float(__half x) {
+  return __half2float(x);
+}
+inline __device__ float to_float(__nv_bfloat16 x) {
+  return __bfloat162float(x);
+}
+
+// As they lie in memory, so that many can be on their way in few registers.
+template <class T>
+struct Octet {
+  union {
+    uint4 words[sizeof(T) / 2];
+    T values[8];
+  };
+  __device__ Octet() {}
+  __device__ float operator[](int i) const { return to_float(values[i]); }
+  // From an address that is a multiple of 16.
+  __device__ void load(const T* from) {
+#pragma unroll
+    for (int i = 0; i < static_cast<int>(sizeof(T)) / 2; ++i) words[i] = reinterpret_cast<const uint4*>(from)[i];
+  }
+  __device__ void clear() {
+#pragma unroll
+    for (auto& word : words) word = make_uint4(0, 0, 0, 0);
+  }
+};
+
+// Tokens of one head. `aligned`: every group of eight channels lies on 16 bytes and is whole.
+template <class T>
+struct HeadRows {
+  const T* data;
+  std::int64_t stride;
+  int dim;
+  bool aligned;
+
+  // Channels [first, first + 8), zeros beyond dim.
+  __device__ void load(std::int64_t token, int first, Octet<T>& x) const {
+    const T* const from = data + token * stride + first;
+    if (aligned) {
+      x.load(from);
+    } else {
+      x.clear();
+#pragma unroll
+      for (int i = 0; i < 8; ++i) {
+        if (first + i < dim) x.values[i] = from[i];
+      }
+    }
+  }
+};
+
+// dim 64 or 128 stands for the caller's: `aligned` asks that they are the same.
+template <class T>
+inline __device__ HeadRows<T> head_rows(const Rows& rows, int batch, int head, int dim, int packed_dim) {
+  const T* const data = static_cast<const T*>(rows.data) + batch * rows.batch_stride + head * rows.head_stride;
+  constexpr std::int64_t whole = 16 / sizeof(T);
+  const bool aligned =
+      dim == packed_dim && reinterpret_cast<std::uintptr_t>(data) % 16 == 0 && rows.token_stride % whole == 0;
+  return {data, rows.token_stride, dim, aligned};
+}
+
+}  // namespace bitreel::cuda

@@ -1,0 +1,23 @@
+// Finds and loads libbitreel_cuda.so, the kernels for NVIDIA GPUs (attention/cuda/plugin.h).
+//
+//   if (const std::string missing = cuda::missing_plugin(); !missing.empty()) ...   // why there are no kernels
+//   cuda::loaded_plugin().attend_mma(...);
+//
+// It lies beside the program, or in the folder above (tests), or where BITREEL_CUDA_PLUGIN points. It is looked for
+// once LibTorch's CUDA library is in use (pipelines/model/device.h), which brings the runtime that it needs: until then
+// it is missing, and asking again later may find it.
+#pragma once
+
+#include <string>
+
+#include "attention/cuda/plugin.h"
+
+namespace bitreel::cuda {
+
+// Why there is no plugin; empty when there is one.
+std::string missing_plugin();
+
+// Throws Error saying what is missing.
+const Plugin& loaded_plugin();
+
+}  // namespace bitreel::cuda

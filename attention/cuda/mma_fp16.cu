@@ -1,0 +1,11 @@
+#include <cuda_runtime.h>
+
+#include "attention/cuda/mma.cuh"
+
+namespace bitreel::cuda {
+
+int attend_fp16(const MmaCall& call, cudaStream_t stream) {
+  return mma::launch_any<Product::fp16, false>(call, stream);
+}
+
+}  // namespace bitreel::cuda

@@ -1,0 +1,11 @@
+#include <cuda_runtime.h>
+
+#include "attention/cuda/mma.cuh"
+
+namespace bitreel::cuda {
+
+int attend_u8(const MmaCall& call, cudaStream_t stream) {
+  return mma::launch_any<Product::u8, false>(call, stream);
+}
+
+}  // namespace bitreel::cuda

@@ -1,0 +1,85 @@
+// What libbitreel_cuda.so offers the program: one exported function, which returns a table of functions on plain
+// structs.
+//
+//   const auto entry = reinterpret_cast<cuda::PluginEntry>(dlsym(handle, cuda::plugin_entry));
+//   const cuda::Plugin* plugin = entry(cuda::plugin_version);   // null when it was built from other headers
+//
+// The plugin holds the .cu files and knows no LibTorch: it gets pointers to device memory and a stream, launches on
+// that stream on the current device, and returns the first CUDA error of its launches (0 for none). It neither
+// allocates nor waits, so that calls can be captured into a CUDA graph.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "attention/cuda/packed.h"
+#include "attention/recipe.h"
+
+namespace bitreel::cuda {
+
+// The inputs of a call, as they lie in the caller's memory.
+struct SourceCall {
+  Rows q, k, v;
+  Element element;
+  std::int32_t dim;      // the caller's; PackedCall::dim is 64 or 128
+  double scale;          // of the logits
+  const bool* key_mask;  // [B, keys] with the strides below, or null
+  std::int64_t mask_batch_stride, mask_key_stride;
+  // Memory that the pass works in, of the sizes that QuantizationMemory says.
+  std::int32_t* kept;  // [B, keys]: places of the keys that count; null without a mask
+  double* sums;        // of channels, by chunk of tokens
+  float* extremes;
+  float* v_divisors;  // [B, Hkv, dim]
+};
+
+// Elements of SourceCall's memory, for one call.
+struct QuantizationMemory {
+  std::int64_t sums, extremes, v_divisors;
+};
+
+inline constexpr std::int32_t statistics_chunk = 512;  // tokens that one CTA sums
+
+inline QuantizationMemory quantization_memory(const PackedCall& call) {
+  const std::int64_t heads = std::int64_t{call.batch} * call.key_heads;
+  const std::int64_t chunks = (call.keys + statistics_chunk - 1) / statistics_chunk;
+  return {.sums = heads * 2 * chunks * call.dim,
+          .extremes = heads * 2 * chunks * 2 * call.dim,
+          .v_divisors = heads * call.dim};
+}
+
+// Which units multiply P and V in e4m3: sm80: fp16, which holds its numbers, as every GPU since 8.0 has; sm89: e4m3.
+enum class MmaUnits : std::int32_t { sm80, sm89 };
+
+// Whether the mma.sync kernels can take q and k as halves of bytes. The unit for them is there from 8.0 to 8.9; later
+// GPUs emulate it.
+inline bool has_four_bit_kernel(const Recipe& recipe) {
+  return recipe.qk == QkFormat::int4 && recipe.pv != PvFormat::int8 && recipe.pv != PvFormat::fp16_fp16_sum;
+}
+
+struct Plugin {
+  std::int64_t version;
+  const char* architectures;  // that machine code is in for: "sm_80 sm_89 sm_90a sm_120a"
+  const char* (*error_text)(int error);
+  // Of the current device: 90 for 9.0. Negative: minus the CUDA error.
+  int (*compute_capability)();
+
+  // Integers, scales, means. With smooth_q the means of query blocks too, but not the bias.
+  int (*quantize)(const SourceCall& source, const Recipe& recipe, const PackedCall& call, void* stream);
+  // qk_bias of the heads [first_head, first_head + head_count).
+  int (*qk_bias)(const SourceCall& source, const PackedCall& call, void* stream);
+  // Every recipe, mask and shape (attention/cuda/mma.cuh).
+  int (*attend_mma)(const Recipe& recipe, MmaUnits units, const PackedCall& call, void* stream);
+  // The warp-specialised kernels of attention/cuda/sm90/: why they can't do a call (memory need not be there yet; null
+  // when they can), and doing it. Null when the plugin was built without them.
+  const char* (*sm90_refuses)(const Recipe& recipe, const PackedCall& call);
+  int (*attend_sm90)(const Recipe& recipe, const PackedCall& call, void* stream);
+};
+
+// Sizes stand for the structs' shapes: a plugin built from other headers must not be called.
+inline constexpr std::int64_t plugin_version =
+    1'000'000'000 + sizeof(Recipe) * 1'000'000 + sizeof(SourceCall) * 1'000 + sizeof(PackedCall);
+
+inline constexpr const char* plugin_entry = "bitreel_cuda_plugin";
+using PluginEntry = const Plugin* (*)(std::int64_t version);
+
+}  // namespace bitreel::cuda

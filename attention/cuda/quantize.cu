@@ -1,0 +1,64 @@
+// The quantization pass: sums of chunks of k and v, what follows from them, then integers of q, k and v
+// (statistics.cuh, tokens.cuh, values.cuh). Two launches for the means of keys and values, three for the integers.
+//
+// k and v are read twice. One launch for all, in which a head's sums go so shortly before its integers that it is still
+// in the GPU's cache, was slower: LOG.md.
+#include "attention/cuda/values.cuh"
+
+namespace bitreel::cuda {
+namespace {
+
+// grid (chunks, key heads, k and v).
+template <class T, int Dim>
+__global__ void __launch_bounds__(pass_threads) sum_chunks(SourceCall source, PackedCall call) {
+  __shared__ SumMemory<Dim> memory;
+  sum_chunk<T, Dim>(source, call, blockIdx.y, blockIdx.z, blockIdx.x, gridDim.x, memory);
+}
+
+// grid (key heads).
+template <int Dim>
+__global__ void __launch_bounds__(pass_threads)
+    finish_heads(SourceCall source, Recipe recipe, PackedCall call, int chunks) {
+  __shared__ SumMemory<Dim> memory;
+  finish_statistics<Dim>(source, recipe, call, blockIdx.x, chunks, memory);
+}
+
+// grid (blocks of 128 tokens, heads).
+template <class T, int Dim, Side side>
+__global__ void __launch_bounds__(pass_threads) integers_of_tokens(SourceCall source, Recipe recipe, PackedCall call) {
+  __shared__ TokenMemory<Dim> memory;
+  quantize_tokens<T, Dim, side>(source, recipe, call, blockIdx.x, blockIdx.y, memory);
+}
+
+template <class T, int Dim, int Bytes>
+__global__ void __launch_bounds__(pass_threads) numbers_of_values(SourceCall source, PackedCall call) {
+  __shared__ ValueMemory<Dim, Bytes> memory;
+  quantize_values<T, Dim, Bytes>(source, call, blockIdx.x, blockIdx.y, memory);
+}
+
+template <class T, int Dim>
+int launch(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream) {
+  const int chunks = (call.keys + statistics_chunk - 1) / statistics_chunk, key_heads = call.batch * call.key_heads;
+  const dim3 of_queries(padded(call.queries) / block_tokens, call.batch * call.query_heads);
+  const dim3 of_keys(padded(call.keys) / block_tokens, key_heads);
+  sum_chunks<T, Dim><<<dim3(chunks, key_heads, 2), pass_threads, 0, stream>>>(source, call);
+  finish_heads<Dim><<<key_heads, pass_threads, 0, stream>>>(source, recipe, call, chunks);
+  integers_of_tokens<T, Dim, Side::query><<<of_queries, pass_threads, 0, stream>>>(source, recipe, call);
+  integers_of_tokens<T, Dim, Side::key><<<of_keys, pass_threads, 0, stream>>>(source, recipe, call);
+  if (call.values == ValueFormat::int8 || call.values == ValueFormat::e4m3) {
+    numbers_of_values<T, Dim, 1><<<of_keys, pass_threads, 0, stream>>>(source, call);
+  } else {
+    numbers_of_values<T, Dim, 2><<<of_keys, pass_threads, 0, stream>>>(source, call);
+  }
+  return cudaGetLastError();
+}
+
+}  // namespace
+
+int quantize_heads(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream) {
+  return with_element_and_dim(source.element, call.dim, [&](auto element, auto dim) {
+    return launch<decltype(element), decltype(dim)::value>(source, recipe, call, stream);
+  });
+}
+
+}  // namespace bitreel::cuda

@@ -1,0 +1,233 @@
+// The CUDA kernels beyond what every backend is tested for (backends_test.cpp, behaviour_test.cpp and others, which run
+// on a GPU with BITREEL_TEST_DEVICE=cuda): the bytes of the quantization pass, streams and graphs, long sequences.
+// On a machine without a GPU, or without the plugin, these skip and say why.
+#include "attention/cuda/cuda_backend.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "attention/recipes.h"
+#include "attention/torch/emulated.h"
+#include "attention/torch/quantize.h"
+#include "tests/attention/calls.h"
+#include "tests/attention/tolerances.h"
+
+namespace bitreel {
+namespace {
+
+class CudaKernels : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!test_device().is_cuda()) GTEST_SKIP() << "BITREEL_TEST_DEVICE is not cuda";
+    const std::string missing = mma().missing(at::kCUDA);
+    if (!missing.empty()) GTEST_SKIP() << missing;
+  }
+  static const Backend& mma() { return backend_named("cuda-mma"); }
+  static std::vector<const Backend*> kernels() {
+    std::vector<const Backend*> all;
+    for (const Backend& backend : cuda_backends()) {
+      if (backend.missing(at::kCUDA).empty()) all.push_back(&backend);
+    }
+    return all;
+  }
+};
+
+// Places of each sixteen keys in bytes (attention/cuda/packed.h).
+at::Tensor in_order_of_keys(const at::Tensor& bytes) {
+  const at::Tensor order = at::tensor({0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15}, at::kLong);
+  const at::Tensor back = at::argsort(order).to(bytes.device());
+  return bytes.unflatten(-1, {-1, 16}).index_select(-1, back).flatten(-2);
+}
+
+at::Tensor whole_bytes(const at::Tensor& halves) {
+  const at::Tensor low = at::bitwise_left_shift(halves, 4).bitwise_right_shift(4), high = halves.bitwise_right_shift(4);
+  return at::stack({low, high}, -1).flatten(-2);
+}
+
+// Of one head: what of the packed bytes is not the oracle's. Scales may round another way: they have a factor more.
+void expect_integers_of_oracle(const PackedTensors& packed, const AttendCall& call, std::int64_t head) {
+  const Recipe& recipe = *call.recipe;
+  const at::Tensor q = call.q[0][head], k = call.k[0][head], v = call.v[0][head];
+  const QuantizedTokens of_q = quantize_queries(q.cpu(), recipe), of_k = quantize_keys(k.cpu(), recipe);
+  const QuantizedValues of_v = quantize_values(v.cpu(), recipe);
+  const std::int64_t queries = q.size(0), keys = k.size(0), dim = q.size(1);
+  const auto integers = [&](const at::Tensor& x, std::int64_t tokens) {
+    const at::Tensor of_head = x[0][head].cpu();
+    const bool halves = of_head.size(1) < packed.v_scales.size(2);
+    return (halves ? whole_bytes(of_head) : of_head).slice(0, 0, tokens).slice(1, 0, dim);
+  };
+  EXPECT_TRUE(at::equal(integers(packed.q, queries), of_q.integers));
+  EXPECT_TRUE(at::equal(integers(packed.k, keys), of_k.integers));
+  EXPECT_TRUE(at::equal(packed.k_mean[0][head].cpu().slice(0, 0, dim), of_k.mean[0]));
+  EXPECT_TRUE(at::equal(packed.v_mean[0][head].cpu().slice(0, 0, dim), of_v.mean));
+  EXPECT_TRUE(at::equal(packed.v_scales[0][head].cpu().slice(0, 0, dim), of_v.scales));
+  const at::Tensor q_scales = of_q.scales * static_cast<float>(call.scale * std::log2(std::exp(1.0)));
+  EXPECT_TRUE(at::allclose(packed.q_scales[0][head].cpu().slice(0, 0, queries), q_scales, 3e-7, 0));
+  const at::Tensor k_scales = packed.k_scales[0][head].cpu();
+  if (k_scales.dim() == 1) {
+    EXPECT_TRUE(at::equal(k_scales.slice(0, 0, keys), of_k.scales));
+  } else {
+    const at::Tensor token = at::arange(keys);
+    const at::Tensor at = at::floor_divide(token, 128) * 4 + at::floor_divide(token.remainder(8), 2);
+    EXPECT_TRUE(at::equal(k_scales.flatten().index_select(0, at), of_k.scales));
+  }
+
+  at::Tensor values = packed.v[0][head].cpu();
+  if (values.scalar_type() == at::kByte) {
+    values = in_order_of_keys(values);
+    values = values.view(recipe.pv == PvFormat::int8 ? at::kChar : at::kFloat8_e4m3fn);
+  }
+  values = values.to(at::kFloat);
+  EXPECT_TRUE(at::equal(values.slice(0, 0, dim).slice(1, 0, keys), of_v.values.t()));
+  EXPECT_EQ(values.slice(0, 0, packed.v_scales.size(2)).slice(1, keys).abs().sum().item<float>(), 0) << "padding";
+  const at::Tensor extra = values.slice(0, packed.v_scales.size(2));
+  EXPECT_EQ(extra.sum().item<double>(), static_cast<double>(keys)) << "ones";
+  EXPECT_EQ(extra[0].slice(0, 0, keys).min().item<float>(), 1);
+}
+
+// Small, and without the oracle: what compute-sanitizer watches (./dev test-gpu).
+TEST_F(CudaKernels, RunEveryRecipeTwiceAlike) {
+  struct Small {
+    Shape shape;
+    at::ScalarType dtype;
+    Causality causality;
+    double counting_keys;
+  };
+  const Small calls[] = {
+      {{.query_heads = 4, .key_heads = 2, .queries = 130, .keys = 200}, at::kBFloat16, Causality::none, 1},
+      {{.batch = 2, .queries = 70, .keys = 150, .dim = 128}, at::kHalf, Causality::bottom_right, 0.7},
+      {{.queries = 33, .keys = 65, .dim = 37}, at::kFloat, Causality::none, 0.5}};
+  for (const Small& small : calls) {
+    const Inputs in = random_inputs(small.shape, 20, small.dtype);
+    Asked asked = {.causality = small.causality,
+                   .key_mask = small.counting_keys < 1 ? random_mask(in, small.counting_keys, 5) : at::Tensor()};
+    for (const std::string& text : recipe_texts()) {
+      asked.recipe = recipe_from(text, at::kCUDA);
+      for (const Backend* backend : kernels()) {
+        if (!backend->refuses(call_of(in, asked)).empty()) continue;
+        const Answer first = run(*backend, in, asked), again = run(*backend, in, asked);
+        EXPECT_TRUE(first.out.isfinite().all().item<bool>()) << backend->name << " " << text;
+        EXPECT_TRUE(at::equal(first.out, again.out)) << backend->name << " " << text;
+        EXPECT_TRUE(at::equal(first.log_sum_exp, again.log_sum_exp)) << backend->name << " " << text;
+      }
+    }
+  }
+}
+
+TEST_F(CudaKernels, QuantizeToTheOraclesBits) {
+  const Shape shapes[] = {{.query_heads = 2, .key_heads = 2, .queries = 300, .keys = 1400},
+                          {.queries = 128, .keys = 129, .dim = 128},
+                          {.queries = 5, .keys = 70, .dim = 37}};
+  for (const Shape& shape : shapes) {
+    for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
+      Inputs in = random_inputs(shape, 21, dtype);
+      in.k.add_(3 * normal({shape.dim}, 22).to(in.k.device(), dtype));
+      in.v.add_(0.3);
+      for (const std::string& text : recipe_texts()) {
+        for (const Backend* backend : kernels()) {
+          const AttendCall call = call_of(in, {.recipe = recipe_from(text, at::kCUDA)});
+          if (!backend->refuses(call).empty()) continue;
+          SCOPED_TRACE(testing::Message() << backend->name << " " << text << " " << shape << " " << dtype);
+          const PackedTensors packed = quantize_on_cuda(call, *backend);
+          for (std::int64_t head = 0; head < shape.query_heads; ++head) expect_integers_of_oracle(packed, call, head);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(CudaKernels, AttendOnTheCurrentStreamAndInGraphs) {
+  using Begin = int (*)(void* stream, int mode);
+  using End = int (*)(void* stream, void** graph);
+  using Instantiate = int (*)(void** executable, void* graph, unsigned long long flags);
+  using Launch = int (*)(void* executable, void* stream);
+  const auto begin = reinterpret_cast<Begin>(dlsym(RTLD_DEFAULT, "cudaStreamBeginCapture"));
+  const auto end = reinterpret_cast<End>(dlsym(RTLD_DEFAULT, "cudaStreamEndCapture"));
+  const auto instantiate = reinterpret_cast<Instantiate>(dlsym(RTLD_DEFAULT, "cudaGraphInstantiate"));
+  const auto launch = reinterpret_cast<Launch>(dlsym(RTLD_DEFAULT, "cudaGraphLaunch"));
+  ASSERT_TRUE(begin != nullptr && end != nullptr && instantiate != nullptr && launch != nullptr);
+
+  const c10::impl::VirtualGuardImpl devices(at::kCUDA);
+  const c10::Stream stream = devices.getNewStream(test_device().has_index() ? test_device() : at::Device("cuda:0"), 0);
+  for (const char* text : {"int8", "int4"}) {
+    for (const Backend* backend : kernels()) {
+      Inputs in = random_inputs({.query_heads = 2, .key_heads = 2, .queries = 200, .keys = 300}, 30, at::kBFloat16);
+      const Inputs other =
+          random_inputs({.query_heads = 2, .key_heads = 2, .queries = 200, .keys = 300}, 31, at::kBFloat16);
+      const AttendCall call = call_of(in, {.recipe = recipe_from(text, at::kCUDA)});
+      if (!backend->refuses(call).empty()) continue;
+      const at::Tensor expected = run(*backend, other, {.recipe = recipe_from(text, at::kCUDA)}).out.clone();
+      devices.synchronizeStream(devices.getStream(in.q.device()));
+      const c10::StreamGuard on(stream);
+      backend->run(call);  // memory is there and kernels are loaded, as at a model's first step
+      constexpr int relaxed = 2;
+      void *graph = nullptr, *executable = nullptr;
+      ASSERT_EQ(begin(stream.native_handle(), relaxed), 0);
+      backend->run(call);
+      ASSERT_EQ(end(stream.native_handle(), &graph), 0) << backend->name;
+      ASSERT_EQ(instantiate(&executable, graph, 0), 0);
+      in.q.copy_(other.q);
+      in.k.copy_(other.k);
+      in.v.copy_(other.v);
+      ASSERT_EQ(launch(executable, stream.native_handle()), 0);
+      devices.synchronizeStream(stream);
+      EXPECT_TRUE(at::equal(call.out, expected)) << backend->name << " " << text;
+    }
+  }
+}
+
+// Rows of a long call, against the oracle for just them.
+TEST_F(CudaKernels, DoTheArithmeticAtTheLengthOfAVideo) {
+  const Shape shape = {.query_heads = 2, .key_heads = 2, .queries = 17776, .keys = 17776};
+  Inputs in = random_inputs(shape, 40, at::kBFloat16);
+  in.k.add_(2 * normal({shape.dim}, 41).to(in.k.device(), at::kBFloat16));
+  constexpr std::int64_t first = 128 * 70, last = first + 256;  // whole blocks of queries
+  const Inputs some = {in.q.slice(2, first, last), in.k, in.v};
+  for (const char* text : {"int8", "int4", "sage1-b", "sage1-vt", "sage2-8b", "sage2-4b"}) {
+    const Answer oracle = run(emulated_backend(), some, {.recipe = recipe_from(text, at::kCUDA)});
+    for (const Backend* backend : kernels()) {
+      if (!backend->refuses(call_of(in, {.recipe = recipe_from(text, at::kCUDA)})).empty()) continue;
+      const Answer whole = run(*backend, in, {.recipe = recipe_from(text, at::kCUDA)});
+      const Answer rows = {whole.out.slice(2, first, last), whole.log_sum_exp.slice(2, first, last)};
+      EXPECT_TRUE(same_arithmetic(*backend, some, oracle, rows)) << backend->name << " " << text;
+    }
+  }
+}
+
+// One tensor of 2^31 elements and more, of which the first and last tokens differ from the rest.
+TEST_F(CudaKernels, ReachOffsetsBeyond32Bits) {
+  constexpr std::int64_t tokens = 70, stride = std::int64_t{1} << 25;
+  const at::TensorOptions bytes = at::TensorOptions(at::kBFloat16).device(test_device());
+  at::Tensor far;
+  try {
+    far = at::empty({tokens * stride}, bytes);
+  } catch (const c10::Error&) {
+    GTEST_SKIP() << "no " << (tokens * stride * 2 >> 30) << " GiB of memory for it on the GPU";
+  }
+  const Inputs near = random_inputs({.queries = tokens, .keys = tokens}, 50, at::kBFloat16);
+  std::int64_t used = 0;
+  const auto hold = [&](const at::Tensor& x) {
+    const at::Tensor view = at::as_strided(far, x.sizes(), {0, 0, stride, 1}, used);
+    used += 64;
+    return view.copy_(x);
+  };
+  const Inputs spread = {hold(near.q), hold(near.k), hold(near.v)};
+  for (const char* text : {"int8", "int4"}) {
+    for (const Backend* backend : kernels()) {
+      AttendCall call = call_of(spread, {.recipe = recipe_from(text, at::kCUDA)});
+      if (!backend->refuses(call).empty()) continue;
+      call.out = at::as_strided(far, near.q.sizes(), {0, 0, stride, 1}, used);
+      backend->run(call);
+      EXPECT_TRUE(at::equal(call.out, run(*backend, near, {.recipe = recipe_from(text, at::kCUDA)}).out))
+          << backend->name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace bitreel
