@@ -99,25 +99,34 @@ struct Consumer {
   }
 
   __device__ __forceinline__ void weigh(const float (&scale)[2]) {
-    const float shift[2] = {weight_octaves - maximum[0], weight_octaves - maximum[1]};
-    const Line line[2] = {line_of(scale[0], shift[0]), line_of(scale[1], shift[1])};
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const float shift = weight_octaves - maximum[r];
+      const Line line = line_of(scale[r], shift);
+#pragma unroll
+      for (int i = 0; i < 16; ++i) {
+        std::int32_t* s = scores + 4 * i + 2 * r;
+        const float first = score_value<type>(s[0]), second = score_value<type>(s[1]);
+        if (by_line<Tuning::lines>(i)) {
+          s[0] = static_cast<std::int32_t>(e4m3_pair_by_line(first, second, line));
+        } else {
+          s[0] = __float_as_int(exp2_of(fmaf(first, scale[r], shift)));
+          s[1] = __float_as_int(exp2_of(fmaf(second, scale[r], shift)));
+        }
+      }
+    }
 #pragma unroll
     for (int i = 0; i < 16; i += 2) {
 #pragma unroll
-      for (int r = 0; r < 2; ++r) {
-        weights[i + r] = two_pairs(pair<0>(i, r, scale, shift, line), pair<1>(i, r, scale, shift, line));
-      }
+      for (int r = 0; r < 2; ++r) weights[i + r] = two_pairs(weighed_pair(i, r), weighed_pair(i + 1, r));
     }
   }
 
-  // Pair i + next of row r.
-  template <int next>
-  __device__ __forceinline__ std::uint32_t pair(int i, int r, const float (&scale)[2], const float (&shift)[2],
-                                                const Line (&line)[2]) const {
-    const std::int32_t* s = scores + 4 * (i + next) + 2 * r;
-    const float first = score_value<type>(s[0]), second = score_value<type>(s[1]);
-    if (by_line<Tuning::lines>(i + next)) return e4m3_pair_by_line(first, second, line[r]);
-    return e4m3_pair(exp2_of(fmaf(first, scale[r], shift[r])), exp2_of(fmaf(second, scale[r], shift[r])));
+  // Pair i of row r, of what stands in the place of its scores: e4m3 already, or two fp32.
+  __device__ __forceinline__ std::uint32_t weighed_pair(int i, int r) const {
+    const std::int32_t* s = scores + 4 * i + 2 * r;
+    return by_line<Tuning::lines>(i) ? static_cast<std::uint32_t>(s[0])
+                                     : e4m3_pair(__int_as_float(s[0]), __int_as_float(s[1]));
   }
 
   __device__ __forceinline__ void multiply_output(const float (&factor)[2]) {
