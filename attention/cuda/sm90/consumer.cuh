@@ -1,0 +1,138 @@
+// One warpgroup's 64 queries: scores of a tile of keys, weights, and what they add to the output, all in registers.
+//
+// A thread owns rows lane / 4 and lane / 4 + 8 of its warp's 16, and of every 8 columns two (wgmma.cuh): of a row it
+// has 16 pairs of scores. Weights of 16 keys are a thread's four scores of them in order, since V's keys are stored in
+// the order that makes them the A operand (attention/cuda/packed.h); V's row of ones makes column `dim` of the output
+// the sum of the weights, as rounded.
+#pragma once
+
+#include <cstdint>
+
+#include "attention/cuda/sm90/exponent.cuh"
+#include "attention/cuda/sm90/layout.cuh"
+#include "attention/cuda/sm90/wgmma.cuh"
+
+namespace bitreel::cuda::sm90 {
+
+template <ScoreType type>
+__device__ __forceinline__ float score_value(std::int32_t bits) {
+  return type == ScoreType::int8 ? __int2float_rn(bits) : __int_as_float(bits);
+}
+
+// The largest scores of the thread's two rows. Bits of fp32 compare as integers do where they are positive, and of keys
+// without their mean some score of a row is not negative.
+template <ScoreType type>
+__device__ __forceinline__ void largest(const std::int32_t (&s)[64], std::int32_t (&top)[2]) {
+#pragma unroll
+  for (int r = 0; r < 2; ++r) {
+    std::int32_t a = type == ScoreType::int8 ? max(s[2 * r], s[2 * r + 1]) : __vimax3_s32(s[2 * r], s[2 * r + 1], 0);
+    std::int32_t b = max(s[4 + 2 * r], s[5 + 2 * r]);
+#pragma unroll
+    for (int i = 8; i < 64; i += 8) {
+      a = __vimax3_s32(a, s[i + 2 * r], s[i + 2 * r + 1]);
+      b = __vimax3_s32(b, s[i + 4 + 2 * r], s[i + 5 + 2 * r]);
+    }
+    top[r] = max(a, b);
+  }
+}
+
+__device__ __forceinline__ float largest_of_quad(float x) {
+  x = fmaxf(x, __shfl_xor_sync(~0u, x, 1));
+  return fmaxf(x, __shfl_xor_sync(~0u, x, 2));
+}
+
+// Whether pair i of a row's 16 goes by lines: `lines` of 8, spread evenly.
+template <int lines>
+constexpr bool by_line(int i) {
+  return i * lines % 8 < lines;
+}
+
+template <int dim, ScoreType type, class Tuning>
+struct Consumer {
+  using L = Layout<dim, Tuning>;
+  static constexpr int outputs = L::output_registers;
+
+  Tile queries, keys, values;  // of the ring's first stage
+  float query_scale[2];
+  float maximum[2];
+  float output[outputs];
+  std::int32_t scores[64];
+  std::uint32_t weights[16];
+
+  __device__ __forceinline__ void issue_scores(int stage) {
+    const Tile tile = keys + stage * (L::key_bytes / 16);
+#pragma unroll
+    for (int k = 0; k < dim / 32; ++k) {
+      multiply_scores<type>(scores, descriptor<dim>(queries + k * next_step), descriptor<dim>(tile + k * next_step),
+                            k == 0 ? Accumulate::no : Accumulate::yes);
+    }
+    commit_products();
+  }
+
+  __device__ __forceinline__ void issue_values(int stage) {
+    const Tile tile = values + stage * (L::value_bytes / 16);
+#pragma unroll
+    for (int k = 0; k < tile_keys / 32; ++k) {
+      multiply_values(output, weights + 4 * k, descriptor<tile_keys>(tile + k * next_step));
+    }
+    commit_products();
+  }
+
+  // Where scores pass the maximum by more than the slack, they become it; then `correction` is what the output so far
+  // is to be multiplied with. The same for all threads of a warp.
+  __device__ __forceinline__ bool move_maximum(const float (&scale)[2], float (&correction)[2]) {
+    std::int32_t top[2];
+    largest<type>(scores, top);
+    const float x0 = score_value<type>(top[0]) * scale[0];
+    const float x1 = score_value<type>(top[1]) * scale[1];
+    const bool moves = __any_sync(~0u, x0 > maximum[0] + slack || x1 > maximum[1] + slack);
+    if (moves) {
+      const float x[2] = {largest_of_quad(x0), largest_of_quad(x1)};
+#pragma unroll
+      for (int r = 0; r < 2; ++r) {
+        const float moved = x[r] > maximum[r] + slack ? x[r] : maximum[r];
+        correction[r] = exp2_of(maximum[r] - moved);
+        maximum[r] = moved;
+      }
+    }
+    return moves;
+  }
+
+  __device__ __forceinline__ void weigh(const float (&scale)[2]) {
+#pragma unroll
+    for (int r = 0; r < 2; ++r) {
+      const float shift = weight_octaves - maximum[r];
+      const Line line = line_of(scale[r], shift);
+#pragma unroll
+      for (int i = 0; i < 16; ++i) {
+        std::int32_t* s = scores + 4 * i + 2 * r;
+        const float first = score_value<type>(s[0]), second = score_value<type>(s[1]);
+        if (by_line<Tuning::lines>(i)) {
+          s[0] = static_cast<std::int32_t>(e4m3_pair_by_line(first, second, line));
+        } else {
+          s[0] = __float_as_int(exp2_of(fmaf(first, scale[r], shift)));
+          s[1] = __float_as_int(exp2_of(fmaf(second, scale[r], shift)));
+        }
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < 16; i += 2) {
+#pragma unroll
+      for (int r = 0; r < 2; ++r) weights[i + r] = two_pairs(weighed_pair(i, r), weighed_pair(i + 1, r));
+    }
+  }
+
+  // Pair i of row r, of what stands in the place of its scores: e4m3 already, or two fp32.
+  __device__ __forceinline__ std::uint32_t weighed_pair(int i, int r) const {
+    const std::int32_t* s = scores + 4 * i + 2 * r;
+    return by_line<Tuning::lines>(i) ? static_cast<std::uint32_t>(s[0])
+                                     : e4m3_pair(__int_as_float(s[0]), __int_as_float(s[1]));
+  }
+
+  __device__ __forceinline__ void multiply_output(const float (&factor)[2]) {
+#pragma unroll
+    for (int i = 0; i < outputs; ++i) output[i] *= factor[i / 2 % 2];
+  }
+};
+
+}  // namespace bitreel::cuda::sm90
