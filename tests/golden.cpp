@@ -6,7 +6,7 @@
 
 #include <limits>
 
-#include "pipelines/checkpoint/json_file.h"
+#include "base/json_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 
 namespace bitreel {
