@@ -4,7 +4,7 @@
 //   Decoder decoder(loader.root() / "decoder", config);     // Scope names read like the checkpoint's keys
 //   loader.finish();                                          // Error naming every unused tensor
 //
-// Missing and mis-shaped tensors are errors where they are asked for (weights.h).
+// Missing and mis-shaped tensors are errors where they are asked for (weights.h), as are those that are not finite.
 #pragma once
 
 #include <ATen/core/Tensor.h>
