@@ -39,6 +39,18 @@ void check_latents_path(const fs::path& path) {
   }
 }
 
+// What a clip takes while it is made: its file, and its unfinished denoising twice, as a new one replaces the old.
+std::uintmax_t bytes_on_disk(const Render& render) {
+  const Request& request = render.request;
+  const Geometry geometry = geometry_of(request, render.config);
+  const std::int64_t latents = geometry.latent_frames * render.config.vae.latent_channels * geometry.latent_height *
+                               geometry.latent_width * static_cast<std::int64_t>(sizeof(float));
+  constexpr std::int64_t copies = 4;  // latents and the scheduler's memory, twice
+  return static_cast<std::uintmax_t>(copies * latents) +
+         expected_bytes(render.options.output, render.video, static_cast<int>(request.width),
+                        static_cast<int>(request.height), request.num_frames);
+}
+
 // Long prompts are cut where the peer cuts them; unlike there, it is said.
 void warn_if_cut(const std::string& prompt, const char* flag, const T5Tokenizer& tokenizer, Render& render) {
   const std::int64_t limit = render.config.transformer.max_text_seq_length;
@@ -81,6 +93,9 @@ Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
   request.scheduler = options.scheduler.value_or(request.scheduler);
   request.seed = options.seed ? *options.seed : std::random_device{}();
   check(request, render.config);
+  if (options.guard_bound && !options.guard) {
+    throw UsageError("--guard-bound has nothing to bound without --guard", "--guard checks every fifth step");
+  }
   const T5Tokenizer tokenizer = T5Tokenizer::open(checkpoint.folder() / "tokenizer");
   warn_if_cut(request.prompt, "--prompt", tokenizer, render);
   warn_if_cut(request.negative_prompt, "--negative-prompt", tokenizer, render);
@@ -120,10 +135,12 @@ Render resolve(GenerateOptions options, const Checkpoint& checkpoint) {
 
 Render resolve_to_video(GenerateOptions options, const Checkpoint& checkpoint) {
   Render render = resolve(std::move(options), checkpoint);
-  for (std::string& event : check_output(render.options.output, render.video, static_cast<int>(render.request.width),
-                                         static_cast<int>(render.request.height))) {
+  for (std::string& event :
+       check_output(render.options.output, render.video, render.options.no_metadata ? Sidecar::none : Sidecar::written,
+                    static_cast<int>(render.request.width), static_cast<int>(render.request.height))) {
     render.warnings.push_back(std::move(event));
   }
+  check_space(render.options.output, bytes_on_disk(render));
   check_latents_path(render.options.save_latents);
   return render;
 }

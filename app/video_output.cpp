@@ -37,7 +37,7 @@ void deliver(CogVideoX& model, const at::Tensor& latents, const Render& render, 
              const nlohmann::ordered_json& attention, Console& console) {
   const std::filesystem::path& output = render.options.output;
   const Request& request = render.request;
-  console.begin("decode", request.num_frames);
+  console.begin("decode", request.num_frames, 0, "frame");
   VideoWriter video(output, render.video, static_cast<int>(request.width), static_cast<int>(request.height),
                     render.options.no_metadata ? nlohmann::json() : provenance(render, checkpoint, attention));
   for (const std::string& event : video.events()) {

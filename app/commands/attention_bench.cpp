@@ -9,8 +9,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -20,7 +18,11 @@
 #include "attention/cpu/cpu_backend.h"
 #include "attention/similarity.h"
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 #include "base/median.h"
+#include "base/printable.h"
+#include "base/standard_streams.h"
 #include "base/strict_yaml.h"
 #include "base/written_file.h"
 
@@ -264,9 +266,10 @@ void add_bench(CLI::App& app) {
   command->add_option("--show", state->show, "Print the table of a results file and stop")->type_name("FILE");
   command->callback([state] {
     if (!state->show.empty()) {
-      std::ifstream stream(state->show);
+      const auto results = parse_json<ordered_json>(
+          read_file(state->show, {.expected = "results of bitreel bench attention"}), state->show.string());
       try {
-        std::cout << attention_table(ordered_json::parse(stream));
+        print_output(printable_lines(attention_table(results)));
       } catch (const nlohmann::json::exception& e) {
         throw Error(fmt::format("{} holds no results of bitreel bench attention: {}", state->show.string(), e.what()));
       }
@@ -275,10 +278,11 @@ void add_bench(CLI::App& app) {
     check_can_write(state->output);
     const AttentionBench cases = read_attention_bench(state->cases);
     const ordered_json results = run_attention_bench(cases, [](const ordered_json& shape) {
-      fmt::print(stderr, "{}: {} contenders timed at {:.2f} GHz\n", shape["name"].get<std::string>(),
-                 shape["rows"].size(), shape["clock_ghz"].get<double>());
+      print_error(
+          printable_lines(fmt::format("{}: {} contenders timed at {:.2f} GHz\n", shape["name"].get<std::string>(),
+                                      shape["rows"].size(), shape["clock_ghz"].get<double>())));
     });
-    std::cout << attention_table(results);
+    print_output(printable_lines(attention_table(results)));
     if (!state->output.empty()) write_whole(state->output, results.dump(1) + "\n");
   });
 }

@@ -17,6 +17,7 @@
 #include "app/render.h"
 #include "app/video_output.h"
 #include "base/error.h"
+#include "pipelines/checkpoint/finite.h"
 
 namespace bitreel {
 namespace {
@@ -69,11 +70,25 @@ void expect_shape(const at::Tensor& latents, const Render& render, const fs::pat
               "give --model the checkpoint that made these latents");
 }
 
-// As the latents were made, and what the flags say.
+// Files are passed on and may say anything: where they say that something was written is not a place to write to.
+fs::path beside(const fs::path& file, const fs::path& recorded) {
+  return recorded.empty() ? recorded : file.parent_path() / recorded.filename();
+}
+
+// "in/clip.latents.safetensors", made for any.webm -> "in/clip.webm"; for frames/ -> "in/clip/".
+fs::path output_beside(const fs::path& file, const fs::path& recorded) {
+  fs::path name = file.filename().replace_extension();
+  if (name.extension() == ".latents" || name.extension() == ".unfinished") name.replace_extension();
+  if (recorded.empty()) return file.parent_path() / (name += ".mp4");
+  return file.parent_path() / (recorded.has_filename() ? name += recorded.extension() : name / "");
+}
+
+// As the latents were made, and what the flags say; written beside the file.
 GenerateOptions options_of(const LatentsFile& file, const DecodeCommand& command) {
   GenerateOptions options;
   if (!file.config.is_null()) apply_json(options, file.config, command.file.string());
-  const fs::path recorded_output = options.output;
+  const fs::path recorded_output = options.output = output_beside(command.file, options.output);
+  options.save_latents = beside(command.file, options.save_latents);
   command.flags->apply(options);
   if (options.output.extension() != recorded_output.extension()) {  // another kind of file: its own codec again
     options.codec.clear();
@@ -87,7 +102,6 @@ void decode(const DecodeCommand& command) {
   const LatentsFile file = read_latents(command.file);
   GenerateOptions options = options_of(file, command);
   options.save_latents.clear();
-  if (options.output.empty()) options.output = fs::path(command.file).replace_extension(".mp4");
   const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
   fill_from_latents(options, file.latents, checkpoint);
   Render render = resolve_to_video(options, checkpoint);
@@ -97,6 +111,8 @@ void decode(const DecodeCommand& command) {
                                           file.unfinished->steps_done, file.steps));
   }
   expect_shape(file.latents, render, command.file);
+  if (!all_finite(file.latents.contiguous()))
+    throw Error(fmt::format("{}: latents hold infinity or values that are not numbers", command.file.string()));
 
   watch_interrupts();
   Console console(command.progress);

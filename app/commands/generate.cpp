@@ -104,7 +104,10 @@ void add_generate(CLI::App& app) {
   command->callback([state] {
     const GenerateOptions options = state->options();
     if (state->print_config) {
-      std::cout << to_yaml(resolve_to_video(options, Checkpoint::open(model_folder(options))).options);
+      const Checkpoint checkpoint = Checkpoint::open(model_folder(options));
+      const Render render = resolve_to_video(options, checkpoint);
+      resolve_attention(render, checkpoint);  // a plan that is none, or of another model, is not worth printing
+      std::cout << to_yaml(render.options);
       return;
     }
     watch_interrupts();

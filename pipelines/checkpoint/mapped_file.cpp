@@ -78,7 +78,8 @@ extern "C" void on_bus_error(int signal, siginfo_t* info, void* /*context*/) {
     remove_partials_at_once();
     _exit(1);
   }
-  std::signal(signal, SIG_DFL);  // not ours: it happens again on return
+  std::signal(signal, SIG_DFL);  // not ours: it ends the process on return, as if nobody watched
+  std::raise(signal);
 }
 
 }  // namespace
