@@ -13,7 +13,7 @@ namespace bitreel {
 // UTF-8, or an error that says where it stops being it.
 std::string utf8_from(const std::string& text, const std::string& where);
 
-// UTF-8 of at most a MiB; empty, for a clip without a prompt, or more than blanks.
+// UTF-8 of at most 128 KiB; empty, for a clip without a prompt, or more than blanks.
 std::string prompt_from(const std::string& text, const std::string& where);
 
 // From 0.1 to 240, as a number or a fraction. The rates of film and television are quotients by 1001 whose decimals
