@@ -266,8 +266,8 @@ void add_bench(CLI::App& app) {
   command->add_option("--show", state->show, "Print the table of a results file and stop")->type_name("FILE");
   command->callback([state] {
     if (!state->show.empty()) {
-      const auto results = parse_json<ordered_json>(
-          read_file(state->show, {.expected = "results of bitreel bench attention"}), state->show.string());
+      const auto results =
+          parse_json_if_any<ordered_json>(read_file(state->show, {.expected = "results of bitreel bench attention"}));
       try {
         print_output(printable_lines(attention_table(results)));
       } catch (const nlohmann::json::exception& e) {
