@@ -35,7 +35,7 @@ ClipFile::ClipFile(const Render& render, const ClipRecord& record, Console& cons
       video_(render.options.output, render.video, static_cast<int>(render.request.width),
              static_cast<int>(render.request.height),
              render.options.no_metadata ? nlohmann::ordered_json() : provenance(render, record)) {
-  console.begin("decode", render.request.num_frames);
+  console.begin("decode", render.request.num_frames, 0, "frame");
   for (const std::string& event : video_.events()) console.warn_once(event);  // most were said before the work
 }
 

@@ -1,11 +1,16 @@
 #include "app/console.h"
 
 #include <fmt/format.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+
+#include "base/printable.h"
+#include "base/standard_streams.h"
+#include "base/utf8.h"
 
 namespace bitreel {
 namespace {
@@ -16,6 +21,17 @@ constexpr double plain_line_every_s = 5;
 
 double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
+}
+
+// As many characters as stand in one line of the terminal, less the last: some wrap when that is written.
+std::string fitting_line(const std::string& text) {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col < 2) return text;
+  std::size_t bytes = 0;
+  for (int column = 1; column < size.ws_col && bytes < text.size(); ++column) {
+    bytes += utf8_character_at(text, bytes).length;
+  }
+  return text.substr(0, bytes);
 }
 
 ProgressStyle resolved(ProgressStyle style) {
@@ -34,7 +50,7 @@ Console::~Console() {
 void Console::say(const std::string& text, const std::string& event, const ordered_json& fields) {
   if (style_ == ProgressStyle::json) return emit(event, fields);
   clear_line();
-  fmt::print(stderr, "{}\n", text);
+  print_error(printable_lines(text) + "\n");
 }
 
 void Console::warn(const std::string& message) {
@@ -46,9 +62,10 @@ void Console::warn_once(const std::string& message) {
   if (std::ranges::find(warnings_, message) == warnings_.end()) warn(message);
 }
 
-void Console::begin(const std::string& phase, std::int64_t count, std::int64_t done) {
+void Console::begin(const std::string& phase, std::int64_t count, std::int64_t done, const std::string& unit) {
   end();
   phase_ = phase;
+  unit_ = unit;
   count_ = count;
   done_before_ = done;
   begun_ = last_line_ = Clock::now();
@@ -72,16 +89,19 @@ void Console::step(std::int64_t done) {
                                     : seconds_between(begun_, now);
   const double left = pace * static_cast<double>(count_ - done);
   if (style_ == ProgressStyle::json) {
-    return emit(
-        "step",
-        {{"phase", phase_}, {"step", done}, {"of", count_}, {"seconds_per_step", pace}, {"seconds_left", left}});
+    return emit("step", {{"phase", phase_},
+                         {"step", done},
+                         {"of", count_},
+                         {"unit", unit_},
+                         {"seconds_per_step", pace},
+                         {"seconds_left", left}});
   }
   if (style_ == ProgressStyle::plain && done_here != 1 && done != count_ &&
       seconds_between(last_line_, now) < plain_line_every_s) {
     return;
   }
   last_line_ = now;
-  show_line(fmt::format("[{}] {}/{}  {:.3g} s/step  {} left", phase_, done, count_, pace, duration_text(left)));
+  show_line(fmt::format("[{}] {}/{}  {:.3g} s/{}  {} left", phase_, done, count_, pace, unit_, duration_text(left)));
 }
 
 void Console::end() {
@@ -100,23 +120,22 @@ ordered_json Console::seconds() const {
 void Console::emit(const std::string& event, const ordered_json& fields) {
   ordered_json line = {{"event", event}};
   if (fields.is_object()) line.update(fields);
-  fmt::print("{}\n", line.dump());
-  std::fflush(stdout);
+  print_output(line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+  flush_output();
 }
 
 void Console::clear_line() {
   if (!line_open_) return;
-  fmt::print(stderr, "\r\033[K");
+  print_error("\r\033[K");
   line_open_ = false;
 }
 
 void Console::show_line(const std::string& text) {
   if (style_ == ProgressStyle::terminal) {
-    fmt::print(stderr, "\r\033[K{}", text);
-    std::fflush(stderr);
+    print_error("\r\033[K" + fitting_line(printable(text)));
     line_open_ = true;
   } else {
-    fmt::print(stderr, "{}\n", text);
+    print_error(printable(text) + "\n");
   }
 }
 

@@ -3,12 +3,15 @@
 //   Console console(ProgressStyle::automatic);
 //   console.begin("denoise", 50);          // ends the phase before, starts its clock
 //   console.step(12);                      // [denoise] 12/50  0.31 s/step  11.8 s left
+//   console.begin("decode", 25, 0, "frame");   // [decode] 3/25  0.1 s/frame  2.2 s left
 //   console.warn("the prompt was cut");    // said, and kept for the sidecar
 //   console.end();
 //
-// terminal: one line on stderr that is rewritten. plain: lines on stderr, at most one step line every few seconds.
-// json: one object a line on stdout, {"event": "step", "phase": "denoise", "step": 12, "of": 50, ...}; nothing else is
-// written there. Errors are main's business and go to stderr in every style.
+// terminal: one line on stderr that is rewritten, cut at the terminal's width. plain: lines on stderr, at most one step
+// line every few seconds. json: one object a line on stdout (docs/events.md lists them); nothing else is written there.
+// Errors are main's business and go to stderr in every style.
+// What is shown is shown printable (base/printable.h); JSON stays exact. A stream that takes no more is not an error
+// here: the work goes on, and main says at its end that standard output is not whole.
 #pragma once
 
 #include <chrono>
@@ -35,8 +38,8 @@ class Console {
   void warn(const std::string& message);
   void warn_once(const std::string& message);  // unless the same was said before
 
-  // done: steps that were complete before.
-  void begin(const std::string& phase, std::int64_t count = 0, std::int64_t done = 0);
+  // done: steps that were complete before. unit: what step() counts.
+  void begin(const std::string& phase, std::int64_t count = 0, std::int64_t done = 0, const std::string& unit = "step");
   void count(std::int64_t steps);  // when it is known only after begin()
   void step(std::int64_t done);    // steps of this phase that are complete
   void end();
@@ -50,10 +53,10 @@ class Console {
 
   void emit(const std::string& event, const nlohmann::ordered_json& fields);
   void clear_line();
-  void show_line(const std::string& text);
+  void show_line(const std::string& text);  // one that is followed by the next of its kind
 
   ProgressStyle style_;
-  std::string phase_;
+  std::string phase_, unit_;
   std::int64_t count_ = 0, done_before_ = 0;
   Clock::time_point begun_;
   Clock::time_point first_step_;  // when the first step was complete: later ones set the pace

@@ -1,6 +1,7 @@
 // The bitreel program: reads the command line, runs one command, prints errors, picks the exit code.
 //
-// 0: done. 1: it failed. 2: the command line or a configuration makes no sense. 128 + n: stopped by signal n.
+// 0: done. 1: it failed, or what it wrote to standard output did not get there. 2: the command line or a configuration
+// makes no sense. 128 + n: stopped by signal n; 141, too, when the reader of standard output left.
 #include <c10/util/Exception.h>
 #include <fmt/format.h>
 
@@ -21,15 +22,21 @@
 #include "app/flags.h"
 #include "app/interrupt.h"
 #include "base/error.h"
+#include "base/printable.h"
+#include "base/standard_streams.h"
 #include "bitreel/version.h"
+#include "pipelines/checkpoint/mapped_file.h"
 
 namespace {
 
 enum ExitCode { done = 0, failed = 1, misused = 2 };
 
-int report(ExitCode code, const std::string& message, const std::string& hint = {}) {
-  fmt::print(stderr, "bitreel: {}\n", message);
-  if (!hint.empty()) fmt::print(stderr, "         {}\n", hint);
+int report(ExitCode code, std::string message, const std::string& hint = {}) {
+  constexpr std::size_t most_bytes = 4096;  // it may quote what a file says
+  if (message.size() > most_bytes)
+    message = fmt::format("{}... ({} bytes)", message.substr(0, most_bytes), message.size());
+  bitreel::print_error(bitreel::printable_lines(fmt::format("bitreel: {}\n", message)));
+  if (!hint.empty()) bitreel::print_error(bitreel::printable_lines(fmt::format("         {}\n", hint)));
   return code;
 }
 
@@ -67,10 +74,7 @@ int run(int argc, char** argv) {
   return done;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then a failed write, like a full disk
+int run_and_report(int argc, char** argv) {
   try {
     return run(argc, argv);
   } catch (const bitreel::UsageError& e) {
@@ -87,4 +91,17 @@ int main(int argc, char** argv) {
   } catch (const std::exception& e) {
     return report(failed, e.what());
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  bitreel::ready_standard_streams();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then a failed write, like a full disk
+  bitreel::watch_mapped_files();
+  const int code = run_and_report(argc, argv);
+  const bitreel::OutputEnd end = bitreel::end_output();
+  if (code != done || end.outcome == bitreel::OutputEnd::Outcome::whole) return code;
+  if (end.outcome == bitreel::OutputEnd::Outcome::reader_left) return 128 + SIGPIPE;
+  return report(failed, fmt::format("standard output: cannot write: {}", end.reason));
 }

@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "app/clip_values.h"
 #include "attention/attention.h"
 #include "base/error.h"
 #include "schedulers/precision/attention_choice.h"
@@ -72,21 +73,12 @@ std::optional<T> number_from(const std::string& text) {
 }
 
 // Prompts and paths end in JSON, YAML and video tags, which are UTF-8: anything else is refused at the door.
-std::string utf8(const std::string& text, const std::string& where) {
-  const std::string kept =
-      ordered_json::parse(ordered_json(text).dump(-1, ' ', false, ordered_json::error_handler_t::ignore));
-  if (kept == text) return text;
-  const auto at = std::mismatch(kept.begin(), kept.end(), text.begin(), text.end()).second - text.begin();
-  throw UsageError(
-      fmt::format("{} is not valid UTF-8: byte {} is 0x{:02x}", where, at, static_cast<unsigned char>(text[at])),
-      "save or paste the text as UTF-8");
-}
-
 Setting text(std::string name, std::string Options::*member) {
-  return {.name = std::move(name),
-          .shape = "TEXT",
-          .set = [member](Options& o, const std::string& t, const std::string& where) { o.*member = utf8(t, where); },
-          .get = [member](const Options& o) { return ordered_json(o.*member); }};
+  return {
+      .name = std::move(name),
+      .shape = "TEXT",
+      .set = [member](Options& o, const std::string& t, const std::string& where) { o.*member = utf8_from(t, where); },
+      .get = [member](const Options& o) { return ordered_json(o.*member); }};
 }
 
 Setting path(std::string name, std::filesystem::path Options::*member) {
@@ -95,7 +87,7 @@ Setting path(std::string name, std::filesystem::path Options::*member) {
           .set =
               [member](Options& o, const std::string& t, const std::string& where) {
                 if (t.empty()) refuse(where, t, "a path");
-                o.*member = utf8(t, where);
+                o.*member = utf8_from(t, where);
               },
           .get =
               [member](const Options& o) {
@@ -144,8 +136,16 @@ Setting choice(const std::string& name, Member Options::*member, const Names<T>&
 Setting prompt_setting() {
   return {.name = "prompt",
           .shape = "TEXT",
-          .set = [](Options& o, const std::string& t, const std::string& where) { o.prompt = utf8(t, where); },
+          .set = [](Options& o, const std::string& t, const std::string& where) { o.prompt = prompt_from(t, where); },
           .get = [](const Options& o) { return o.prompt ? ordered_json(*o.prompt) : ordered_json(); }};
+}
+
+Setting negative_prompt_setting() {
+  Setting setting = text("negative-prompt", &Options::negative_prompt);
+  setting.set = [](Options& o, const std::string& t, const std::string& where) {
+    o.negative_prompt = prompt_from(t, where);
+  };
+  return setting;
 }
 
 Setting seed_setting() {
@@ -177,6 +177,12 @@ Setting real(std::string name, std::optional<double> Options::*member, double le
           .get = [member](const Options& o) { return o.*member ? ordered_json(*(o.*member)) : ordered_json(); }};
 }
 
+Setting fps_setting() {
+  Setting setting = real("fps", &Options::fps, 0, 0);
+  setting.set = [](Options& o, const std::string& t, const std::string& where) { o.fps = fps_from(t, where); };
+  return setting;
+}
+
 Setting optional_text(std::string name, std::string Options::*member) {
   Setting setting = text(std::move(name), member);
   setting.get = [member](const Options& o) { return (o.*member).empty() ? ordered_json() : ordered_json(o.*member); };
@@ -188,7 +194,7 @@ Setting attention_setting() {
   Setting setting = text("attention", &Options::attention);
   setting.shape = "PLAN";
   setting.set = [](Options& o, const std::string& t, const std::string& where) {
-    o.attention = utf8(t, where);
+    o.attention = utf8_from(t, where);
     if (!names_plan_file(t)) parse_attention(t, where);
   };
   return setting;
@@ -236,12 +242,13 @@ std::vector<Setting> make_settings() {
   const std::string file = "Files";
   return {
       with_help(prompt_setting(), clip, "What the clip shows", "p"),
-      with_help(text("negative-prompt", &Options::negative_prompt), clip, "What it should not show"),
+      with_help(negative_prompt_setting(), clip, "What it should not show"),
       with_help(whole("width", &Options::width, 1, many), clip, "Pixels; the model's own width when absent"),
       with_help(whole("height", &Options::height, 1, many), clip, "Pixels; the model's own height when absent"),
       with_help(whole("num-frames", &Options::num_frames, 1, many), clip,
                 "Frames; as the model was trained when absent"),
-      with_help(real("fps", &Options::fps, 0.1, 240), clip, "Frames a second; as the model was trained when absent"),
+      with_help(fps_setting(), clip,
+                "Frames a second, also as a fraction (24000/1001): 8, or 16 for CogVideoX 1.5, when absent"),
       with_help(whole("steps", &Options::steps, 1, many), clip, "Denoising steps; 50 when absent"),
       with_help(real("guidance-scale", &Options::guidance_scale, 0, 1000), clip,
                 "How hard the prompt pulls; 6 when absent, 1 or less runs without guidance"),

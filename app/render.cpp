@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <numeric>
 #include <random>
 #include <utility>
 
@@ -29,6 +31,18 @@ void check_latents_path(const fs::path& path) {
     throw Error(fmt::format("--save-latents {}: there is no folder {}", path.string(), folder.string()),
                 fmt::format("mkdir -p {}", folder.string()));
   }
+}
+
+// What a clip takes while it is made: its file, and its unfinished denoising twice, as a new one replaces the old.
+std::uintmax_t bytes_on_disk(const Render& render) {
+  std::int64_t latents = 0;
+  for (const auto& [name, shape] : render.model->latent_shapes(render.request)) {
+    latents += std::accumulate(shape.begin(), shape.end(), std::int64_t{sizeof(float)}, std::multiplies<>());
+  }
+  constexpr std::int64_t copies = 4;  // latents and the scheduler's memory, twice
+  return static_cast<std::uintmax_t>(copies * latents) +
+         expected_bytes(render.options.output, render.video, static_cast<int>(render.request.width),
+                        static_cast<int>(render.request.height), render.request.num_frames);
 }
 
 }  // namespace
@@ -71,6 +85,9 @@ Render resolve(GenerateOptions options, std::shared_ptr<Pipeline> model) {
   request.scheduler = options.scheduler.value_or(request.scheduler);
   request.seed = options.seed ? *options.seed : std::random_device{}();
   model->check(request);
+  if (options.guard_bound && !options.guard) {
+    throw UsageError("--guard-bound has nothing to bound without --guard", "--guard checks every fifth step");
+  }
   render.warnings = model->remarks(request);
 
   if (options.output.empty()) options.output = fmt::format("bitreel-{}.mp4", request.seed);
@@ -99,10 +116,12 @@ Render resolve(GenerateOptions options, std::shared_ptr<Pipeline> model) {
 
 Render resolve_to_video(GenerateOptions options, std::shared_ptr<Pipeline> model) {
   Render render = resolve(std::move(options), std::move(model));
-  for (std::string& event : check_output(render.options.output, render.video, static_cast<int>(render.request.width),
-                                         static_cast<int>(render.request.height))) {
+  for (std::string& event :
+       check_output(render.options.output, render.video, render.options.no_metadata ? Sidecar::none : Sidecar::written,
+                    static_cast<int>(render.request.width), static_cast<int>(render.request.height))) {
     render.warnings.push_back(std::move(event));
   }
+  check_space(render.options.output, bytes_on_disk(render));
   check_latents_path(render.options.save_latents);
   return render;
 }

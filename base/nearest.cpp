@@ -25,6 +25,8 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::string nearest(std::string_view wanted, const std::vector<std::string>& known) {
+  constexpr std::size_t most_bytes = 256;  // a name of a megabyte is nobody's typing mistake
+  if (wanted.size() > most_bytes) return {};
   std::string best;
   std::size_t best_distance = wanted.size() * 2 / 5 + 1;
   for (const std::string& name : known) {

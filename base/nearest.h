@@ -9,7 +9,8 @@
 
 namespace bitreel {
 
-// By Levenshtein distance; empty when nothing is close enough to be what was meant (more than 40 % differs).
+// By Levenshtein distance; empty when nothing is close enough to be what was meant (more than 40 % differs), or it is
+// longer than 256 bytes.
 std::string nearest(std::string_view wanted, const std::vector<std::string>& known);
 
 }  // namespace bitreel

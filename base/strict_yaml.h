@@ -4,8 +4,8 @@
 //   const auto values = yaml.map(yaml.root(), "the plan", {"layers"}, {"note"});   // required and optional keys
 //   const auto layers = yaml.number<std::int64_t>(values.at("layers"), "layers");
 //
-// Errors: UsageError for a file that can't be read or parsed, keys that are unknown (with the nearest), repeated or
-// missing, and values of another kind.
+// Errors: UsageError for a file that can't be read or parsed, that holds a second document, nests too deep or holds
+// itself; for keys that are unknown (with the nearest), repeated or missing, and values of another kind.
 #pragma once
 
 #include <fmt/format.h>

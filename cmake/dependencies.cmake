@@ -30,8 +30,10 @@ target_include_directories(libtorch SYSTEM INTERFACE
   "${BITREEL_LIBTORCH}/include" "${BITREEL_LIBTORCH}/include/torch/csrc/api/include")
 # at::parallel_for is a header that runs on one thread unless OpenMP is on where it is included. The library of that
 # name that LibTorch brings is the one found at run time.
-target_compile_options(libtorch INTERFACE -fopenmp)
-target_link_options(libtorch INTERFACE -fopenmp)
+if(NOT BITREEL_FUZZ)  # clang's OpenMP is a package of its own, and readers do without
+  target_compile_options(libtorch INTERFACE -fopenmp)
+  target_link_options(libtorch INTERFACE -fopenmp)
+endif()
 target_link_libraries(libtorch INTERFACE "${BITREEL_LIBTORCH}/lib/libtorch_cpu.so" "${BITREEL_LIBTORCH}/lib/libc10.so")
 # DT_RUNPATH is not transitive; DT_RPATH lets libraries that LibTorch loads later be found too.
 # The wheel finds libcudart and libcupti beside itself through its own RPATH; the linker needs no copy of them.

@@ -9,8 +9,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <fstream>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -22,8 +20,12 @@
 #include "attention/cuda/cuda_backend.h"
 #include "attention/torch/sdpa.h"
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 #include "base/median.h"
+#include "base/printable.h"
 #include "base/readable_json.h"
+#include "base/standard_streams.h"
 #include "base/strict_yaml.h"
 #include "base/written_file.h"
 #include "pipelines/model/device.h"
@@ -324,9 +326,10 @@ void add_bench(CLI::App& app) {
   command->add_option("--show", state->show, "Print the table of a results file and stop")->type_name("FILE");
   command->callback([state] {
     if (!state->show.empty()) {
-      std::ifstream stream(state->show);
+      const auto results =
+          parse_json_if_any<ordered_json>(read_file(state->show, {.expected = "results of bitreel bench attention"}));
       try {
-        std::cout << attention_table(ordered_json::parse(stream));
+        print_output(printable_lines(attention_table(results)));
       } catch (const nlohmann::json::exception& e) {
         throw Error(fmt::format("{} holds no results of bitreel bench attention: {}", state->show.string(), e.what()));
       }
@@ -340,10 +343,11 @@ void add_bench(CLI::App& app) {
     AttentionBench cases = read_attention_bench(state->cases);
     cases.device = resolve_device(on_gpu ? DeviceChoice::cuda : DeviceChoice::cpu);
     const ordered_json results = run_attention_bench(cases, [](const ordered_json& shape) {
-      fmt::print(stderr, "{}: {} contenders timed at {:.2f} GHz\n", shape["name"].get<std::string>(),
-                 shape["rows"].size(), shape["clock_ghz"].get<double>());
+      print_error(
+          printable_lines(fmt::format("{}: {} contenders timed at {:.2f} GHz\n", shape["name"].get<std::string>(),
+                                      shape["rows"].size(), shape["clock_ghz"].get<double>())));
     });
-    std::cout << attention_table(results);
+    print_output(printable_lines(attention_table(results)));
     if (!state->output.empty()) write_whole(state->output, readable_json(results));
   });
 }

@@ -20,6 +20,7 @@
 #include "app/peak_memory.h"
 #include "app/render.h"
 #include "base/error.h"
+#include "pipelines/checkpoint/finite.h"
 
 namespace bitreel {
 namespace {
@@ -81,11 +82,25 @@ bool is_decoders(const Pipeline& model, const std::string& name) {
   });
 }
 
-// As the latents were made, and what the flags say.
+// Files are passed on and may say anything: where they say that something was written is not a place to write to.
+fs::path beside(const fs::path& file, const fs::path& recorded) {
+  return recorded.empty() ? recorded : file.parent_path() / recorded.filename();
+}
+
+// "in/clip.latents.safetensors", made for any.webm -> "in/clip.webm"; for frames/ -> "in/clip/".
+fs::path output_beside(const fs::path& file, const fs::path& recorded) {
+  fs::path name = file.filename().replace_extension();
+  if (name.extension() == ".latents" || name.extension() == ".unfinished") name.replace_extension();
+  if (recorded.empty()) return file.parent_path() / (name += ".mp4");
+  return file.parent_path() / (recorded.has_filename() ? name += recorded.extension() : name / "");
+}
+
+// As the latents were made, and what the flags say; written beside the file.
 GenerateOptions options_of(const LatentsFile& file, const DecodeCommand& command) {
   GenerateOptions options;
   if (!file.config.is_null()) apply_json(options, file.config, command.file.string());
-  const fs::path recorded_output = options.output;
+  const fs::path recorded_output = options.output = output_beside(command.file, options.output);
+  options.save_latents = beside(command.file, options.save_latents);
   command.flags->apply(options);
   if (options.output.extension() != recorded_output.extension()) {  // another kind of file: its own codec again
     options.codec.clear();
@@ -99,7 +114,6 @@ void decode(const DecodeCommand& command) {
   const LatentsFile file = read_latents(command.file);
   GenerateOptions options = options_of(file, command);
   options.save_latents.clear();
-  if (options.output.empty()) options.output = fs::path(command.file).replace_extension(".mp4");
   const std::shared_ptr<Pipeline> model = open_model(options);
   fill_from_latents(options, file, *model);
   Render render = resolve_to_video(options, model);
@@ -109,6 +123,11 @@ void decode(const DecodeCommand& command) {
                                           file.unfinished->steps_done, file.steps));
   }
   expect_shapes(file, render);
+  for (const auto& [name, latents] : file.latents) {
+    if (!all_finite(latents.contiguous())) {
+      throw Error(fmt::format("{}: {} hold infinity or values that are not numbers", command.file.string(), name));
+    }
+  }
 
   watch_interrupts();
   Console console(command.progress);

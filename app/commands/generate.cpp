@@ -107,7 +107,10 @@ void add_generate(CLI::App& app) {
   command->callback([state] {
     const GenerateOptions options = state->options();
     if (state->print_config) {
-      std::cout << to_yaml(resolve_to_video(options).options);
+      const Render render = resolve_to_video(options);
+      resolve_attention(render,
+                        identify(*render.model));  // a plan that is none, or of another model, is not worth printing
+      print_output(to_yaml(render.options));
       return;
     }
     watch_interrupts();

@@ -4,8 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <iostream>
-#include <iterator>
+#include <charconv>
 #include <map>
 #include <memory>
 #include <set>
@@ -15,10 +14,15 @@
 #include "app/options.h"
 #include "attention/attention.h"
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
+#include "base/printable.h"
+#include "base/standard_streams.h"
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/video/output.h"
 #include "pipelines/video/reader.h"
+#include "pipelines/video/sequence.h"
 
 namespace bitreel {
 namespace {
@@ -30,9 +34,16 @@ std::string dtype_text(at::ScalarType dtype) {
   return known == "unknown" ? at::toString(dtype) : std::string(known);
 }
 
+// From files that somebody else made: in one line, and no more of it than a person would read.
+std::string shown(std::string_view text) {
+  constexpr std::size_t most_bytes = 400;
+  if (text.size() <= most_bytes) return printable(text);
+  return fmt::format("{}... ({} bytes)", printable(text.substr(0, most_bytes)), text.size());
+}
+
 // One component's line: its class, and what its weight files hold.
 std::string component_line(const Checkpoint& checkpoint, const Component& component) {
-  std::string line = fmt::format("  {:<13} {:<28}", component.name, checkpoint.component_class(component.name));
+  std::string line = fmt::format("  {:<13} {:<28}", component.name, shown(checkpoint.component_class(component.name)));
   if (!component.weights) return line + "\n";
   const Weights weights = checkpoint.weights(component.name);
   std::int64_t parameters = 0;
@@ -52,7 +63,7 @@ std::string describe_checkpoint(const fs::path& folder) {
   const std::shared_ptr<Pipeline> model = open_pipeline(Checkpoint::open(folder), {});
   const Request request = model->default_request();
   const Cost cost = model->cost(request);
-  std::string text = fmt::format("{}\n  {}\n", folder.string(), model->checkpoint().pipeline_class());
+  std::string text = fmt::format("{}\n  {}\n", folder.string(), shown(model->checkpoint().pipeline_class()));
   for (const Component& component : model->traits().components) text += component_line(model->checkpoint(), component);
   text += fmt::format("  default clip  {}x{}, {} frames, {} steps of {}, guidance {}\n", request.width, request.height,
                       request.num_frames, request.steps, name_of(request.scheduler), request.guidance_scale);
@@ -63,32 +74,89 @@ std::string describe_checkpoint(const fs::path& folder) {
                             cost.layers, cost.attention.heads, cost.attention.head_dim);
 }
 
-// JSON is indented, anything else stays as it is.
-std::string readable(const std::string& text) {
-  const auto json = nlohmann::ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
-  return json.is_discarded() ? text : json.dump(2);
+constexpr std::size_t most_json_bytes = std::size_t{64} << 10;
+
+std::string indented(const nlohmann::ordered_json& json) {
+  return printable_lines(readable_json(json, most_json_bytes));
+}
+
+// Only what Bitreel writes is called provenance; anything may stand in a comment.
+std::string comment_text(const std::string& comment) {
+  if (comment.empty()) return "  no provenance\n";
+  const auto json = parse_json_if_any<nlohmann::ordered_json>(comment);
+  return is_provenance(json) ? fmt::format("  provenance: {}\n", indented(json))
+                             : fmt::format("  no provenance; the comment is: {}\n", shown(comment));
+}
+
+// Of latents that are not denoised to their end.
+std::string progress_text(const std::map<std::string, std::string>& metadata) {
+  const auto count = [&](const char* key) {
+    const std::string& text = metadata.at(key);
+    std::int64_t value = -1;
+    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && stop == text.data() + text.size() ? value : -1;
+  };
+  const std::int64_t done = count("steps_done"), all = count("steps");
+  if (done >= 1 && done < all) return fmt::format("  unfinished: {} of {} steps are denoised\n", done, all);
+  return fmt::format("  damaged: it says that {} of {} steps are denoised\n", shown(metadata.at("steps_done")),
+                     shown(metadata.at("steps")));
+}
+
+std::string metadata_text(const std::map<std::string, std::string>& metadata) {
+  std::string text;
+  const bool is_ours = metadata.contains("bitreel");
+  const bool is_unfinished = is_ours && metadata.contains("steps_done") && metadata.contains("steps");
+  if (is_unfinished) text += progress_text(metadata);
+  for (const auto& [key, value] : metadata) {
+    if (is_unfinished && (key == "steps_done" || key == "steps")) continue;
+    const auto json = is_ours && (key == "config" || key == "attention")
+                          ? parse_json_if_any<nlohmann::ordered_json>(value)
+                          : nlohmann::ordered_json(nlohmann::ordered_json::value_t::discarded);
+    text += fmt::format("  {}: {}\n", shown(key), json.is_discarded() ? shown(value) : indented(json));
+  }
+  return text;
 }
 
 std::string describe_safetensors(const fs::path& path) {
+  constexpr std::size_t most_tensors = 4096;
   const SafetensorsFile file = SafetensorsFile::open(path);
   std::string text = path.string() + "\n";
+  std::size_t count = 0;
   for (const auto& [name, info] : file.tensors()) {
-    text += fmt::format("  {} {} [{}]\n", name, dtype_text(info.dtype), fmt::join(info.shape, ", "));
+    if (++count > most_tensors) break;
+    text += fmt::format("  {} {} [{}]\n", shown(name), dtype_text(info.dtype), fmt::join(info.shape, ", "));
   }
-  for (const auto& [key, value] : file.metadata()) text += fmt::format("  {}: {}\n", key, readable(value));
-  return text;
+  if (count > most_tensors) text += fmt::format("  ... {} tensors in all\n", file.tensors().size());
+  return text + metadata_text(file.metadata());
 }
 
 std::string describe_video(const fs::path& path) {
   const VideoInfo info = inspect_video(path);
   std::string text = fmt::format("{}\n  {} in {}, {}, {}x{}", path.string(), info.codec, info.container,
                                  info.pixel_format, info.width, info.height);
-  if (info.frames) text += fmt::format(", {} frames", *info.frames);
+  if (info.frames) text += fmt::format(", {} frame{}", *info.frames, *info.frames == 1 ? "" : "s");
   if (info.fps > 0) text += fmt::format(" at {} fps", info.fps);
   text += fmt::format("\n  colours: primaries {}, transfer {}, matrix {}, range {}\n", info.colour_primaries,
                       info.colour_transfer, info.colour_space, info.colour_range);
-  return text +
-         (info.comment.empty() ? "  no provenance\n" : fmt::format("  provenance: {}\n", readable(info.comment)));
+  return text + comment_text(info.comment);
+}
+
+std::string describe_sidecar(const fs::path& path) {
+  const auto json = parse_json<nlohmann::ordered_json>(read_file(path, {.expected = "a sidecar"}), path.string());
+  if (!is_provenance(json)) {
+    throw Error(fmt::format("{}: is JSON, but no sidecar of a clip", path.string()),
+                "give a checkpoint folder, a video, its sidecar or a .safetensors file");
+  }
+  return fmt::format("{}\n  the sidecar of a clip: {}\n", path.string(), indented(json));
+}
+
+// One that holds a checkpoint, or pictures under the name that a clip's have.
+std::string describe_folder(const fs::path& path) {
+  if (fs::exists(path / "model_index.json")) return describe_checkpoint(path);
+  const fs::path sequence = path / "";
+  if (fs::exists(parse_sequence(sequence).file(1))) return describe_video(sequence);
+  throw Error(fmt::format("{}: this folder holds neither model_index.json nor frame_0001.png", path.string()),
+              "give a checkpoint folder as downloaded from the hub, or a folder of a clip's pictures");
 }
 
 // The backend that would run a precision on this machine's device, or that there is none.
@@ -129,21 +197,24 @@ std::string describe_attention() {
 
 std::string describe(const fs::path& path) {
   if (path == "attention") return describe_attention();  // a folder of that name is ./attention
-  if (fs::exists(path / "model_index.json")) return describe_checkpoint(path);
+  if (fs::is_directory(path)) return describe_folder(path);
   if (path.extension() == ".safetensors") return describe_safetensors(path);
+  if (path.extension() == ".json") return describe_sidecar(path);
   if (fs::exists(path) || path.string().find('%') != std::string::npos) return describe_video(path);
   throw Error(fmt::format("{}: no such file or folder", path.string()),
-              "give a checkpoint folder, a video or a .safetensors file");
+              "give a checkpoint folder, a video, its sidecar or a .safetensors file");
 }
 
 void add_info(CLI::App& app) {
   CLI::App* command =
       app.add_subcommand("info", "What a model folder, a video or a latents file holds; attention's backends");
   auto path = std::make_shared<fs::path>();
-  command->add_option("path", *path, "A checkpoint folder, a video, a .safetensors file, or the word attention")
+  command
+      ->add_option("path", *path,
+                   "A checkpoint folder, a video, its sidecar, a .safetensors file, or the word attention")
       ->required()
       ->type_name("PATH");
-  command->callback([path] { std::cout << describe(*path); });
+  command->callback([path] { print_output(printable_lines(describe(*path))); });
 }
 
 }  // namespace bitreel

@@ -13,7 +13,10 @@
 #include "app/assets.h"
 #include "app/reports/contact_sheet.h"
 #include "base/error.h"
+#include "base/json_text.h"
+#include "base/printable.h"
 #include "base/readable_json.h"
+#include "base/standard_streams.h"
 #include "base/written_file.h"
 #include "pipelines/quality/judge.h"
 #include "pipelines/quality/score.h"
@@ -39,9 +42,10 @@ struct JudgedClip {
 };
 
 std::string prompt_of(const std::string& comment) {
-  const auto json = nlohmann::json::parse(comment, nullptr, /*allow_exceptions=*/false);
+  const auto json = parse_json_if_any(comment);
   if (!json.is_object() || !json.contains("config") || !json["config"].is_object()) return {};
-  return json["config"].value("prompt", std::string());
+  const auto prompt = json["config"].find("prompt");
+  return prompt != json["config"].end() && prompt->is_string() ? prompt->get<std::string>() : std::string();
 }
 
 JudgedClip read_clip(const fs::path& path, const Domain& domain) {
@@ -146,6 +150,7 @@ ordered_json json_of(const quality::ScoreTable& table, int objects) {
 int run_judge(const JudgeCommand& command) {
   check_can_write(command.output);
   check_can_write(command.sheet);
+  for (const fs::path& output : {command.output, command.sheet}) check_spares(output, command.clips);
   const Domain domain = Domain::read(command.domain.empty() ? asset("assets/pocket/domain.json") : command.domain);
   const bool scored = !command.prompts.empty();
   std::vector<Expectation> asked;
@@ -182,10 +187,12 @@ int run_judge(const JudgeCommand& command) {
     row["seen"] = json_of(seen);
     rows.push_back(row);
     captions.push_back({.text = sentence(seen), .verdict = verdict});
-    fmt::print("{}{}: {}\n", command.clips[i].string(), verdict == Verdict::wrong ? " (wrong)" : "", sentence(seen));
+    print_output(printable(fmt::format("{}{}: {}", command.clips[i].string(),
+                                       verdict == Verdict::wrong ? " (wrong)" : "", sentence(seen))) +
+                 "\n");
     if (!command.sheet.empty()) sheet.add(clip.frames, captions);
   }
-  if (scored) fmt::print("\n{}", table.text());
+  if (scored) print_output(printable_lines("\n" + table.text()));
 
   if (!command.output.empty()) {
     ordered_json result = {{"bitreel_judgement", judgement_format_version}};

@@ -13,6 +13,8 @@
 
 #include "app/reports/plan_pictures.h"
 #include "base/error.h"
+#include "base/printable.h"
+#include "base/standard_streams.h"
 #include "base/written_file.h"
 #include "schedulers/precision/attention_choice.h"
 #include "schedulers/precision/measurement_file.h"
@@ -188,6 +190,8 @@ std::string rank_correlation_text(const Measurement& measurement, const fs::path
 
 std::string run_plan(const PlanCommand& command) {
   check_can_write(command.output);
+  check_spares(command.output, command.measurements);
+  check_spares(command.output, {command.held_out});
   const Measurement measurement = read_all(command.measurements);
   PlannerOptions planning = planner_options(command);
   planning.seconds = seconds_from(command.costs, measurement.median_seconds(Precision::full));
@@ -258,7 +262,7 @@ void add_plan(CLI::App& app) {
   command->add_option("--format", state->format, "Of the pictures [both]")
       ->check(CLI::IsMember({"svg", "png", "both"}))
       ->type_name("svg|png|both");
-  command->callback([state] { fmt::print("{}", run_plan(*state)); });
+  command->callback([state] { print_output(printable_lines(run_plan(*state))); });
 }
 
 }  // namespace bitreel

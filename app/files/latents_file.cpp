@@ -8,6 +8,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "bitreel/version.h"
 #include "pipelines/checkpoint/safetensors.h"
 
@@ -62,7 +63,7 @@ LatentsFile read_latents(const std::filesystem::path& path) {
   const auto metadata = [&](const std::string& key) {
     const auto found = file.metadata().find(key);
     if (found == file.metadata().end()) return nlohmann::ordered_json();
-    auto value = nlohmann::ordered_json::parse(found->second, nullptr, /*allow_exceptions=*/false);
+    auto value = parse_json_if_any<nlohmann::ordered_json>(found->second);
     if (value.is_discarded()) throw Error(fmt::format("{}: the metadata's {} is not JSON", path.string(), key));
     return value;
   };

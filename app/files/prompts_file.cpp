@@ -2,16 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-#include <nlohmann/json.hpp>
+#include <sstream>
 
+#include "app/clip_values.h"
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 
 namespace bitreel {
 namespace {
 
-std::vector<std::string> prompts_of_json(std::istream& stream, const std::filesystem::path& file) {
-  const auto json = nlohmann::json::parse(stream, nullptr, /*allow_exceptions=*/false);
+std::vector<std::string> prompts_of_json(const std::string& text, const std::filesystem::path& file) {
+  const auto json = parse_json_if_any(text);
   if (!json.is_array()) {
     throw UsageError(fmt::format("{} is not a JSON list of prompts", file.string()),
                      R"(it holds [{"prompt": "a red circle moves right"}, ...])");
@@ -21,7 +23,7 @@ std::vector<std::string> prompts_of_json(std::istream& stream, const std::filesy
     if (!entry.is_object() || !entry.contains("prompt") || !entry["prompt"].is_string()) {
       throw UsageError(fmt::format("{}: entry {} has no \"prompt\"", file.string(), prompts.size()));
     }
-    prompts.push_back(entry["prompt"]);
+    prompts.push_back(prompt_from(entry["prompt"], fmt::format("{}: entry {}", file.string(), prompts.size())));
   }
   return prompts;
 }
@@ -29,16 +31,15 @@ std::vector<std::string> prompts_of_json(std::istream& stream, const std::filesy
 }  // namespace
 
 std::vector<std::string> read_prompts(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  if (std::filesystem::is_directory(file) || !stream) {
-    throw UsageError(fmt::format("{} cannot be read, expected a file of prompts", file.string()));
-  }
+  const std::string text = read_file<UsageError>(file, {.expected = "a file of prompts"});
   std::vector<std::string> prompts;
   if (file.extension() == ".json") {
-    prompts = prompts_of_json(stream, file);
+    prompts = prompts_of_json(text, file);
   } else {
+    std::istringstream stream(text);
     for (std::string line; std::getline(stream, line);) {
-      if (!line.empty()) prompts.push_back(line);
+      if (!line.empty())
+        prompts.push_back(prompt_from(line, fmt::format("{}: prompt {}", file.string(), prompts.size())));
     }
   }
   if (prompts.empty()) throw UsageError(fmt::format("{} holds no prompts", file.string()));

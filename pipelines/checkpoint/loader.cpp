@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "base/error.h"
+#include "pipelines/checkpoint/finite.h"
 
 namespace bitreel {
 
@@ -17,6 +18,11 @@ at::Tensor Loader::take(const std::string& name, at::IntArrayRef shape, at::Scal
   if (!at::isFloatingType(stored.scalar_type())) {
     throw Error(fmt::format("{}: tensor {} is stored as {}, expected a floating-point dtype", weights_.component(),
                             name, c10::toString(stored.scalar_type())));
+  }
+  if (!all_finite(stored)) {
+    throw Error(fmt::format("{}: tensor {} holds infinity or values that are not numbers",
+                            weights_.file_of(name).string(), name),
+                "the file is damaged or was converted wrongly; download it again");
   }
   used_.insert(name);
   return stored.to(options_.device, dtype);

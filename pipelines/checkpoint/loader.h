@@ -5,7 +5,7 @@
 //   const VaeDecoder decoder(loader.root() / "decoder", config);   // scopes read like the checkpoint's names
 //   loader.finish();                                          // Error naming every unused tensor
 //
-// Missing and mis-shaped tensors are errors where they are asked for (weights.h).
+// Missing and mis-shaped tensors are errors where they are asked for (weights.h), as are those that are not finite.
 #pragma once
 
 #include <ATen/core/Tensor.h>

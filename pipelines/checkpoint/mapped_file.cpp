@@ -6,15 +6,87 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
+#include <atomic>
 #include <cerrno>
+#include <csignal>
+#include <cstdint>
 #include <cstring>
+#include <string_view>
 
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/partial.h"
+#include "base/printable.h"
 
 namespace bitreel {
+namespace {
+
+// The mappings of this process, where a signal handler can read them: fixed arrays, no locks. Names are kept as they
+// are shown. A model has a few files, of which more than fit here go unnamed.
+struct Slot {
+  std::atomic_flag taken = ATOMIC_FLAG_INIT;
+  std::atomic<const std::byte*> begin = nullptr;
+  std::atomic<std::size_t> size = 0;
+  std::array<char, 512> name{};
+};
+std::array<Slot, 128> slots;
+
+void enter(const std::byte* begin, std::size_t size, const std::filesystem::path& path) {
+  for (Slot& slot : slots) {
+    if (slot.taken.test_and_set()) continue;
+    const std::string name = printable(path.string());
+    const std::size_t length = std::min(name.size(), slot.name.size() - 1);
+    std::copy_n(name.data(), length, slot.name.data());
+    slot.name.at(length) = '\0';
+    slot.size.store(size);
+    slot.begin.store(begin, std::memory_order_release);
+    return;
+  }
+}
+
+void leave(const std::byte* begin) {
+  for (Slot& slot : slots) {
+    if (slot.begin.load() != begin) continue;
+    slot.begin.store(nullptr);
+    slot.taken.clear();
+    return;
+  }
+}
+
+void say(std::string_view text) {
+  // Nothing can be done about a failed write here.
+  [[maybe_unused]] const auto written = write(STDERR_FILENO, text.data(), text.size());
+}
+
+// Only system calls are safe in here. Another thread may have been hit as well: the first one ends the process.
+extern "C" void on_bus_error(int signal, siginfo_t* info, void* /*context*/) {
+  const auto address = reinterpret_cast<std::uintptr_t>(info->si_addr);
+  for (const Slot& slot : slots) {
+    const std::byte* begin = slot.begin.load(std::memory_order_acquire);
+    const auto first = reinterpret_cast<std::uintptr_t>(begin);
+    if (begin == nullptr || address < first || address - first >= slot.size.load()) continue;
+    static std::atomic_flag told = ATOMIC_FLAG_INIT;
+    if (told.test_and_set()) {
+      while (true) pause();
+    }
+    say("\nbitreel: ");
+    say(slot.name.data());
+    say(": the file was cut short, or its disk failed, while the program was reading it\n"
+        "         leave a model's files alone while it runs; download this one again\n");
+    remove_partials_at_once();
+    _exit(1);
+  }
+  std::signal(signal, SIG_DFL);  // not ours: it ends the process on return, as if nobody watched
+  std::raise(signal);
+}
+
+}  // namespace
 
 MappedFile::MappedFile(const std::filesystem::path& path) {
-  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  check_regular(path, "a safetensors file");
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (descriptor < 0) throw Error(fmt::format("{}: {}", path.string(), std::strerror(errno)));
   struct stat status {};
   const bool regular = ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
@@ -25,10 +97,20 @@ MappedFile::MappedFile(const std::filesystem::path& path) {
   if (size_ == 0) throw Error(fmt::format("{}: the file is empty", path.string()), "download it again");
   if (mapped == MAP_FAILED) throw Error(fmt::format("{}: can't be mapped into memory", path.string()));
   data_ = static_cast<const std::byte*>(mapped);
+  enter(data_, size_, path);
 }
 
 MappedFile::~MappedFile() {
+  leave(data_);
   ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+void watch_mapped_files() {
+  struct sigaction action {};
+  action.sa_sigaction = on_bus_error;
+  action.sa_flags = SA_SIGINFO;
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGBUS, &action, nullptr);
 }
 
 }  // namespace bitreel

@@ -1,4 +1,10 @@
 // A file mapped read-only into memory for as long as the object lives.
+//
+//   watch_mapped_files();                         // once, in main
+//   const MappedFile file("model.safetensors");   // Error when it can't be opened, is empty or is not a regular file
+//
+// A file that is cut short while it is mapped takes its pages along: touching one is SIGBUS, anywhere in the program.
+// Watched, that is an error that names the file, and exit code 1; half-written files are removed.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +14,6 @@ namespace bitreel {
 
 class MappedFile {
  public:
-  // Throws Error when the file can't be opened, is empty or is not a regular file.
   explicit MappedFile(const std::filesystem::path& path);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
@@ -21,5 +26,7 @@ class MappedFile {
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
 };
+
+void watch_mapped_files();
 
 }  // namespace bitreel

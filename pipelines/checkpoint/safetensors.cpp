@@ -3,16 +3,15 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/error.h"
+#include "base/json_text.h"
 #include "base/nearest.h"
 #include "base/partial.h"
 #include "pipelines/checkpoint/mapped_file.h"
@@ -103,7 +102,8 @@ TensorInfo info_from(const std::string& name, const json& entry, std::size_t dat
   return info;
 }
 
-void check_overlaps(const std::map<std::string, TensorInfo>& tensors, const Complaint& complain) {
+// Tensors cover the data from its first byte to its last, each byte once, as the reference reader insists.
+void check_cover(const std::map<std::string, TensorInfo>& tensors, std::size_t data_size, const Complaint& complain) {
   std::vector<const std::pair<const std::string, TensorInfo>*> ordered;
   ordered.reserve(tensors.size());
   for (const auto& entry : tensors) ordered.push_back(&entry);
@@ -116,10 +116,17 @@ void check_overlaps(const std::map<std::string, TensorInfo>& tensors, const Comp
     if (info.begin < reached && info.end > info.begin) {
       complain(fmt::format("tensors {} and {} overlap", *owner, entry->first));
     }
+    if (info.begin > reached) {
+      complain(fmt::format("bytes {} to {} of the data belong to no tensor", reached, info.begin));
+    }
     if (info.end > reached) {
       reached = info.end;
       owner = &entry->first;
     }
+  }
+  if (reached < data_size) {
+    complain(fmt::format("{} bytes follow the last tensor{}{}", data_size - reached, owner == nullptr ? "" : ", ",
+                         owner == nullptr ? "" : *owner));
   }
 }
 
@@ -160,14 +167,14 @@ SafetensorsFile SafetensorsFile::open(const fs::path& path) {
     complain(fmt::format("truncated: the header claims {} bytes, the file holds {}", header_size, mapping.size()));
   }
   const auto* text = reinterpret_cast<const char*>(mapping.data()) + length_bytes;
-  const json header = json::parse(text, text + header_size, nullptr, /*allow_exceptions=*/false);
+  const json header = parse_json_if_any({text, header_size});
   if (!header.is_object()) complain("the header is not a JSON object");
   file.data_begin_ = length_bytes + header_size;
   const std::size_t data_size = mapping.size() - file.data_begin_;
   for (const auto& [name, entry] : header.items()) {
     if (name != "__metadata__") file.tensors_.emplace(name, info_from(name, entry, data_size, complain));
   }
-  check_overlaps(file.tensors_, complain);
+  check_cover(file.tensors_, data_size, complain);
   file.metadata_ = metadata_from(header, complain);
   return file;
 }
@@ -210,20 +217,15 @@ void write_safetensors(const fs::path& path, const std::map<std::string, at::Ten
   }
   std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
   text.append((8 - text.size() % 8) % 8, ' ');
-
-  const Partial partial(path);
-  std::ofstream out(partial.path(), std::ios::binary);
   const std::uint64_t header_size = text.size();
-  out.write(reinterpret_cast<const char*>(&header_size), length_bytes);
-  out.write(text.data(), static_cast<std::streamsize>(text.size()));
+  text.insert(0, reinterpret_cast<const char*>(&header_size), length_bytes);
+
+  std::vector<std::string_view> parts = {text};
   for (const at::Tensor& tensor : stored) {
-    out.write(static_cast<const char*>(tensor.const_data_ptr()), static_cast<std::streamsize>(tensor.nbytes()));
+    parts.emplace_back(static_cast<const char*>(tensor.const_data_ptr()), tensor.nbytes());
   }
-  out.close();
-  if (!out) {
-    throw Error(fmt::format("{}: could not be written", path.string()),
-                "check the folder, its permissions and free space");
-  }
+  const Partial partial(path);
+  write_file(partial.path(), parts, path.string());
   partial.publish();
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -27,36 +28,44 @@ std::vector<fs::path> files_ending_in(const fs::path& folder, const std::string&
   return found;
 }
 
-// The shards that an index file's weight_map names. Names must stay inside the folder.
-std::vector<fs::path> shards_of(const fs::path& index_path) {
+// The files of a component, and the tensors that an index says they hold.
+struct Listing {
+  std::vector<fs::path> files;
+  fs::path index;                           // empty when there is none
+  std::map<std::string, fs::path> tensors;  // by the index
+};
+
+// What an index file's weight_map says. File names must stay inside the folder.
+Listing listing_of(const fs::path& index_path) {
   const nlohmann::json index = read_json(index_path);
   if (!index.is_object() || !index.contains("weight_map") || !index["weight_map"].is_object()) {
     throw Error(fmt::format("{}: no weight_map object", index_path.string()), "download the index file again");
   }
-  std::vector<fs::path> shards;
+  Listing listing{.files = {}, .index = index_path, .tensors = {}};
   for (const auto& [tensor, file] : index["weight_map"].items()) {
     if (!file.is_string() || fs::path(file.get<std::string>()).filename() != fs::path(file.get<std::string>())) {
       throw Error(fmt::format("{}: weight_map gives {} the file {}, expected a file name in this folder",
                               index_path.string(), tensor, file.dump()));
     }
     const fs::path shard = index_path.parent_path() / file.get<std::string>();
-    if (std::find(shards.begin(), shards.end(), shard) == shards.end()) shards.push_back(shard);
+    if (std::ranges::find(listing.files, shard) == listing.files.end()) listing.files.push_back(shard);
+    listing.tensors.emplace(tensor, shard);
   }
-  for (const fs::path& shard : shards) {
+  for (const fs::path& shard : listing.files) {
     if (!fs::exists(shard)) {
       throw Error(fmt::format("{}: this shard is missing, {} lists it", shard.string(), index_path.filename().string()),
                   "download the missing file");
     }
   }
-  return shards;
+  return listing;
 }
 
-std::vector<fs::path> weight_files(const fs::path& folder) {
+Listing weight_files(const fs::path& folder) {
   if (!fs::is_directory(folder)) throw Error(fmt::format("{}: no such folder", folder.string()));
   const std::vector<fs::path> indices = files_ending_in(folder, ".safetensors.index.json");
-  if (indices.size() == 1) return shards_of(indices.front());
+  if (indices.size() == 1) return listing_of(indices.front());
   std::vector<fs::path> singles = files_ending_in(folder, ".safetensors");
-  if (indices.empty() && singles.size() == 1) return singles;
+  if (indices.empty() && singles.size() == 1) return {.files = singles, .index = {}, .tensors = {}};
   std::vector<std::string> seen;
   for (const fs::path& path : indices.empty() ? singles : indices) seen.push_back(path.filename().string());
   throw Error(fmt::format("{}: {}, expected one *.safetensors or one *.safetensors.index.json", folder.string(),
@@ -70,7 +79,8 @@ std::vector<fs::path> weight_files(const fs::path& folder) {
 Weights Weights::open(const fs::path& component_folder) {
   Weights weights;
   weights.component_ = component_folder.filename().string();
-  weights.paths_ = weight_files(component_folder);
+  const Listing listing = weight_files(component_folder);
+  weights.paths_ = listing.files;
   for (const fs::path& path : weights.paths_) {
     weights.files_.push_back(SafetensorsFile::open(path));
     for (const auto& [name, info] : weights.files_.back().tensors()) {
@@ -78,6 +88,13 @@ Weights Weights::open(const fs::path& component_folder) {
         throw Error(fmt::format("{}: tensor {} is also in another shard", path.string(), name));
       }
     }
+  }
+  for (const auto& [name, shard] : listing.tensors) {
+    if (weights.has(name) && weights.file_of(name) == shard) continue;
+    throw Error(fmt::format("{}: weight_map says that {} holds tensor {}, which is {}", listing.index.string(),
+                            shard.filename().string(), name,
+                            weights.has(name) ? "in " + weights.file_of(name).filename().string() : "in no shard"),
+                "the index and the shards are of different downloads");
   }
   return weights;
 }
@@ -91,6 +108,10 @@ std::vector<std::string> Weights::names() const {
 
 bool Weights::has(const std::string& name) const {
   return where_.contains(name);
+}
+
+const fs::path& Weights::file_of(const std::string& name) const {
+  return paths_[where_.at(name)];
 }
 
 const TensorInfo& Weights::info(const std::string& name) const {

@@ -3,8 +3,8 @@
 //   const Weights weights = Weights::open(folder / "transformer");
 //   const at::Tensor w = weights.get("proj_out.weight", {32, 256});   // a view of the mapped file, in the stored dtype
 //
-// Follows *.safetensors.index.json when there is one, else the single *.safetensors.
-// Tensors stay valid as long as any of them lives: each holds its mapping.
+// Follows *.safetensors.index.json when there is one, else the single *.safetensors. Every tensor that an index lists
+// has to be in the shard that it names. Tensors stay valid as long as any of them lives: each holds its mapping.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -29,6 +29,8 @@ class Weights {
   // Throws Error naming the tensor: the nearest known name when missing, both shapes when they differ.
   [[nodiscard]] at::Tensor get(const std::string& name, at::IntArrayRef expected_shape) const;
   [[nodiscard]] const TensorInfo& info(const std::string& name) const;
+  // The file that holds a tensor of names().
+  [[nodiscard]] const std::filesystem::path& file_of(const std::string& name) const;
   [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return paths_; }
   // For messages: "transformer".
   [[nodiscard]] const std::string& component() const { return component_; }

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -13,6 +12,8 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 
 namespace bitreel::quality {
 namespace {
@@ -122,9 +123,8 @@ cv::Vec3f lab_of(const cv::Vec3f& rgb) {
 
 Domain Domain::read(const std::filesystem::path& file) {
   const Reading reading{file.string()};
-  std::ifstream in(file);
-  if (!in) reading.fail("cannot be opened", "--domain names a domain.json, such as assets/pocket/domain.json");
-  const json root = json::parse(in, nullptr, false);
+  const auto root =
+      parse_json_if_any(read_file(file, {.expected = "a domain.json, such as assets/pocket/domain.json"}));
   if (root.is_discarded() || !root.is_object()) reading.fail("is not a JSON object");
 
   Domain domain;

@@ -4,10 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 
 namespace bitreel::quality {
 namespace {
@@ -113,9 +114,7 @@ void add_to(Counts& sum, const Counts& counts) {
 }  // namespace
 
 std::vector<Expectation> read_expectations(const std::filesystem::path& file, const Domain& domain) {
-  std::ifstream in(file);
-  if (!in) throw Error(fmt::format("{}: cannot be opened", file.string()));
-  const json root = json::parse(in, nullptr, false);
+  const auto root = parse_json_if_any(read_file(file, {.expected = "a JSON list of prompts"}));
   if (!root.is_array() || root.empty())
     throw Error(fmt::format("{}: is not a JSON list of prompts", file.string()),
                 R"(expected [{"prompt": ..., "objects": [...], "background": ...}, ...])");

@@ -7,7 +7,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/json_file.h"
+#include "base/utf8.h"
 #include "pipelines/text/piece_model.h"
 
 namespace bitreel {
@@ -20,28 +22,6 @@ constexpr std::int64_t pad_id = 0;
 constexpr std::int64_t end_id = 1;
 constexpr std::int64_t unknown_id = 2;
 constexpr int extra_ids = 100;  // <extra_id_0> has the highest id of the vocabulary
-
-// Where the text stops being UTF-8, or npos. Overlong forms, surrogates and values past U+10FFFF are not UTF-8.
-std::size_t invalid_utf8_at(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = [&](std::size_t k) { return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u; };
-    const unsigned lead = byte(0);
-    const std::size_t length = lead < 0x80                   ? 1
-                               : lead >= 0xc2 && lead < 0xe0 ? 2
-                               : lead >= 0xe0 && lead < 0xf0 ? 3
-                               : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                             : 0;
-    if (length == 0) return i;
-    for (std::size_t k = 1; k < length; ++k) {
-      if ((byte(k) & 0xc0) != 0x80) return i;
-    }
-    const bool malformed = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) >= 0xa0) ||
-                           (lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) >= 0x90);
-    if (malformed) return i;
-    i += length;
-  }
-  return std::string_view::npos;
-}
 
 std::vector<std::pair<std::string, std::int64_t>> default_special_tokens(std::int64_t pieces) {
   std::vector<std::pair<std::string, std::int64_t>> tokens = {
@@ -63,7 +43,7 @@ T5Tokenizer T5Tokenizer::open(const fs::path& folder) {
   const fs::path json_path = folder / "tokenizer.json";
   sentencepiece::util::Status status;
   if (fs::exists(model_path)) {
-    status = tokenizer.pieces_->Load(model_path.string());
+    status = tokenizer.pieces_->LoadFromSerializedProto(read_file(model_path, {.expected = "a tokenizer model"}));
     if (status.ok()) tokenizer.special_tokens_ = default_special_tokens(tokenizer.pieces_->GetPieceSize());
   } else if (fs::exists(json_path)) {
     const json parsed = read_json(json_path);

@@ -65,22 +65,26 @@ std::vector<std::string_view> names_that_fit(std::string_view extension) {
 const std::vector<Codec>& codecs() {
   // crf standards: where the drawn test clips lie between 42 and 46 dB, which no eye tells from the frames.
   // Smallest sizes: a macroblock, below which ffv1's slices and others lose pixels; libx265 3.5 writes beyond its
-  // lookahead buffers at 40x24; SVT-AV1 refuses less than 64.
+  // lookahead buffers at 40x24.
   // mbtree=0: with AVX-512, x264 164's macroblock tree depends on uninitialised memory, and with it the bytes written.
   // ctu=32: with blocks of 64, x265 3.5 reads uninitialised memory where one block is the whole picture.
   // bf=0: x265 3.5 leaves decoding times undefined in clips shorter than its reordering delay.
   // Speeds (cpu-used, preset): the slowest that still encode faster than a CPU denoises by two orders.
+  // x264 writes its version and all its settings into the stream, which --no-metadata must not and provenance need not:
+  // its SEI (type 6) holds nothing else. x265 can be told (info=0).
+  // av1 by libaom alone: SVT-AV1 1.4.1 waits for ever when it is closed without a frame, as a check or an interrupt
+  // does.
   static const std::vector<Codec> table = {
       {"h264",
        {"mp4", "mov", "mkv"},
-       {{"libx264", Sizes::even, 16, "preset=medium:mbtree=0"}},
+       {{"libx264", Sizes::even, 16, "preset=medium:mbtree=0", "filter_units=remove_types=6"}},
        "yuv420p",
        CrfRange{20, 51},
        Fidelity::lossy,
        "plays everywhere"},
       {"h265",
        {"mp4", "mov", "mkv"},
-       {{"libx265", Sizes::even, 64, "preset=medium:bf=0:x265-params=log-level=none\\:ctu=32"}},
+       {{"libx265", Sizes::even, 64, "preset=medium:bf=0:x265-params=log-level=none\\:ctu=32\\:info=0"}},
        "yuv420p",
        CrfRange{18, 51},
        Fidelity::lossy,
@@ -94,7 +98,7 @@ const std::vector<Codec>& codecs() {
        "for the web"},
       {"av1",
        {"mp4", "webm", "mkv"},
-       {{"libsvtav1", Sizes::even, 64, "preset=6"}, {"libaom-av1", Sizes::any, 16, "cpu-used=4:row-mt=1:b=0"}},
+       {{"libaom-av1", Sizes::any, 16, "cpu-used=4:row-mt=1:b=0"}},
        "yuv420p",
        CrfRange{20, 63},
        Fidelity::lossy,

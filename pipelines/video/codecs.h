@@ -22,8 +22,9 @@ enum class Fidelity { lossy, lossless };
 struct Encoder {
   std::string_view name;  // libav's
   Sizes sizes;
-  int smallest;              // width and height that it encodes reliably
-  std::string_view options;  // libav's "key=value:key=value", crf apart
+  int smallest;                       // width and height that it encodes reliably
+  std::string_view options;           // libav's "key=value:key=value", crf apart
+  std::string_view packets = "null";  // libav's bitstream filter for what it makes
 };
 
 struct CrfRange {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <cstdlib>
 #include <mutex>
 #include <utility>
 
@@ -36,11 +35,7 @@ void keep(void* source, int level, const char* format, va_list arguments) {
 
 void keep_libav_log() {
   static std::once_flag once;
-  std::call_once(once, [] {
-    av_log_set_callback(keep);
-    // SVT-AV1 prints to stderr by itself and asks this variable only (0: fatal errors); a user's own setting wins.
-    setenv("SVT_LOG", "0", /*overwrite=*/0);
-  });
+  std::call_once(once, [] { av_log_set_callback(keep); });
   take_libav_error();
 }
 

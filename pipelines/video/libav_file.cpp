@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <optional>
 #include <utility>
@@ -52,6 +53,7 @@ class LibavFile : public FrameSink {
       describe_gif(options.fps, comment, events);
     }
     add_stream(codec);
+    filter_packets(codec);
     write_header(comment);
   }
 
@@ -102,6 +104,18 @@ class LibavFile : public FrameSink {
     }
   }
 
+  void filter_packets(const Codec& codec) {
+    const std::string_view name = encoder_->codec->name;
+    const auto encoder = std::ranges::find(codec.encoders, name, &Encoder::name);
+    const std::string packets(encoder == codec.encoders.end() ? "null" : encoder->packets);
+    AVBSFContext* filter = nullptr;
+    check_libav(av_bsf_list_parse_str(packets.c_str(), &filter), what());
+    filter_.reset(filter);
+    check_libav(avcodec_parameters_copy(filter->par_in, stream_->codecpar), what());
+    filter->time_base_in = encoder_->time_base;
+    check_libav(av_bsf_init(filter), what());
+  }
+
   void write_header(const std::string& comment) {
     AVDictionary* settings = nullptr;
     const std::string container = muxer_->oformat->name;
@@ -122,7 +136,21 @@ class LibavFile : public FrameSink {
     check_libav(avcodec_send_frame(encoder_.get(), picture), what());
     while (true) {
       const int got = avcodec_receive_packet(encoder_.get(), packet_.get());
-      if (got == AVERROR(EAGAIN) || got == AVERROR_EOF) break;
+      if (got == AVERROR(EAGAIN)) break;
+      if (got != AVERROR_EOF) check_libav(got, what());
+      write(got == AVERROR_EOF ? nullptr : packet_.get());
+      if (got == AVERROR_EOF) break;
+    }
+    // A disk that fills up is known to the buffer first.
+    check_libav(muxer_->pb->error, what());
+  }
+
+  // Null drains the filter.
+  void write(AVPacket* packet) {
+    check_libav(av_bsf_send_packet(filter_.get(), packet), what());
+    while (true) {
+      const int got = av_bsf_receive_packet(filter_.get(), packet_.get());
+      if (got == AVERROR(EAGAIN) || got == AVERROR_EOF) return;
       check_libav(got, what());
       // Not every encoder says how long a picture lasts, and a one-frame clip has no next one to tell by.
       if (packet_->duration == 0) packet_->duration = 1;
@@ -130,8 +158,6 @@ class LibavFile : public FrameSink {
       packet_->stream_index = stream_->index;
       check_libav(av_interleaved_write_frame(muxer_.get(), packet_.get()), what());
     }
-    // A disk that fills up is known to the buffer first.
-    check_libav(muxer_->pb->error, what());
   }
 
   std::string name_;
@@ -140,6 +166,7 @@ class LibavFile : public FrameSink {
   CodecContextPtr encoder_;
   PictureMaker make_picture_;
   PacketPtr packet_;
+  PacketFilterPtr filter_;
   std::optional<Palette> palette_;
   AVStream* stream_ = nullptr;  // owned by the muxer
   std::int64_t frames_ = 0;

@@ -9,6 +9,8 @@
 #include <system_error>
 
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/encoder.h"
 #include "pipelines/video/sequence.h"
@@ -45,9 +47,20 @@ void check_options(const Codec& codec, const VideoOptions& options) {
 }
 
 // Asking for the permission bits is not enough: root may write anywhere but not on a read-only file system.
+// Nor is a short name: beside clip.mp4 a run keeps clip.unfinished.safetensors, and the probe's name is as long as
+// that.
 void check_writable(const fs::path& folder, const fs::path& output) {
-  const fs::path probe = folder / fmt::format(".bitreel-probe-{}", getpid());
+  constexpr std::string_view longest_extension = ".unfinished.safetensors";
+  std::string name = fmt::format(".bitreel-probe-{}", getpid());
+  const std::size_t length = output.stem().string().size() + longest_extension.size();
+  if (name.size() < length) name.append(length - name.size(), '-');
+  const fs::path probe = folder / name;
   const int file = open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file < 0 && errno == ENAMETOOLONG) {
+    throw Error(fmt::format("--output {}: the name is too long: what is kept beside it would have {} bytes",
+                            output.string(), length),
+                "choose a shorter one");
+  }
   if (file < 0) {
     throw Error(
         fmt::format("--output {}: cannot write into {}: {}", output.string(), folder.string(), system_reason(errno)),
@@ -85,6 +98,17 @@ void check_file(const fs::path& path) {
   }
 }
 
+// What stands there must be a sidecar of ours, or nothing.
+void check_sidecar(const fs::path& path) {
+  check_file(path);
+  if (!fs::exists(path)) return;
+  std::string text;
+  const std::string obstacle = read_into(text, path, {});
+  if (obstacle.empty() && is_provenance(parse_json_if_any<nlohmann::ordered_json>(text))) return;
+  throw Error(fmt::format("{} exists and is no sidecar of a clip: it would be overwritten", path.string()),
+              "choose another --output, or --no-metadata for none");
+}
+
 void check_sequence(const fs::path& path) {
   const SequenceName name = parse_sequence(path);
   // frames/ may be made by us; the folder of a pattern has to be there, as for a file.
@@ -99,7 +123,7 @@ void check_sequence(const fs::path& path) {
 
 }  // namespace
 
-void check_output(const fs::path& path, const VideoOptions& options) {
+void check_output(const fs::path& path, const VideoOptions& options, Sidecar sidecar) {
   if (path.empty()) throw UsageError("--output: is empty, expected a file's name", "try clip.mp4");
   if (path.has_filename()) check_file(path);
   const Codec& codec = choose_codec(path, options.codec);
@@ -110,11 +134,12 @@ void check_output(const fs::path& path, const VideoOptions& options) {
   } else {
     check_folder(folder_of(path), path);
   }
-  check_file(sidecar_path(path));
+  if (sidecar == Sidecar::written) check_sidecar(sidecar_path(path));
 }
 
-std::vector<std::string> check_output(const fs::path& path, const VideoOptions& options, int width, int height) {
-  check_output(path, options);
+std::vector<std::string> check_output(const fs::path& path, const VideoOptions& options, Sidecar sidecar, int width,
+                                      int height) {
+  check_output(path, options, sidecar);
   std::vector<std::string> events;
   if (!is_sequence(path)) {
     keep_libav_log();
@@ -123,8 +148,35 @@ std::vector<std::string> check_output(const fs::path& path, const VideoOptions& 
   return events;
 }
 
+std::uintmax_t expected_bytes(const fs::path& path, const VideoOptions& options, int width, int height,
+                              std::int64_t frames) {
+  const auto raw = static_cast<std::uintmax_t>(width) * static_cast<std::uintmax_t>(height) * 3 *
+                   static_cast<std::uintmax_t>(frames);
+  constexpr std::uintmax_t lossless_share = 4, lossy_share = 50;  // one part of so many
+  return raw / (choose_codec(path, options.codec).fidelity == Fidelity::lossless ? lossless_share : lossy_share);
+}
+
+void check_space(const fs::path& path, std::uintmax_t bytes) {
+  const fs::path folder = folder_of(path);
+  std::error_code unknown;
+  const std::uintmax_t available = fs::space(folder, unknown).available;
+  if (unknown || available >= bytes) return;
+  throw Error(fmt::format("--output {}: {} has {} MiB free, this clip may take {} MiB while it is made", path.string(),
+                          folder.string(), available >> 20, (bytes >> 20) + 1),
+              "make room, or choose a folder on another disk");
+}
+
 fs::path sidecar_path(const fs::path& video) {
-  return is_sequence(video) ? parse_sequence(video).sidecar() : fs::path(video).replace_extension(".json");
+  return is_sequence(video) ? parse_sequence(video).sidecar() : fs::path(video.string() + ".json");
+}
+
+bool is_provenance(const nlohmann::ordered_json& json) {
+  const auto is = [&](const char* key, bool (nlohmann::ordered_json::*kind)() const noexcept) {
+    const auto found = json.find(key);
+    return found != json.end() && ((*found).*kind)();
+  };
+  using Json = nlohmann::ordered_json;
+  return json.is_object() && is("bitreel", &Json::is_string) && is("config", &Json::is_object);
 }
 
 }  // namespace bitreel

@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <cmath>
-#include <fstream>
-#include <iterator>
 #include <system_error>
 #include <utility>
 
 #include "base/error.h"
+#include "base/input_file.h"
 #include "pipelines/video/colour.h"
 #include "pipelines/video/libav.h"
 #include "pipelines/video/output.h"
@@ -28,18 +27,35 @@ std::string name_or_unknown(const char* name) {
   return name == nullptr ? "unknown" : name;
 }
 
+bool is_pattern(const fs::path& path) {
+  return is_sequence(path) && (!path.has_filename() || path.filename().string().find('%') != std::string::npos);
+}
+
 // Folders and patterns become image2's pattern; a colon in a file's name is kept from being taken for a protocol.
 std::string url_of(const fs::path& path) {
-  const bool pattern =
-      is_sequence(path) && (!path.has_filename() || path.filename().string().find('%') != std::string::npos);
-  return "file:" + (pattern ? parse_sequence(path).pattern() : path.string());
+  return "file:" + (is_pattern(path) ? parse_sequence(path).pattern() : path.string());
+}
+
+// Before libav opens them. It looks for a sequence's first picture among five numbers, and then takes one by one.
+void check_files(const fs::path& path) {
+  if (!is_pattern(path)) return check_regular(path, "a video file");
+  const SequenceName name = parse_sequence(path);
+  constexpr int first_numbers = 5;
+  for (int number = 0; number < first_numbers || fs::exists(name.file(number)); ++number) {
+    if (fs::exists(name.file(number))) check_regular(name.file(number), "a picture");
+  }
 }
 
 DemuxerPtr open_demuxer(const fs::path& path) {
   AVFormatContext* opened = nullptr;
   const std::string url = url_of(path);
-  check_libav(avformat_open_input(&opened, url.c_str(), nullptr, nullptr),
-              fmt::format("{}: cannot read", path.string()));
+  check_files(path);
+  // Playlists may name other files, or hosts: only this file is read.
+  AVDictionary* settings = nullptr;
+  av_dict_set(&settings, "protocol_whitelist", "file", 0);
+  const int code = avformat_open_input(&opened, url.c_str(), nullptr, &settings);
+  av_dict_free(&settings);
+  check_libav(code, fmt::format("{}: cannot read", path.string()));
   DemuxerPtr demuxer(opened);
   check_libav(avformat_find_stream_info(opened, nullptr), fmt::format("{}: cannot read", path.string()));
   return demuxer;
@@ -60,9 +76,9 @@ std::string comment_of(const AVFormatContext& demuxer, const fs::path& path) {
   const AVDictionaryEntry* entry = av_dict_get(demuxer.metadata, "comment", nullptr, 0);
   if (entry != nullptr) return entry->value;
   const std::string container = demuxer.iformat->name;
-  if (container != "gif" && !is_sequence(path)) return {};
-  std::ifstream sidecar(sidecar_path(path), std::ios::binary);
-  return {std::istreambuf_iterator<char>(sidecar), {}};
+  std::string sidecar;
+  const bool is_there = (container == "gif" || is_pattern(path)) && read_into(sidecar, sidecar_path(path), {}).empty();
+  return is_there ? sidecar : std::string();
 }
 
 double seconds(std::int64_t ticks, AVRational base) {

@@ -27,7 +27,7 @@ VideoWriter::VideoWriter(const std::filesystem::path& path, const VideoOptions& 
                          const nlohmann::ordered_json& provenance)
     : path_(path), width_(width), height_(height), provenance_(provenance) {
   keep_libav_log();
-  check_output(path, options);
+  check_output(path, options, provenance_.is_null() ? Sidecar::none : Sidecar::written);
   if (width < 1 || height < 1)
     throw Error(fmt::format("{}: frames of {}x{}, expected at least 1x1", path.string(), width, height));
   if (is_sequence(path)) {

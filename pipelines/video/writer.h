@@ -1,6 +1,6 @@
 // A video file from 8-bit RGB frames, through libav; the whole way of a clip is push, push, push, finish.
 //
-//   check_output("out/clip.mp4", options);                      // output.h: before any work
+//   check_output("out/clip.mp4", options, Sidecar::written);    // output.h: before any work
 //   VideoWriter video("out/clip.mp4", {.fps = 8}, 128, 128, provenance);
 //   for (const Frame& frame : frames) video.push(frame);
 //   video.finish({{"seconds", 41.5}, {"events", video.events()}});
@@ -13,11 +13,10 @@
 // chroma samples only: an odd width or height gets its last column or row repeated once (no pixel is changed or lost),
 // and events() says so. 4:4:4 would keep the size, but few players open it.
 // Frames have at least 16x16 pixels, 64x64 for h265 (codecs.cpp says why); png takes any.
-// Provenance: JSON, in the container's comment tag and in a sidecar (clip.json, see sidecar_path); null for neither.
-// gif and png hold no comment: the sidecar alone, and events() says so.
-// The same frames and options make the same bytes on the same machine.
-// Errors: Error (UsageError for options, as check_output) when the disk is full, an encoder refuses, a frame's size
-// differs.
+// Provenance: JSON, in the container's comment tag and in a sidecar (clip.mp4.json, see sidecar_path). Null for
+// neither; then encoders leave their own settings out too. gif and png hold no comment: the sidecar alone, and events()
+// says so. The same frames and options make the same bytes on the same machine. Errors: Error (UsageError for options,
+// as check_output) when the disk is full, an encoder refuses, a frame's size differs.
 #pragma once
 
 #include <filesystem>

@@ -3,16 +3,16 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
-#include <sstream>
 #include <string_view>
 #include <vector>
 
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 #include "base/nearest.h"
 #include "schedulers/precision/measurement_file.h"
 
@@ -94,6 +94,7 @@ std::int64_t line_of(const std::string& text, std::size_t byte) {
 }
 
 json parse(const std::string& text, const std::string& name) {
+  if (nests_too_deep(text)) throw Error(fmt::format("{}: {}", name, too_deep_text()));
   std::vector<std::set<std::string>> keys;  // of the objects that are open; nlohmann would keep the last of two
   const auto watch = [&](int, json::parse_event_t event, json& value) {
     if (event == json::parse_event_t::object_start) keys.emplace_back();
@@ -254,12 +255,8 @@ Measurement measurement_from_json(const std::string& text, const std::string& na
 }
 
 Measurement read_measurement(const std::filesystem::path& file) {
-  std::ifstream stream(file);
-  std::ostringstream text;
-  if (std::filesystem::is_directory(file) || !stream || !(text << stream.rdbuf()))
-    throw Error(fmt::format("{}: cannot be read, expected a measurement", file.string()),
-                "bitreel calibrate makes one");
-  return measurement_from_json(text.str(), file.string());
+  return measurement_from_json(read_file(file, {.expected = "a measurement: bitreel calibrate makes one"}),
+                               file.string());
 }
 
 }  // namespace bitreel

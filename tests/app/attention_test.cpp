@@ -38,7 +38,7 @@ TEST(GenerateAttention, RecordsWhatRanStepByStepAndLayerByLayer) {
   const Outcome outcome = generate(folder / "clip.mp4", {"--attention", "first-last:1=full,layers:1=int4,rest=int8"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("attention first-last:1=full,layers:1=int4,rest=int8: full 66.7 %"));
-  const json attention = read_json(folder / "clip.json")["attention"];
+  const json attention = read_json(folder / "clip.mp4.json")["attention"];
   EXPECT_EQ(attention["requested"], "first-last:1=full,layers:1=int4,rest=int8");
   EXPECT_EQ(attention["executed"], json::parse(R"([["full","full"],["int8","int4"],["full","full"]])"));
   ASSERT_EQ(attention["ran"].size(), 3U);
@@ -58,7 +58,7 @@ TEST(GenerateAttention, GuardMovesALayerThatErrsMoreThanItsBound) {
   const Outcome outcome =
       generate(folder / "clip.mp4", {"--attention", "int4", "--guard", "1", "--guard-bound", "0.0000001"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const json attention = read_json(folder / "clip.json")["attention"];
+  const json attention = read_json(folder / "clip.mp4.json")["attention"];
   EXPECT_EQ(attention["executed"], json::parse(R"([["int4","int4"],["int8","int8"],["full","full"]])"));
   EXPECT_EQ(attention["guard"].size(), 4U);
   EXPECT_EQ(attention["guard"][0]["from"], "int4");

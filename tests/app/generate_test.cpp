@@ -59,7 +59,7 @@ TEST(Generate, WritesTheClipAndItsProvenanceAndNothingElse) {
   EXPECT_THAT(outcome.err, HasSubstr("seed 7"));
   EXPECT_THAT(outcome.err, HasSubstr("[denoise] 2/2"));
   EXPECT_THAT(outcome.err, HasSubstr((folder / "clip.mp4").string()));
-  EXPECT_THAT(folder.names(), ElementsAre("clip.json", "clip.mp4"));
+  EXPECT_THAT(folder.names(), ElementsAre("clip.mp4", "clip.mp4.json"));
 
   const VideoInfo video = inspect_video(folder / "clip.mp4");
   EXPECT_EQ(video.frames, 17);
@@ -67,7 +67,7 @@ TEST(Generate, WritesTheClipAndItsProvenanceAndNothingElse) {
   EXPECT_EQ(video.height, 32);
   EXPECT_EQ(video.fps, 8);
 
-  const json sidecar = read_json(folder / "clip.json");
+  const json sidecar = read_json(folder / "clip.mp4.json");
   EXPECT_EQ(sidecar["config"]["seed"], 7);
   EXPECT_EQ(sidecar["config"]["prompt"], "a red circle");
   EXPECT_EQ(sidecar["config"]["guidance_scale"], 6.0);
@@ -147,7 +147,7 @@ TEST(Generate, SaysAndRecordsTheSeedItDrew) {
   const TemporaryFolder folder;
   const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--seed", "-1"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const auto seed = read_json(folder / "clip.json")["config"]["seed"].get<std::uint64_t>();
+  const auto seed = read_json(folder / "clip.mp4.json")["config"]["seed"].get<std::uint64_t>();
   EXPECT_THAT(outcome.err, HasSubstr("seed " + std::to_string(seed)));
   const Outcome other =
       run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--seed", "-1", "--print-config"});
@@ -191,7 +191,8 @@ TEST(Latents, AreKeptWithTheirConfigAndDecodeToTheSameFrames) {
   const Outcome decoded = run_bitreel({"decode", folder / "clip.safetensors", "--output", folder / "again.mkv"});
   ASSERT_EQ(decoded.code, 0) << decoded.err;
   EXPECT_EQ(frames_of(folder / "again.mkv"), frames_of(folder / "clip.mkv"));
-  EXPECT_THAT(folder.names(), ElementsAre("again.json", "again.mkv", "clip.json", "clip.mkv", "clip.safetensors"));
+  EXPECT_THAT(folder.names(),
+              ElementsAre("again.mkv", "again.mkv.json", "clip.mkv", "clip.mkv.json", "clip.safetensors"));
 }
 
 TEST(Latents, SurviveAVideoThatCouldNotBeWritten) {
@@ -214,8 +215,8 @@ TEST(Latents, OfAnotherProgramClaimNoSeedOfOurs) {
   write_safetensors(folder / "peer.safetensors", {{"latents", peer.tensor("final_latents")}}, {});
   const Outcome outcome = run_bitreel({"decode", folder / "peer.safetensors", "--model", tiny_model});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  EXPECT_THAT(folder.names(), ElementsAre("peer.json", "peer.mp4", "peer.safetensors"));
-  const json config = read_json(folder / "peer.json")["config"];
+  EXPECT_THAT(folder.names(), ElementsAre("peer.mp4", "peer.mp4.json", "peer.safetensors"));
+  const json config = read_json(folder / "peer.mp4.json")["config"];
   EXPECT_EQ(config["num_frames"], 17);
   for (const char* unknown : {"seed", "prompt", "negative_prompt", "steps", "guidance_scale", "scheduler"}) {
     EXPECT_FALSE(config.contains(unknown)) << unknown;
@@ -237,7 +238,7 @@ TEST(Interrupt, DuringDenoisingKeepsHowFarItIs) {
     const Outcome decoded = run_bitreel({"decode", latents});
     ASSERT_EQ(decoded.code, 0) << decoded.err;
     EXPECT_EQ(inspect_video(folder / "clip.mp4").frames, 17);
-    EXPECT_THAT(read_json(folder / "clip.json")["events"],
+    EXPECT_THAT(read_json(folder / "clip.mp4.json")["events"],
                 ElementsAre(MatchesRegex("these latents are those after step [0-9]+ of 900: the clip is unfinished")));
   }
 }

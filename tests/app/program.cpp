@@ -38,6 +38,7 @@ struct Pipe {
     const rlimit limit{.rlim_cur = *options.file_size_limit, .rlim_max = *options.file_size_limit};
     setrlimit(RLIMIT_FSIZE, &limit);
   }
+  if (options.in_child) options.in_child();
   std::vector<char*> argv;
   std::string program = BITREEL_BINARY;
   argv.push_back(program.data());
@@ -72,6 +73,7 @@ Outcome run_bitreel(const std::vector<std::string>& arguments, const ProgramOpti
   close(err.write_end);
   Outcome outcome;
   bool signalled = options.signal == 0;
+  std::string again = options.signal_again_after;
   std::array<pollfd, 2> streams = {
       {{.fd = out.read_end, .events = POLLIN, .revents = 0}, {.fd = err.read_end, .events = POLLIN, .revents = 0}}};
   while (streams[0].fd >= 0 || streams[1].fd >= 0) {
@@ -83,7 +85,14 @@ Outcome run_bitreel(const std::vector<std::string>& arguments, const ProgramOpti
         streams[i].fd = -1;
       }
     }
-    if (!signalled && (outcome.out + outcome.err).find(options.signal_after) != std::string::npos) {
+    const auto said = [&](const std::string& text) {
+      return (outcome.out + outcome.err).find(text) != std::string::npos;
+    };
+    if (signalled && !again.empty() && said(again)) {
+      kill(child, options.signal);
+      again.clear();
+    }
+    if (!signalled && said(options.signal_after)) {
       kill(child, options.signal);
       signalled = true;
     }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,9 +19,11 @@ struct Outcome {
 };
 
 struct ProgramOptions {
-  std::optional<std::size_t> file_size_limit;  // bytes; a file that would grow beyond is a full disk
-  std::string signal_after;                    // once this text is on stderr or stdout (step_event: never too late) ...
-  int signal = 0;                              // ... the program gets this signal
+  std::optional<std::size_t> file_size_limit = {};  // bytes; a file that would grow beyond is a full disk
+  std::string signal_after = {};        // once this text is on stderr or stdout (step_event: never too late) ...
+  int signal = 0;                       // ... the program gets this signal
+  std::string signal_again_after = {};  // and, if not empty, once more after this text
+  std::function<void()> in_child = {};  // last before the program starts: closes streams, sets limits
 };
 
 // What --progress json writes once so many steps of a phase are complete. At most 80 more steps of a phase are done

@@ -94,7 +94,7 @@ TEST(Resume, ToAnotherOutputLeavesNothingUnfinishedEither) {
   const std::string unfinished = interrupted_clip(folder, 100);
   const Outcome resumed = run_bitreel({"resume", unfinished, "--output", folder / "other.mkv"});
   ASSERT_EQ(resumed.code, 0) << resumed.err;
-  EXPECT_THAT(folder.names(), ElementsAre("other.json", "other.mkv"));
+  EXPECT_THAT(folder.names(), ElementsAre("other.mkv", "other.mkv.json"));
 }
 
 TEST(Resume, InterruptedBeforeItsFirstStepNamesTheFileThatIsStillThere) {

@@ -19,6 +19,7 @@ TEST(Nearest, SaysNothingWhenNothingIsClose) {
   EXPECT_EQ(nearest("scheduler", known), "");
   EXPECT_EQ(nearest("", known), "");
   EXPECT_EQ(nearest("vae", {}), "");
+  EXPECT_EQ(nearest(std::string(16 << 20, 'v'), {"vae"}), "") << "and says it soon";
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // Every way in which a safetensors file can be wrong is one clear error, never a crash.
 #include "pipelines/checkpoint/safetensors.h"
+
+#include <sys/stat.h>
+
 #include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/pipelines/checkpoint/safetensors_bytes.h"
@@ -80,6 +83,13 @@ const BadFile bad_files[] = {
      "truncated: tensor t ends at byte 12 of the data, the file holds 8"},
     {"data_cut", safetensors_bytes(R"({"t":)" + good + "}", "1234567"),
      "truncated: tensor t ends at byte 8 of the data, the file holds 7"},
+    {"bytes_after_the_last_tensor", safetensors_bytes(R"({"t":)" + good + "}", "12345678more"),
+     "4 bytes follow the last tensor, t"},
+    {"bytes_without_a_tensor", safetensors_bytes("{}", "1"), "1 bytes follow the last tensor"},
+    {"bytes_between_tensors",
+     safetensors_bytes(R"({"a":)" + good + R"(,"b":{"dtype":"U8","shape":[1],"data_offsets":[11,12]}})",
+                       "123456781234"),
+     "bytes 8 to 11 of the data belong to no tensor"},
     {"overlap",
      safetensors_bytes(R"({"a":)" + good + R"(,"b":{"dtype":"U8","shape":[1],"data_offsets":[7,8]}})", "12345678"),
      "tensors a and b overlap"},
@@ -110,10 +120,18 @@ INSTANTIATE_TEST_SUITE_P(Files, BadSafetensors, testing::ValuesIn(bad_files),
 TEST(BadSafetensors, AreNoFolderNoDeviceAndNotMissing) {
   const TemporaryFolder folder;
   EXPECT_THAT(error_text([&] { (void)SafetensorsFile::open(folder / "none.safetensors"); }),
-              HasSubstr("none.safetensors: No such file or directory"));
+              HasSubstr("none.safetensors: cannot be read: No such file or directory"));
   EXPECT_THAT(error_text([&] { (void)SafetensorsFile::open(folder.path()); }),
-              HasSubstr(folder.path().string() + ": not a file"));
-  EXPECT_THAT(error_text([&] { (void)SafetensorsFile::open("/dev/zero"); }), HasSubstr("/dev/zero: not a file"));
+              HasSubstr(folder.path().string() + ": cannot be read: it is a folder"));
+  EXPECT_THAT(error_text([&] { (void)SafetensorsFile::open("/dev/zero"); }),
+              HasSubstr("/dev/zero: cannot be read: it is a device"));
+}
+
+TEST(BadSafetensors, AreNoFifo) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(mkfifo((folder / "weights.safetensors").c_str(), 0600), 0);
+  EXPECT_THAT(error_text([&] { (void)SafetensorsFile::open(folder / "weights.safetensors"); }),
+              HasSubstr("cannot be read: it is a FIFO"));
 }
 
 TEST(BadSafetensors, EveryTruncationOfAGoodFileIsNoticed) {

@@ -78,9 +78,9 @@ TEST(JsonFile, NamesTheFileAndThePlaceOfAnError) {
   write_text(folder / "bad.json", "{\n  \"a\": 1,\n  \"b\" 2\n}");
   EXPECT_THAT(error_text([&] { (void)read_json(folder / "bad.json"); }),
               AllOf(HasSubstr("bad.json: not valid JSON"), HasSubstr("line 3")));
-  EXPECT_THAT(error_text([&] { (void)read_json(folder / "none.json"); }), HasSubstr("none.json: can't be read"));
+  EXPECT_THAT(error_text([&] { (void)read_json(folder / "none.json"); }), HasSubstr("none.json: cannot be read"));
   EXPECT_THAT(error_text([&] { (void)read_json(folder.path()); }),
-              HasSubstr(folder.path().string() + ": can't be read"));
+              HasSubstr(folder.path().string() + ": cannot be read"));
 }
 
 TEST(JsonFields, TakeDefaultsForAbsentAndNullKeys) {

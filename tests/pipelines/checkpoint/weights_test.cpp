@@ -3,6 +3,9 @@
 
 #include <ATen/ATen.h>
 
+#include <cmath>
+#include <limits>
+
 #include "pipelines/checkpoint/loader.h"
 #include "pipelines/layers/modules.h"
 #include "tests/error_text.h"
@@ -74,6 +77,37 @@ TEST(Weights, MissAShardByName) {
       error_text([&] { (void)folder.open(); }),
       AllOf(HasSubstr("model-00002-of-00002.safetensors: this shard is missing, model.safetensors.index.json lists it"),
             HasSubstr("download the missing file")));
+}
+
+TEST(Weights, AreWhereTheIndexSaysThatTheyAre) {
+  const ComponentFolder folder;
+  folder.add("1.safetensors", {{"a", ones({2})}});
+  folder.add("2.safetensors", {{"b", ones({2})}});
+  folder.add_index(R"({"a":"1.safetensors","b":"2.safetensors","c":"2.safetensors"})");
+  EXPECT_THAT(error_text([&] { (void)folder.open(); }),
+              HasSubstr("weight_map says that 2.safetensors holds tensor c, which is in no shard"));
+  folder.add_index(R"({"a":"2.safetensors","b":"1.safetensors"})");
+  EXPECT_THAT(error_text([&] { (void)folder.open(); }),
+              HasSubstr("weight_map says that 2.safetensors holds tensor a, which is in 1.safetensors"));
+}
+
+TEST(Loader, RefusesWeightsThatAreNotFiniteByName) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf, at::kDouble, at::kFloat8_e5m2}) {
+    for (const double bad : {infinity, -infinity, std::nan("")}) {
+      const ComponentFolder folder;
+      at::Tensor weight = at::zeros({600, 601});
+      weight[599][600] = bad;
+      folder.add("w.safetensors", {{"good", at::full({3}, 65504, at::kHalf)}, {"bad", weight.to(dtype)}});
+      Loader loader(folder.open(), {});
+      (void)loader.take("good", {3}, at::kFloat);
+      EXPECT_THAT(error_text([&] {
+                    (void)loader.take("bad", {600, 601}, at::kFloat);
+                  }),
+                  HasSubstr("w.safetensors: tensor bad holds infinity or values that are not numbers"))
+          << dtype << " " << bad;
+    }
+  }
 }
 
 TEST(Weights, StayInsideTheirFolder) {

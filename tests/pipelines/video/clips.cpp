@@ -83,6 +83,10 @@ double psnr(const Image& drawn, const Image& read) {
   return 10 * std::log10(255.0 * 255.0 * static_cast<double>(drawn.rgb.size()) / sum);
 }
 
+nlohmann::json provenance_of(const std::string& prompt) {
+  return {{"bitreel", "0.0.0"}, {"config", {{"prompt", prompt}}}};
+}
+
 std::vector<Image> read_all(const fs::path& video) {
   std::vector<Image> clip;
   VideoReader reader(video);

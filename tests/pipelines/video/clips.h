@@ -29,6 +29,9 @@ std::vector<Image> draw_clip(int width, int height, int frames);
 // dB between what was drawn and what was read, over the drawn size; infinite when equal.
 double psnr(const Image& drawn, const Image& read);
 
+// What is_provenance() takes for one of ours.
+nlohmann::json provenance_of(const std::string& prompt);
+
 std::vector<Image> read_all(const std::filesystem::path& video);
 void write_clip(const std::filesystem::path& video, const VideoOptions& options, const std::vector<Image>& clip,
                 const nlohmann::json& provenance = nullptr);

@@ -32,7 +32,7 @@ TEST(FullDisk, LeavesNothingWhateverTheCodec) {
     SCOPED_TRACE(codec.name);
     const TemporaryFolder folder;
     const auto path = codec.name == "png" ? folder / "frames/" : folder / ("clip." + std::string(codec.extensions[0]));
-    EXPECT_THAT(error_of_writing(path, std::string(codec.name), 20'000, {{"prompt", "x"}}),
+    EXPECT_THAT(error_of_writing(path, std::string(codec.name), 20'000, provenance_of("x")),
                 ::testing::AllOf(HasSubstr("File too large"), ::testing::Not(HasSubstr("partial"))));
     EXPECT_THAT(folder.names(), IsEmpty());
   }
@@ -48,9 +48,9 @@ TEST(FullDisk, SparesTheClipThatWasThere) {
 
 TEST(FullDisk, TooFullForTheSidecarIsTooFullForTheClip) {
   const TemporaryFolder folder;
-  const nlohmann::json provenance = {{"prompt", std::string(300'000, 'x')}};
+  const nlohmann::json provenance = provenance_of(std::string(300'000, 'x'));
   EXPECT_THAT(error_of_writing(folder / "clip.gif", "", 250'000, provenance),
-              HasSubstr("clip.json: cannot write: File too large"));
+              HasSubstr("clip.gif.json: cannot write: File too large"));
   EXPECT_THAT(folder.names(), IsEmpty());
 }
 

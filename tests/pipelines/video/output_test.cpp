@@ -1,6 +1,7 @@
 // Bad outputs are found before any work, and looking for them leaves nothing behind.
 #include "pipelines/video/output.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/stat.h>
 
@@ -32,7 +33,7 @@ struct Refused {
 
 Refused refused(const fs::path& path, const VideoOptions& options = {}) {
   try {
-    check_output(path, options);
+    check_output(path, options, Sidecar::written);
   } catch (const UsageError& error) {
     return {error.what(), error.hint(), true};
   } catch (const Error& error) {
@@ -84,8 +85,8 @@ TEST(Output, OutputThatIsADevice) {
 
 TEST(Output, SidecarThatIsAFolder) {
   const TemporaryFolder folder;
-  fs::create_directory(folder / "clip.json");
-  EXPECT_THAT(refused(folder / "clip.mp4").message, HasSubstr("clip.json: is a folder"));
+  fs::create_directory(folder / "clip.mp4.json");
+  EXPECT_THAT(refused(folder / "clip.mp4").message, HasSubstr("clip.mp4.json: is a folder"));
 }
 
 TEST(Output, FramesOfAnotherClip) {
@@ -140,9 +141,40 @@ TEST(Output, SettingsOutOfRange) {
 
 TEST(Output, SizeThatNoEncoderTakes) {
   const TemporaryFolder folder;
-  EXPECT_THROW(check_output(folder / "clip.mp4", {}, 8, 8), Error);
-  EXPECT_THAT(check_output(folder / "clip.mp4", {}, 128, 128), IsEmpty());
-  EXPECT_THAT(check_output(folder / "clip.mp4", {}, 129, 128), ElementsAre(HasSubstr("129x128 is written as 130x128")));
+  EXPECT_THROW(check_output(folder / "clip.mp4", {}, Sidecar::written, 8, 8), Error);
+  EXPECT_THAT(check_output(folder / "clip.mp4", {}, Sidecar::written, 128, 128), IsEmpty());
+  EXPECT_THAT(check_output(folder / "clip.mp4", {}, Sidecar::written, 129, 128),
+              ElementsAre(HasSubstr("129x128 is written as 130x128")));
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+TEST(Output, NameTooLongForWhatIsKeptBesideIt) {
+  const TemporaryFolder folder;
+  for (const std::size_t length : {233U, 240U, 251U}) {
+    EXPECT_THAT(refused(folder / (std::string(length, 'n') + ".mp4")).message, HasSubstr("the name is too long"));
+  }
+  EXPECT_EQ(refused(folder / (std::string(225, 'n') + ".mp4")).message, "accepted");
+  EXPECT_THAT(folder.names(), IsEmpty());
+}
+
+TEST(Output, DiskTooFullForTheClip) {
+  const TemporaryFolder folder;
+  check_space(folder / "clip.mp4", 1);
+  EXPECT_THAT(error_text([&] { check_space(folder / "clip.mp4", std::uintmax_t{1} << 60); }),
+              AllOf(HasSubstr("MiB free, this clip may take"), HasSubstr("choose a folder on another disk")));
+  EXPECT_LT(expected_bytes("clip.mp4", {}, 720, 480, 49), expected_bytes("clip.mkv", {}, 720, 480, 49));
+  EXPECT_LT(expected_bytes("clip.mkv", {}, 720, 480, 49), 720U * 480 * 49 * 3);
+}
+
+// SVT-AV1 waited for ever when it was closed without a frame.
+TEST(Output, EveryPairOfCodecAndContainerIsCheckedAndClosed) {
+  const TemporaryFolder folder;
+  for (const Codec& codec : codecs()) {
+    for (const std::string_view extension : codec.extensions) {
+      const auto path = codec.name == "png" ? folder / "frames/" : folder / fmt::format("clip.{}", extension);
+      EXPECT_THAT(check_output(path, with_codec(std::string(codec.name)), Sidecar::written, 64, 64), IsEmpty()) << path;
+    }
+  }
   EXPECT_THAT(folder.names(), IsEmpty());
 }
 
@@ -156,8 +188,8 @@ TEST(Output, WhatIsAcceptedLeavesNothing) {
 }
 
 TEST(Output, SidecarNames) {
-  EXPECT_EQ(sidecar_path("out/clip.mp4"), "out/clip.json");
-  EXPECT_EQ(sidecar_path("clip.v2.webm"), "clip.v2.json");
+  EXPECT_EQ(sidecar_path("out/clip.mp4"), "out/clip.mp4.json");
+  EXPECT_EQ(sidecar_path("clip.v2.webm"), "clip.v2.webm.json");
   EXPECT_EQ(sidecar_path("out/frames/"), "out/frames/frame.json");
   EXPECT_EQ(sidecar_path("out/red_%04d.png"), "out/red.json");
   EXPECT_EQ(sidecar_path("%d.png"), "./frames.json");

@@ -23,7 +23,8 @@ TEST(Reader, RefusesWhatIsNoVideo) {
   write_text(folder / "empty.mp4", "");
   std::filesystem::create_directory(folder / "folder");
   ::testing::internal::CaptureStderr();
-  EXPECT_THAT(error_of(folder / "none.mp4"), HasSubstr("none.mp4: cannot read: No such file or directory"));
+  EXPECT_THAT(error_of(folder / "none.mp4"),
+              HasSubstr("none.mp4: cannot be read: No such file or directory, expected a video file"));
   EXPECT_THAT(error_of(folder / "text.mp4"), HasSubstr("text.mp4: cannot read: Invalid data"));
   EXPECT_THAT(error_of(folder / "empty.mp4"), HasSubstr("empty.mp4: cannot read: "));
   EXPECT_THAT(error_of(folder / "folder"), HasSubstr("folder: is a folder, expected a video file"));

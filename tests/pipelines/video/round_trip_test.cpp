@@ -43,7 +43,6 @@ struct Case {
 std::vector<Case> cases() {
   std::vector<Case> all;
   for (const Codec& codec : codecs()) {
-    if (!codec.encoders.empty() && available_encoders(codec).empty()) continue;
     for (const std::string_view extension : codec.extensions) all.push_back({&codec, std::string(extension)});
   }
   return all;
@@ -65,6 +64,11 @@ class RoundTrip : public ::testing::TestWithParam<Case> {
   }
   [[nodiscard]] VideoOptions options(double fps = 8) const {
     return {.fps = fps, .codec = std::string(codec().name), .crf = std::nullopt};
+  }
+
+  // Named, where the distribution's libav lacks one: Debian's and Ubuntu's have all.
+  void SetUp() override {
+    if (!codec().encoders.empty() && available_encoders(codec()).empty()) GTEST_SKIP() << "no encoder for this codec";
   }
 
   TemporaryFolder folder_;
@@ -149,7 +153,8 @@ TEST_P(RoundTrip, ProvenanceIsInTheFileAndBesideIt) {
   // Longer than QuickTime's classic tags hold, and not ASCII.
   std::string prompt = "ein Bär \"läuft\"\n über 红色的圆 🐻 ";
   while (prompt.size() < 100'000) prompt += prompt;
-  const nlohmann::json provenance = {{"prompt", prompt}, {"seed", 18446744073709551615U}};
+  nlohmann::json provenance = provenance_of(prompt);
+  provenance["config"]["seed"] = 18446744073709551615U;
   const std::vector<Image> clip = draw_clip(64, 64, 3);
   VideoWriter writer(path(), options(), 64, 64, provenance);
   for (const Image& image : clip) writer.push(image.frame());
@@ -170,7 +175,7 @@ TEST_P(RoundTrip, ProvenanceIsInTheFileAndBesideIt) {
 
 TEST_P(RoundTrip, SameClipIsSameBytes) {
   const std::vector<Image> clip = draw_clip(64, 64, 9);
-  const nlohmann::json provenance = {{"prompt", "twice"}};
+  const nlohmann::json provenance = provenance_of("twice");
   write_clip(path("a"), options(), clip, provenance);
   write_clip(path("b"), options(), clip, provenance);
   const auto file = [&](const std::string& stem) { return is_png() ? folder_ / (stem + "_0009.png") : path(stem); };

@@ -1,9 +1,11 @@
 // A writer's life: nothing has the output's name before finish(), everything after it.
 #include "pipelines/video/writer.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include "base/error.h"
+#include "pipelines/video/codecs.h"
 #include "pipelines/video/output.h"
 #include "pipelines/video/reader.h"
 #include "tests/error_text.h"
@@ -28,7 +30,7 @@ class UnfinishedWriter : public Writer, public ::testing::WithParamInterface<con
 
 TEST_P(UnfinishedWriter, LeavesNothing) {
   {
-    VideoWriter writer(folder_ / GetParam(), {}, 64, 48, {{"prompt", "x"}});
+    VideoWriter writer(folder_ / GetParam(), {}, 64, 48, provenance_of("x"));
     for (const Image& image : clip_) writer.push(image.frame());
     const std::vector<std::string> names = folder_.names();
     ASSERT_EQ(names.size(), 1U);
@@ -42,22 +44,22 @@ INSTANTIATE_TEST_SUITE_P(All, UnfinishedWriter,
                                            "frames/"));
 
 TEST_F(Writer, UnfinishedSparesTheClipThatWasThere) {
-  write_clip(folder_ / "clip.mp4", {}, clip_, {{"prompt", "first"}});
+  write_clip(folder_ / "clip.mp4", {}, clip_, provenance_of("first"));
   const std::string before = read_text(folder_ / "clip.mp4");
   {
-    VideoWriter writer(folder_ / "clip.mp4", {}, 64, 48, {{"prompt", "second"}});
+    VideoWriter writer(folder_ / "clip.mp4", {}, 64, 48, provenance_of("second"));
     writer.push(clip_[0].frame());
   }
   EXPECT_EQ(read_text(folder_ / "clip.mp4"), before);
-  EXPECT_THAT(read_text(folder_ / "clip.json"), HasSubstr("first"));
+  EXPECT_THAT(read_text(folder_ / "clip.mp4.json"), HasSubstr("first"));
 }
 
 TEST_F(Writer, FinishedReplacesTheClipThatWasThere) {
-  write_clip(folder_ / "clip.mp4", {}, clip_, {{"prompt", "first"}});
-  write_clip(folder_ / "clip.mp4", {}, draw_clip(64, 48, 2), {{"prompt", "second"}});
+  write_clip(folder_ / "clip.mp4", {}, clip_, provenance_of("first"));
+  write_clip(folder_ / "clip.mp4", {}, draw_clip(64, 48, 2), provenance_of("second"));
   EXPECT_EQ(inspect_video(folder_ / "clip.mp4").frames, 2);
-  EXPECT_THAT(read_text(folder_ / "clip.json"), HasSubstr("second"));
-  EXPECT_THAT(folder_.names(), ElementsAre("clip.json", "clip.mp4"));
+  EXPECT_THAT(read_text(folder_ / "clip.mp4.json"), HasSubstr("second"));
+  EXPECT_THAT(folder_.names(), ElementsAre("clip.mp4", "clip.mp4.json"));
 }
 
 TEST_F(Writer, WithoutProvenanceThereIsNoTrace) {
@@ -66,9 +68,43 @@ TEST_F(Writer, WithoutProvenanceThereIsNoTrace) {
   EXPECT_EQ(inspect_video(folder_ / "clip.mp4").comment, "");
 }
 
+TEST_F(Writer, EncodersLeaveTheirSettingsOut) {
+  const std::vector<Image> clip = draw_clip(64, 64, 4);
+  for (const Codec& codec : codecs()) {
+    for (const std::string_view extension : codec.extensions) {
+      if (codec.encoders.empty()) continue;
+      const auto path = folder_ / fmt::format("{}.{}", codec.name, extension);
+      write_clip(path, {.fps = 8, .codec = std::string(codec.name), .crf = std::nullopt}, clip);
+      const std::string bytes = read_text(path);
+      for (const char* word : {"x264", "x265", "Lavc", "options:", "libvpx", "libaom", "preset"}) {
+        EXPECT_EQ(bytes.find(word), std::string::npos) << path << " tells of " << word;
+      }
+    }
+  }
+}
+
+TEST_F(Writer, SparesAFileThatIsNoSidecar) {
+  for (const char* text : {"[\"my prompts\"]", "{\"bitreel\": \"0.1.0\"}", "", "not JSON"}) {
+    write_text(folder_ / "clip.mp4.json", text);
+    EXPECT_THAT(error_text([&] { write_clip(folder_ / "clip.mp4", {}, clip_, provenance_of("x")); }),
+                HasSubstr("clip.mp4.json exists and is no sidecar of a clip"));
+    EXPECT_EQ(read_text(folder_ / "clip.mp4.json"), text);
+    EXPECT_THAT(folder_.names(), ElementsAre("clip.mp4.json"));
+  }
+  write_clip(folder_ / "clip.mp4", {}, clip_);  // without one it is in nobody's way
+  EXPECT_EQ(read_text(folder_ / "clip.mp4.json"), "not JSON");
+}
+
+TEST_F(Writer, SidecarsOfTwoContainersAreTwo) {
+  write_clip(folder_ / "star.webm", {}, clip_, provenance_of("first"));
+  write_clip(folder_ / "star.mkv", {}, clip_, provenance_of("second"));
+  EXPECT_THAT(read_text(folder_ / "star.webm.json"), HasSubstr("first"));
+  EXPECT_THAT(read_text(folder_ / "star.mkv.json"), HasSubstr("second"));
+}
+
 TEST_F(Writer, TextThatIsNotUtf8DoesNotCostTheClip) {
-  write_clip(folder_ / "clip.mp4", {}, clip_, {{"prompt", "caf\xe9"}});
-  EXPECT_EQ(nlohmann::json::parse(inspect_video(folder_ / "clip.mp4").comment)["prompt"], "caf\xEF\xBF\xBD");
+  write_clip(folder_ / "clip.mp4", {}, clip_, provenance_of("caf\xe9"));
+  EXPECT_EQ(nlohmann::json::parse(inspect_video(folder_ / "clip.mp4").comment)["config"]["prompt"], "caf\xEF\xBF\xBD");
 }
 
 TEST_F(Writer, WorksUnderStrangeNames) {
@@ -90,7 +126,7 @@ TEST_F(Writer, FollowsALink) {
 }
 
 TEST_F(Writer, SequenceNames) {
-  write_clip(folder_ / "frames/", {}, clip_, {{"prompt", "x"}});
+  write_clip(folder_ / "frames/", {}, clip_, provenance_of("x"));
   EXPECT_TRUE(fs::exists(folder_ / "frames/frame_0001.png"));
   EXPECT_TRUE(fs::exists(folder_ / "frames/frame_0004.png"));
   EXPECT_TRUE(fs::exists(folder_ / "frames/frame.json"));

@@ -150,8 +150,8 @@ TEST(AttentionChoice, RefusesAnotherModelsOrSchedulersPlanUnlessItIsNamed) {
 
 TEST(AttentionChoice, SaysThatAFileIsNotThere) {
   EXPECT_THAT(error_text<UsageError>([] { parse_attention("no/such/plan.yaml"); }),
-              HasSubstr("no/such/plan.yaml cannot be read, expected a YAML file"));
-  EXPECT_THAT(error_text<UsageError>([] { parse_attention("/"); }), HasSubstr("/ cannot be read"));
+              HasSubstr("no/such/plan.yaml: cannot be read: No such file or directory, expected a YAML file"));
+  EXPECT_THAT(error_text<UsageError>([] { parse_attention("/"); }), HasSubstr("/: cannot be read: it is a folder"));
 }
 
 }  // namespace
