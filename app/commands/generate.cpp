@@ -11,11 +11,13 @@
 #include "app/clip.h"
 #include "app/clip_file.h"
 #include "app/files/kept_work.h"
+#include "app/files/model_identity.h"
 #include "app/flags.h"
 #include "app/forecast.h"
 #include "app/interrupt.h"
 #include "app/render.h"
 #include "base/error.h"
+#include "base/standard_streams.h"
 #include "pipelines/video/codecs.h"
 
 namespace bitreel {
