@@ -32,6 +32,7 @@ Console::~Console() {
 }
 
 void Console::say(const std::string& text, const std::string& event, const ordered_json& fields) {
+  if (style_ == ProgressStyle::silent) return;
   if (style_ == ProgressStyle::json) return emit(event, fields);
   clear_line();
   fmt::print(stderr, "{}\n", text);
@@ -111,6 +112,7 @@ void Console::clear_line() {
 }
 
 void Console::show_line(const std::string& text) {
+  if (style_ == ProgressStyle::silent) return;
   if (style_ == ProgressStyle::terminal) {
     fmt::print(stderr, "\r\033[K{}", text);
     std::fflush(stderr);

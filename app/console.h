@@ -8,7 +8,8 @@
 //
 // terminal: one line on stderr that is rewritten. plain: lines on stderr, at most one step line every few seconds.
 // json: one object a line on stdout, {"event": "step", "phase": "denoise", "step": 12, "of": 50, ...}; nothing else is
-// written there. Errors are main's business and go to stderr in every style.
+// written there. Errors are main's business and go to stderr in every style. silent: nothing is written; warnings and
+// seconds are kept for whoever asks, a batch for instance, whose own console tells of all its clips.
 #pragma once
 
 #include <chrono>
@@ -20,8 +21,8 @@
 
 namespace bitreel {
 
-// automatic: terminal when stderr is one, else plain.
-enum class ProgressStyle { automatic, terminal, plain, json };
+// automatic: terminal when stderr is one, else plain. silent is no person's choice.
+enum class ProgressStyle { automatic, terminal, plain, json, silent };
 
 class Console {
  public:
