@@ -49,15 +49,16 @@ def check(browser, page):
     choose("order", "index")
     for _ in range(jobs // 48 + 1):
         browser.run("window.scrollTo(0, document.documentElement.scrollHeight)")
-        browser.until("state.made === state.shown.length || "
-                      "document.getElementById('end').getBoundingClientRect().top > window.innerHeight - 700", "more below")
+        browser.until("state.made === state.shown.length || document.getElementById('end')"
+                      ".getBoundingClientRect().top > window.innerHeight - 700", "more below")
     browser.until(f"{cards} === {jobs}", "scrolling shows all of them")
     open_videos = "document.querySelectorAll('video[src]').length"
     browser.run("window.scrollTo(0, 0)")
     browser.until(f"{open_videos} <= 40", "clips far away are let go")
     if there:
         browser.click("#play")
-        browser.until("[...document.querySelectorAll('video[src]')].some(v => !v.paused && v.currentTime > 0)", "they play")
+        playing = "[...document.querySelectorAll('video[src]')].some(v => !v.paused && v.currentTime > 0)"
+        browser.until(playing, "they play")
         browser.click("#play")
         browser.until("[...document.querySelectorAll('video[src]')].every(v => v.paused)", "they stop")
     overflow = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")

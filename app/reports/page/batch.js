@@ -7,7 +7,7 @@ const lower = (value) => text(value).toLowerCase();
 const urlOf = (path) => path.split("/").map(encodeURIComponent).join("/");
 const isThere = (job) => job.state === "done" || job.state === "skipped";
 const timeText = (seconds) =>
-  !isNumber(seconds) ? "" : seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
+  seconds < 60 ? `${seconds.toFixed(1)} s` : `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`;
 
 // Clips ---------------------------------------------------------------------------------------------------------
 
@@ -112,7 +112,8 @@ function makeMore() {
   const next = state.shown.slice(state.made, state.made + cardsAtOnce);
   byId("clips").append(...next.map(cardOf));
   state.made += next.length;
-  byId("end").textContent = state.made < state.shown.length ? "more below" : state.shown.length ? "" : "Nothing fits these filters.";
+  const nothing = state.shown.length ? "" : "Nothing fits these filters.";
+  byId("end").textContent = state.made < state.shown.length ? "more below" : nothing;
 }
 
 new IntersectionObserver((entries) => {

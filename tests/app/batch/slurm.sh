@@ -10,7 +10,9 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 BITREEL=$(realpath "${1:-build/cpu/bitreel}")
 export BITREEL
 for tool in munged slurmctld slurmd sbatch; do
-  command -v $tool >/dev/null || { echo "skipped: there is no $tool (Debian: apt-get install slurm-wlm munge)"; exit 77; }
+  command -v $tool >/dev/null && continue
+  echo "skipped: there is no $tool (Debian: apt-get install slurm-wlm munge)"
+  exit 77
 done
 ((EUID == 0)) || { echo "skipped: slurmd wants root"; exit 77; }
 
