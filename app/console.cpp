@@ -48,6 +48,7 @@ Console::~Console() {
 }
 
 void Console::say(const std::string& text, const std::string& event, const ordered_json& fields) {
+  if (style_ == ProgressStyle::silent) return;
   if (style_ == ProgressStyle::json) return emit(event, fields);
   clear_line();
   print_error(printable_lines(text) + "\n");
@@ -131,6 +132,7 @@ void Console::clear_line() {
 }
 
 void Console::show_line(const std::string& text) {
+  if (style_ == ProgressStyle::silent) return;
   if (style_ == ProgressStyle::terminal) {
     print_error("\r\033[K" + fitting_line(printable(text)));
     line_open_ = true;

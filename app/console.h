@@ -12,6 +12,8 @@
 // Errors are main's business and go to stderr in every style.
 // What is shown is shown printable (base/printable.h); JSON stays exact. A stream that takes no more is not an error
 // here: the work goes on, and main says at its end that standard output is not whole.
+// silent: nothing is written; warnings and seconds are kept for whoever asks, a batch for instance, whose own console
+// tells of all its clips.
 #pragma once
 
 #include <chrono>
@@ -23,8 +25,8 @@
 
 namespace bitreel {
 
-// automatic: terminal when stderr is one, else plain.
-enum class ProgressStyle { automatic, terminal, plain, json };
+// automatic: terminal when stderr is one, else plain. silent is no person's choice.
+enum class ProgressStyle { automatic, terminal, plain, json, silent };
 
 class Console {
  public:

@@ -11,6 +11,7 @@
 #include <new>
 
 #include "app/commands/attention_bench.h"
+#include "app/commands/batch.h"
 #include "app/commands/calibrate.h"
 #include "app/commands/compare.h"
 #include "app/commands/completion.h"
@@ -50,6 +51,7 @@ int run(int argc, char** argv) {
   bitreel::add_judge(app);
   bitreel::add_plan(app);
   bitreel::add_calibrate(app);
+  bitreel::add_batch(app);
   bitreel::add_compare(app);
   bitreel::add_bench(app);
   bitreel::add_completion(app);

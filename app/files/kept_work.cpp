@@ -26,10 +26,18 @@ void remove_copy(const fs::path& path) {
 
 }  // namespace
 
+fs::path unfinished_path(const fs::path& output) {
+  return beside(output, ".unfinished.safetensors");
+}
+
+fs::path latents_path(const GenerateOptions& options) {
+  return options.save_latents.empty() ? beside(options.output, ".latents.safetensors") : options.save_latents;
+}
+
 UnfinishedOnDisk::UnfinishedOnDisk(const Render& render, Console& console, const LatentsFile& from)
     : render_(render),
       console_(console),
-      path_(from.unfinished ? from.path : beside(render.options.output, ".unfinished.safetensors")),
+      path_(from.unfinished ? from.path : unfinished_path(render.options.output)),
       steps_kept_(from.unfinished ? from.unfinished->steps_done : 0) {}
 
 UnfinishedOnDisk::~UnfinishedOnDisk() {
@@ -60,9 +68,10 @@ void UnfinishedOnDisk::remove() {
 
 LatentsOnDisk::LatentsOnDisk(const NamedTensors& latents, const Render& render, const ClipRecord& record,
                              Console& console)
-    : path_(render.options.save_latents), output_(render.options.output), console_(console) {
-  is_copy_ = path_.empty();
-  if (is_copy_) path_ = beside(output_, ".latents.safetensors");
+    : path_(latents_path(render.options)),
+      output_(render.options.output),
+      console_(console),
+      is_copy_(render.options.save_latents.empty()) {
   write_latents(path_, latents, render.options, record);
 }
 

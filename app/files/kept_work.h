@@ -19,6 +19,10 @@
 
 namespace bitreel {
 
+// Where they lie: "out/clip.unfinished.safetensors" and, without --save-latents, "out/clip.latents.safetensors".
+std::filesystem::path unfinished_path(const std::filesystem::path& output);
+std::filesystem::path latents_path(const GenerateOptions& options);
+
 class UnfinishedOnDisk {
  public:
   // from: what this run goes on from, if unfinished. Its file stays the one place of this clip's unfinished work, where

@@ -1,0 +1,109 @@
+#include "app/batch/agenda.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "app/attention_plan.h"
+#include "app/batch/job_key.h"
+#include "app/batch/output_names.h"
+#include "app/render.h"
+#include "attention/registry.h"
+#include "base/error.h"
+#include "pipelines/video/codecs.h"
+#include "pipelines/video/output.h"
+
+namespace bitreel {
+namespace {
+
+namespace fs = std::filesystem;
+
+TaskCost cost_of(const Render& render) {
+  const Cost cost = render.model->cost(render.request);
+  const auto flop = [](const PhaseCost& phase) { return phase.product_flop + phase.attention_flop; };
+  TaskCost all{.flop = flop(cost.denoise) * static_cast<double>(render.request.steps)};
+  double activations = 0;
+  for (const PhaseCost* phase : {&cost.encode, &cost.denoise, &cost.decode}) {
+    if (phase != &cost.denoise) all.flop += flop(*phase);
+    all.peak_bytes = std::max(all.peak_bytes, phase->bytes());
+    all.all_bytes += phase->weight_bytes;
+    activations = std::max(activations, phase->activation_bytes);
+  }
+  all.all_bytes += activations;
+  return all;
+}
+
+// Names need resolved settings, keys need names resolved or not: so names come between.
+void resolve_task(Task& task, ModelPool& models) {
+  const Render render = resolve(task.job.options, models.open(task.job.options));
+  task.asked = render.options;
+  task.asked.device = task.job.options.device;
+  task.asked.dtype = task.job.options.dtype;
+  task.job.options = render.options;
+  task.cost = cost_of(render);
+  const Plan plan = resolve_attention(render, models.identity(*render.model));
+  backends_from(render.options.attention_backend).check_used_by(plan.precisions());
+  task.key = job_key(task.asked, models.content(*render.model));
+}
+
+}  // namespace
+
+std::vector<Task> agenda_of(std::vector<Job> jobs, const fs::path& folder, ModelPool& models) {
+  std::vector<Task> tasks;
+  tasks.reserve(jobs.size());
+  for (Job& job : jobs) {
+    Task& task = tasks.emplace_back(Task{.job = job, .asked = job.options, .key = {}, .cost = {}, .obstacle = {}});
+    try {
+      resolve_task(task, models);
+    } catch (const UsageError& error) {
+      throw UsageError(fmt::format("{}: {}", job.where, error.what()), error.hint());
+    } catch (const Error& error) {
+      task.obstacle = error.what();
+      task.key = job_key(task.asked, "cannot be read");
+    }
+    job.options = task.job.options;
+  }
+  name_outputs(jobs, folder);
+  for (Task& task : tasks) {
+    Job& job = jobs[task.job.index];
+    for (GenerateOptions* options : {&task.job.options, &task.asked}) {
+      options->output = job.options.output;
+      options->save_latents = job.options.save_latents;
+    }
+    try {
+      choose_codec(job.options.output, job.options.codec);
+    } catch (const UsageError& error) {
+      throw UsageError(fmt::format("{}: {}", job.where, error.what()), error.hint());
+    }
+  }
+  return tasks;
+}
+
+bool is_done(const Task& task, const fs::path& folder, const History& history) {
+  const std::string output = task.job.options.output.string();
+  const LedgerLine* done = history.done(output);
+  return done != nullptr && done->key == task.key && done->bytes > 0 && clip_bytes(folder / output) == done->bytes;
+}
+
+GenerateOptions options_in(const fs::path& folder, const Task& task) {
+  GenerateOptions options = task.job.options;
+  options.output = folder / options.output;
+  if (!options.save_latents.empty()) options.save_latents = folder / options.save_latents;
+  return options;
+}
+
+std::uintmax_t clip_bytes(const fs::path& clip) {
+  std::error_code failed;
+  if (!fs::is_directory(clip, failed)) {
+    const std::uintmax_t bytes = fs::file_size(clip, failed);
+    return failed ? 0 : bytes;
+  }
+  std::uintmax_t bytes = 0;
+  for (const auto& entry : fs::directory_iterator(clip, failed)) {
+    if (entry.is_regular_file(failed)) bytes += entry.file_size(failed);
+  }
+  return bytes;
+}
+
+}  // namespace bitreel

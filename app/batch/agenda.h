@@ -1,0 +1,48 @@
+// A batch before its work: every job with nothing left open, and which of them are done.
+//
+//   ModelPool models;
+//   const std::vector<Task> tasks = agenda_of(read_jobs("jobs.yaml"), "out", models);
+//   const History history(read_ledgers("out").lines);
+//   const bool there = is_done(tasks[3], "out", history);   // its clip is, and nothing has changed
+//
+// Errors: UsageError with the job's place in the file, for settings that its model refuses and outputs that can't be
+// (output_names.h). A model that cannot be read is its jobs' obstacle, not an error: the others are rendered.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/batch/job.h"
+#include "app/batch/ledger.h"
+#include "app/batch/model_pool.h"
+
+namespace bitreel {
+
+// What a clip takes, as its model states it.
+struct TaskCost {
+  double flop = 0;        // from text to frames
+  double peak_bytes = 0;  // phase after phase
+  double all_bytes = 0;   // every phase's weights at once, and the largest activations
+};
+
+struct Task {
+  Job job;                // options: all of them resolved; output and save_latents relative to the batch's folder
+  GenerateOptions asked;  // the same, but device and dtype as they were asked for: the same on every machine
+  std::string key;        // job_key.h
+  TaskCost cost;
+  std::string obstacle;  // why it can't be rendered
+};
+
+std::vector<Task> agenda_of(std::vector<Job> jobs, const std::filesystem::path& folder, ModelPool& models);
+
+bool is_done(const Task& task, const std::filesystem::path& folder, const History& history);
+
+// A task's options with paths as this process sees them.
+GenerateOptions options_in(const std::filesystem::path& folder, const Task& task);
+
+// Of a file, or of all files in a folder of pictures; 0 when there is none.
+std::uintmax_t clip_bytes(const std::filesystem::path& clip);
+
+}  // namespace bitreel

@@ -1,0 +1,65 @@
+#include "app/batch/model_pool.h"
+
+#include <ATen/DeviceAccelerator.h>
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include "app/batch/job_key.h"
+#include "app/render.h"
+
+namespace bitreel {
+namespace {
+
+// What may be taken without pushing other programs out.
+double free_bytes(const at::Device& device) {
+  if (device.is_cuda())
+    return static_cast<double>(at::accelerator::getMemoryInfo(std::max<c10::DeviceIndex>(device.index(), 0)).first);
+  std::ifstream meminfo("/proc/meminfo");
+  std::string name, unit;
+  for (double kib = 0; meminfo >> name >> kib;) {
+    if (name == "MemAvailable:") return kib * 1024;
+    std::getline(meminfo, unit);
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::shared_ptr<Pipeline> ModelPool::open(const GenerateOptions& options) {
+  nlohmann::ordered_json key = {{"folder", model_folder(options).string()}};
+  for (const char* name : {"dtype", "device", "attention-backend", "elementwise", "vae-tiling"}) {
+    key[name] = setting(name).get(options);
+  }
+  std::shared_ptr<Pipeline>& model = opened_[key.dump()];
+  if (!model) model = open_model(options);
+  return model;
+}
+
+const ModelIdentity& ModelPool::identity(const Pipeline& model) {
+  const std::string folder = model.checkpoint().folder().string();
+  const auto known = identities_.find(folder);
+  if (known != identities_.end()) return known->second;
+  return identities_.emplace(folder, identify(model)).first->second;  // which may throw: then nothing is known
+}
+
+const std::string& ModelPool::content(const Pipeline& model) {
+  std::string& content = contents_[model.checkpoint().folder().string()];
+  if (content.empty()) content = content_of(model, identity(model));
+  return content;
+}
+
+void ModelPool::use(Pipeline& model) {
+  if (in_use_ != nullptr && in_use_ != &model) {
+    for (const Phase phase : {Phase::encode, Phase::denoise, Phase::decode}) in_use_->release(phase);
+  }
+  in_use_ = &model;
+}
+
+std::set<Phase> phases_to_keep(const Pipeline& model, double all_bytes) {
+  if (all_bytes <= 0.75 * free_bytes(model.options().device)) return {Phase::encode, Phase::denoise, Phase::decode};
+  return {Phase::denoise};
+}
+
+}  // namespace bitreel
