@@ -14,18 +14,11 @@
 
 namespace bitreel::cuda::sm90 {
 
-template <ScoreType type>
-__device__ __forceinline__ float score_value(std::int32_t bits) {
-  return type == ScoreType::int8 ? __int2float_rn(bits) : __int_as_float(bits);
-}
-
-// The largest scores of the thread's two rows. Bits of fp32 compare as integers do where they are positive, and of keys
-// without their mean some score of a row is not negative.
-template <ScoreType type>
+// The largest scores of the thread's two rows.
 __device__ __forceinline__ void largest(const std::int32_t (&s)[64], std::int32_t (&top)[2]) {
 #pragma unroll
   for (int r = 0; r < 2; ++r) {
-    std::int32_t a = type == ScoreType::int8 ? max(s[2 * r], s[2 * r + 1]) : __vimax3_s32(s[2 * r], s[2 * r + 1], 0);
+    std::int32_t a = max(s[2 * r], s[2 * r + 1]);
     std::int32_t b = max(s[4 + 2 * r], s[5 + 2 * r]);
 #pragma unroll
     for (int i = 8; i < 64; i += 8) {
@@ -47,7 +40,7 @@ constexpr bool by_line(int i) {
   return i * lines % 8 < lines;
 }
 
-template <int dim, ScoreType type, class Tuning>
+template <int dim, class Tuning>
 struct Consumer {
   using L = Layout<dim, Tuning>;
   static constexpr int outputs = L::output_registers;
@@ -63,8 +56,8 @@ struct Consumer {
     const Tile tile = keys + stage * (L::key_bytes / 16);
 #pragma unroll
     for (int k = 0; k < dim / 32; ++k) {
-      multiply_scores<type>(scores, descriptor<dim>(queries + k * next_step), descriptor<dim>(tile + k * next_step),
-                            k == 0 ? Accumulate::no : Accumulate::yes);
+      multiply_scores(scores, descriptor<dim>(queries + k * next_step), descriptor<dim>(tile + k * next_step),
+                      k == 0 ? Accumulate::no : Accumulate::yes);
     }
     commit_products();
   }
@@ -82,9 +75,9 @@ struct Consumer {
   // is to be multiplied with. The same for all threads of a warp.
   __device__ __forceinline__ bool move_maximum(const float (&scale)[2], float (&correction)[2]) {
     std::int32_t top[2];
-    largest<type>(scores, top);
-    const float x0 = score_value<type>(top[0]) * scale[0];
-    const float x1 = score_value<type>(top[1]) * scale[1];
+    largest(scores, top);
+    const float x0 = __int2float_rn(top[0]) * scale[0];
+    const float x1 = __int2float_rn(top[1]) * scale[1];
     const bool moves = __any_sync(~0u, x0 > maximum[0] + slack || x1 > maximum[1] + slack);
     if (moves) {
       const float x[2] = {largest_of_quad(x0), largest_of_quad(x1)};
@@ -106,7 +99,7 @@ struct Consumer {
 #pragma unroll
       for (int i = 0; i < 16; ++i) {
         std::int32_t* s = scores + 4 * i + 2 * r;
-        const float first = score_value<type>(s[0]), second = score_value<type>(s[1]);
+        const float first = __int2float_rn(s[0]), second = __int2float_rn(s[1]);
         if (by_line<Tuning::lines>(i)) {
           s[0] = static_cast<std::int32_t>(e4m3_pair_by_line(first, second, line));
         } else {

@@ -70,10 +70,6 @@ __device__ __forceinline__ void copy_tile(void* tile, const CUtensorMap* map, Ba
       : "memory");
 }
 
-__device__ __forceinline__ void prefetch(const CUtensorMap* map) {
-  asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
-}
-
 // Registers move between the warpgroups of a block: whole warpgroups call these.
 template <int registers>
 __device__ __forceinline__ void keep_registers() {

@@ -45,14 +45,14 @@ __device__ __forceinline__ void produce(const Parameters& p, std::uint8_t* share
   }
 }
 
-template <class Out, int dim, ScoreType type, class Tuning>
+template <class Out, int dim, class Tuning>
 __device__ __forceinline__ void consume(const Parameters& p, std::uint8_t* shared, Barriers<Tuning::stages>& barriers) {
   using L = Layout<dim, Tuning>;
   const int group = __shfl_sync(~0u, threadIdx.x / warpgroup, 0) - 1;  // known to be the same in a warp
   const int thread = threadIdx.x % warpgroup;
   const int lane = thread % 32, row = group * rows_of_warpgroup + thread / 32 * 16 + lane / 4;
 
-  Consumer<dim, type, Tuning> c;
+  Consumer<dim, Tuning> c;
   c.queries = tile_at(shared_address(shared) + group * rows_of_warpgroup * dim);
   c.keys = tile_at(shared_address(shared + L::keys_at));
   c.values = tile_at(shared_address(shared + L::values_at));
@@ -119,7 +119,7 @@ __device__ __forceinline__ void consume(const Parameters& p, std::uint8_t* share
   }
 }
 
-template <class Out, int dim, ScoreType type, class Tuning>
+template <class Out, int dim, class Tuning>
 __global__ void __launch_bounds__(Layout<dim, Tuning>::threads, 1)
     attention_kernel(const __grid_constant__ Parameters p) {
   using L = Layout<dim, Tuning>;
@@ -140,7 +140,7 @@ __global__ void __launch_bounds__(Layout<dim, Tuning>::threads, 1)
     if (threadIdx.x == 0) produce<dim, Tuning>(p, shared, barriers);
   } else {
     take_registers<L::consumer_registers>();
-    consume<Out, dim, type, Tuning>(p, shared, barriers);
+    consume<Out, dim, Tuning>(p, shared, barriers);
   }
 }
 
