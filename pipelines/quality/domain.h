@@ -1,7 +1,7 @@
 // What the default model was taught to draw, read from assets/pocket/domain.json: the judge's vocabulary.
 //
 //   const Domain domain = Domain::read("assets/pocket/domain.json");
-//   domain.colours[0].name;   // "red"
+//   domain.colours[0].name;   // "blue"
 //
 // Colours are RGB from 0 to 1; a size is a shape's radius in half picture widths, so 1 reaches from the middle to the
 // edge. The file is read strictly: a missing or unknown key, a colour outside 0..1, a shape or a motion the judge has

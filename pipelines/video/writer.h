@@ -32,8 +32,8 @@ namespace bitreel {
 
 struct VideoOptions {
   double fps = 8;
-  std::string codec;       // a name of codecs.h; empty: by the path's extension
-  std::optional<int> crf;  // lower is better and larger; the codec's own standard when absent
+  std::string codec = {};       // a name of codecs.h; empty: by the path's extension
+  std::optional<int> crf = {};  // lower is better and larger; the codec's own standard when absent
 };
 
 class FrameSink;

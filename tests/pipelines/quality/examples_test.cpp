@@ -30,7 +30,7 @@ TEST(Examples, OfTheJudge) {
   const Frames frames = red_clip();
   const Domain domain = Domain::read("assets/pocket/domain.json");
   domain.colours[0].name;
-  EXPECT_EQ(domain.colours[0].name, "red");
+  EXPECT_EQ(domain.colours[0].name, "blue");
   const Judgement seen = judge(frames, domain, {.objects = 1});
   seen.objects[0].colour;
   EXPECT_EQ(seen.objects[0].colour, "red");
