@@ -189,8 +189,8 @@ TEST(Config, TakesTheRatesOfFilm) {
     EXPECT_EQ(run_bitreel(quick_clip(output) + Strings{"--fps", text, "--steps", "1", "--no-metadata"}).code, 0);
     return inspect_video(output).fps;
   };
-  EXPECT_DOUBLE_EQ(fps_of("23.976"), 24000.0 / 1001);
-  EXPECT_DOUBLE_EQ(fps_of("30000/1001"), 30000.0 / 1001);
+  EXPECT_NEAR(fps_of("23.976"), 24000.0 / 1001, 1e-6);
+  EXPECT_NEAR(fps_of("30000/1001"), 30000.0 / 1001, 1e-6);
   EXPECT_THAT(run_bitreel(quick_clip(folder / "b.mp4") + Strings{"--fps", "24/0"}).err, HasSubstr("or a fraction"));
 }
 
