@@ -10,11 +10,12 @@
 #include <set>
 #include <utility>
 
-#include "app/batch/bounded_text.h"
 #include "app/batch/output_names.h"
 #include "app/batch/prompt_rows.h"
 #include "app/batch/setting_values.h"
+#include "app/clip_values.h"
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/nearest.h"
 #include "base/strict_yaml.h"
 
@@ -198,10 +199,8 @@ class JobsFile {
                        is_template ? "fields tell jobs apart: \"{index:03}-{seed}.mp4\"" : "");
     }
     if (axis.key == "name") {
-      GenerateOptions checked;
-      setting("prompt").set(checked, text, where);  // text of the same kind: UTF-8
       if (text.empty()) throw UsageError(fmt::format("{} is empty", where));
-      job.name = text;
+      job.name = utf8_from(text, where);
       return;
     }
     if (axis.key == "seed" && text == "-1") {
@@ -229,8 +228,8 @@ class JobsFile {
 }  // namespace
 
 std::vector<Job> read_jobs(const fs::path& file) {
-  const std::string text = read_bounded(
-      file, {.what = "a jobs file", .most_bytes = most_bytes, .hint = "many prompts go into a prompts_file"});
+  const std::string text = read_file<UsageError>(
+      file, {.expected = "a jobs file (many prompts go into a prompts_file)", .most_bytes = most_bytes});
   const StrictYaml yaml = StrictYaml::parse(text, file.string());
   return JobsFile(yaml).read();
 }

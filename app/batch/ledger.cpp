@@ -17,6 +17,7 @@
 
 #include "app/batch/host_name.h"
 #include "base/error.h"
+#include "base/json_text.h"
 
 namespace bitreel {
 namespace {
@@ -50,7 +51,7 @@ std::string to_text(const LedgerLine& line) {
 }
 
 std::optional<LedgerLine> from_text(const std::string& text) {
-  const auto json = ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto json = parse_json_if_any<ordered_json>(text);
   if (!json.is_object()) return std::nullopt;
   try {
     const auto state = std::ranges::find(state_names, json.at("state").get<std::string>());

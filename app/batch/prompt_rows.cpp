@@ -8,8 +8,9 @@
 #include <set>
 #include <string_view>
 
-#include "app/batch/bounded_text.h"
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 
 namespace bitreel {
 namespace {
@@ -144,12 +145,10 @@ JobRow row_of_json(const ordered_json& entry, const std::string& where) {
 }
 
 std::vector<JobRow> rows_of_json(const std::string& text, const std::string& name) {
-  // A list, its objects, a value's list: what goes deeper is no such file, however deep it goes.
-  constexpr int deepest = 8;
+  if (nests_too_deep(text)) throw UsageError(fmt::format("{}: {}", name, too_deep_text()));
   std::vector<std::set<std::string>> keys;
-  const auto watch = [&](int depth, ordered_json::parse_event_t event, ordered_json& parsed) {
+  const auto watch = [&](int /*depth*/, ordered_json::parse_event_t event, ordered_json& parsed) {
     using Event = ordered_json::parse_event_t;
-    if (depth > deepest) throw UsageError(fmt::format("{}: lists within lists, expected a list of prompts", name));
     if (event == Event::object_start) keys.emplace_back();
     if (event == Event::object_end) keys.pop_back();
     if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second) {
@@ -175,7 +174,7 @@ std::vector<JobRow> rows_of_json(const std::string& text, const std::string& nam
 }  // namespace
 
 std::vector<JobRow> read_prompt_rows(const std::filesystem::path& file) {
-  const std::string text = read_bounded(file, {.what = "a file of prompts", .most_bytes = most_bytes});
+  const std::string text = read_file<UsageError>(file, {.expected = "a file of prompts", .most_bytes = most_bytes});
   const std::string name = file.string();
   std::vector<JobRow> rows = file.extension() == ".csv"    ? rows_of_csv(text, name)
                              : file.extension() == ".json" ? rows_of_json(text, name)

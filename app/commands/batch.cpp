@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <set>
@@ -25,6 +24,8 @@
 #include "app/interrupt.h"
 #include "app/render.h"
 #include "base/error.h"
+#include "base/printable.h"
+#include "base/standard_streams.h"
 
 namespace bitreel {
 namespace {
@@ -78,28 +79,32 @@ void show_dry_run(const std::vector<Task>& tasks, ModelPool& models, const Batch
   Estimates estimates(models);
   double seconds = 0, bytes = 0;
   std::size_t to_do = 0;
+  std::string text;
   const std::vector<const Task*> own = tasks_of(tasks, shard);
   for (const Task* task : own) {
     const GenerateOptions& o = task->job.options;
     const bool done = is_done(*task, command.output, history);
     const Estimate estimate = estimates.of(*task);
-    fmt::print("{:>5}  {}  {}  {}x{}, {} frames, {} steps, {}, seed {}  {}\n", task->job.index, task->job.name,
-               o.output.string(), o.width.value_or(0), o.height.value_or(0), o.num_frames.value_or(0),
-               o.steps.value_or(0), o.attention, o.seed.value_or(0),
-               done                      ? "done"
-               : !task->obstacle.empty() ? "can't be rendered: " + task->obstacle
-                                         : fmt::format("{}, {}",
-                                                       estimate.seconds > 0 ? "about " + duration_text(estimate.seconds)
-                                                                            : "no guess of the time",
-                                                       bytes_text(estimate.bytes)));
+    text += fmt::format(
+        "{:>5}  {}  {}  {}x{}, {} frames, {} steps, {}, seed {}  {}\n", task->job.index, task->job.name,
+        o.output.string(), o.width.value_or(0), o.height.value_or(0), o.num_frames.value_or(0), o.steps.value_or(0),
+        o.attention, o.seed.value_or(0),
+        done ? "done"
+        : !task->obstacle.empty()
+            ? "can't be rendered: " + task->obstacle
+            : fmt::format("{}, {}",
+                          estimate.seconds > 0 ? "about " + duration_text(estimate.seconds) : "no guess of the time",
+                          bytes_text(estimate.bytes)));
     if (done) continue;
     ++to_do;
     seconds += estimate.seconds;
     bytes = std::max(bytes, estimate.bytes);
   }
-  fmt::print("{} jobs{}, {} to do: {} to denoise when nothing else runs, about {} of memory at the peak\n", own.size(),
-             shard.count > 1 ? fmt::format(" of {} (shard {}/{})", tasks.size(), shard.number, shard.count) : "", to_do,
-             seconds > 0 ? "roughly " + duration_text(seconds) : "no guess of the time", bytes_text(bytes));
+  text += fmt::format(
+      "{} jobs{}, {} to do: {} to denoise when nothing else runs, about {} of memory at the peak\n", own.size(),
+      shard.count > 1 ? fmt::format(" of {} (shard {}/{})", tasks.size(), shard.number, shard.count) : "", to_do,
+      seconds > 0 ? "roughly " + duration_text(seconds) : "no guess of the time", bytes_text(bytes));
+  print_output(printable_lines(text));
 }
 
 // Jobs that are not done, named; a long list is cut, results.json has all of it.
@@ -152,7 +157,7 @@ void run(const BatchCommand& command) {
       jobs.push_back(task.job);
       jobs.back().options = task.asked;
     }
-    std::cout << jobs_yaml(jobs);
+    print_output(jobs_yaml(jobs));
     return;
   }
   if (command.dry_run) return show_dry_run(tasks, models, command, shard);

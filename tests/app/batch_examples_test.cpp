@@ -7,7 +7,6 @@
 
 #include "app/batch/agenda.h"
 #include "app/batch/batch_run.h"
-#include "app/batch/bounded_text.h"
 #include "app/batch/embeddings.h"
 #include "app/batch/folder_lock.h"
 #include "app/batch/gallery.h"
@@ -58,8 +57,6 @@ jobs:
 prompts_file: prompts.csv            # a job for each row (prompt_rows.h); also as a key of a job
 output: "{name}/{seed}-{attention}.mp4"                       # relative to --output (output_names.h)
 )");
-  const std::string text = read_bounded("jobs.yaml", {.what = "a jobs file", .most_bytes = 4 << 20});
-  EXPECT_EQ(text, read_text("jobs.yaml"));
   const std::vector<JobRow> rows = read_prompt_rows("prompts.csv");
   EXPECT_THAT(rows, SizeIs(1));
   std::vector<Job> jobs = read_jobs("jobs.yaml");

@@ -122,7 +122,8 @@ TEST(JobsFile, RefusesWithFileLineAndColumn) {
            {"jobs:\n  - {prompt: \"caf\xe9\"}\n", "not valid UTF-8", ""},
            {"defaults: {prompts_file: x}\n" + one, "belongs beside defaults", ""},
            {"defaults: {output: x}\noutput: y\n" + one, "given under defaults as well", ""},
-           {"prompts_file: no.txt\n", "no.txt cannot be read, expected a file of prompts", ""},
+           {"prompts_file: no.txt\n", "no.txt: cannot be read: No such file or directory, expected a file of prompts",
+            ""},
            {one + "output: \"{indx:03}.mp4\"\n", "jobs.yaml:3:9: output: there is no field {indx}", "{index}"},
            {one + "output: \"{prompt-slug}\"\n", "no field {prompt-slug}", "did you mean {prompt_slug}?"},
            {one + "output: \"{name:03}.mp4\"\n", "expected a whole number's field", "{index:03}"},
@@ -160,7 +161,7 @@ TEST(JobsFile, RefusesFilesOfPromptsWithTheirLine) {
            {"p.json", "[{\"prompt\": \"a\", \"prompt\": \"b\"}]", "\"prompt\" is given twice"},
            {"p.json", "[{\"prompt\": {}}]", "entry 0: prompt is a list or an object"},
            {"p.json", "[", "not valid JSON"},
-           {"p.json", std::string(1 << 20, '['), "lists within lists"},
+           {"p.json", std::string(1 << 20, '['), "nested more than 64 deep"},
        }) {
     SCOPED_TRACE(c.text.substr(0, 80));
     const TemporaryFolder folder;
@@ -202,8 +203,8 @@ TEST(JobsFile, SurvivesHostileYaml) {
            {"jobs: " + std::string(100'000, '{') + "\n", "jobs.yaml:"},
            {"jobs:\n- {prompt: x, seed: &s " + seeds + ", steps: " + "*s" + "}\n", "more than 100000 jobs"},
            {many, "more than 100000 jobs"},
-           {std::string(10 << 20, 'x'), "holds more than 4096 KiB, expected a jobs file"},
-           {"jobs: [{prompt: x}]\n# " + std::string(10 << 20, '\0'), "holds more than 4096 KiB"},
+           {std::string(10 << 20, 'x'), "larger than 4194304 bytes, expected a jobs file"},
+           {"jobs: [{prompt: x}]\n# " + std::string(10 << 20, '\0'), "larger than 4194304 bytes"},
        }) {
     SCOPED_TRACE(c.yaml.substr(0, 60));
     const auto begun = std::chrono::steady_clock::now();
