@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/json_file.h"
 #include "pipelines/text/piece_model.h"
+#include "pipelines/text/utf8.h"
 
 namespace bitreel {
 namespace {
@@ -20,28 +21,6 @@ constexpr std::int64_t pad_id = 0;
 constexpr std::int64_t end_id = 1;
 constexpr std::int64_t unknown_id = 2;
 constexpr int extra_ids = 100;  // <extra_id_0> has the highest id of the vocabulary
-
-// Where the text stops being UTF-8, or npos. Overlong forms, surrogates and values past U+10FFFF are not UTF-8.
-std::size_t invalid_utf8_at(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const auto byte = [&](std::size_t k) { return i + k < text.size() ? static_cast<unsigned char>(text[i + k]) : 0u; };
-    const unsigned lead = byte(0);
-    const std::size_t length = lead < 0x80                   ? 1
-                               : lead >= 0xc2 && lead < 0xe0 ? 2
-                               : lead >= 0xe0 && lead < 0xf0 ? 3
-                               : lead >= 0xf0 && lead < 0xf5 ? 4
-                                                             : 0;
-    if (length == 0) return i;
-    for (std::size_t k = 1; k < length; ++k) {
-      if ((byte(k) & 0xc0) != 0x80) return i;
-    }
-    const bool malformed = (lead == 0xe0 && byte(1) < 0xa0) || (lead == 0xed && byte(1) >= 0xa0) ||
-                           (lead == 0xf0 && byte(1) < 0x90) || (lead == 0xf4 && byte(1) >= 0x90);
-    if (malformed) return i;
-    i += length;
-  }
-  return std::string_view::npos;
-}
 
 std::vector<std::pair<std::string, std::int64_t>> default_special_tokens(std::int64_t pieces) {
   std::vector<std::pair<std::string, std::int64_t>> tokens = {
