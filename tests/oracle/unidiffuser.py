@@ -38,6 +38,8 @@ def picture(width: int, height: int, seed: int) -> PIL.Image.Image:
 def load(model: Path, dtype: torch.dtype) -> UniDiffuserPipeline:
     pipe = UniDiffuserPipeline.from_pretrained(model, torch_dtype=torch.float32).to(dtype)
     pipe.set_progress_bar_config(disable=True)
+    # Of tied weights that are stored once the peer makes the other at random.
+    pipe.text_decoder.transformer.lm_head.weight = pipe.text_decoder.transformer.transformer.wte.weight
     # The U-ViT takes one resolution only; the VAE's picture is brought to it.
     side = pipe.unet_resolution * pipe.vae_scale_factor
     pipe.image_processor.preprocess = functools.partial(pipe.image_processor.preprocess, height=side, width=side)
@@ -202,7 +204,7 @@ def inside(case: Case, model: Path, run: Run) -> None:
 
 def variations(case: Case, model: Path, requests: dict, images: dict) -> None:
     """Two calls, one generator that is not seeded again."""
-    base = {"steps": 3, "guidance_scale": 2.0, "seed": 5}
+    base = {"steps": 3, "guidance_scale": 2.0, "seed": 9}
     generator = torch.Generator().manual_seed(base["seed"])
     first = Run(model, base | {"mode": "i2t", "image": "picture"}, images=images, generator=generator)
     second = Run(model, base | {"mode": "t2i", "prompt": first.text[0]}, generator=generator)
@@ -224,13 +226,13 @@ def unidiffuser(case: Case) -> None:
     prompt = "A red circle, moving right; isn't it nice? (Yes!)"
     record(case, {
         "t2i": {"mode": "t2i", "prompt": prompt, "steps": 6, "guidance_scale": 3.0, "seed": 42, "half": True},
-        "i2t": {"mode": "i2t", "image": "picture", "steps": 6, "guidance_scale": 3.0, "seed": 7, "half": True},
+        "i2t": {"mode": "i2t", "image": "picture", "steps": 6, "guidance_scale": 3.0, "seed": 8, "half": True},
         "joint": {"mode": "joint", "steps": 6, "guidance_scale": 2.0, "seed": 3, "half": True},
         "image": {"mode": "image", "steps": 4, "guidance_scale": 8.0, "seed": 11},
-        "text": {"mode": "text", "steps": 4, "guidance_scale": 8.0, "seed": 12},
+        "text": {"mode": "text", "steps": 4, "guidance_scale": 8.0, "seed": 14},
         "t2i_unguided": {"mode": "t2i", "prompt": "Three wolves run", "steps": 16, "guidance_scale": 0.5, "seed": 1},
         "joint_unguided": {"mode": "joint", "steps": 2, "guidance_scale": 1.0, "seed": 2**40 + 1},
-        "i2t_three": {"mode": "i2t", "image": "picture", "steps": 2, "guidance_scale": 2.0, "seed": 8, "count": 3},
+        "i2t_three": {"mode": "i2t", "image": "picture", "steps": 2, "guidance_scale": 2.0, "seed": 10, "count": 3},
     }, [torch.bfloat16, torch.float16])
 
 
