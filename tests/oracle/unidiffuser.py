@@ -173,8 +173,7 @@ def encoders(case: Case, model: Path, requests: dict, images: dict) -> None:
     clip_pixels = pipe.clip_image_processor.preprocess(image, return_tensors="pt").pixel_values
     vision = pipe.image_encoder(clip_pixels, output_hidden_states=True)
     case.put("encoders", "clip_pixels", clip_pixels, "picture, as CLIP's processor gives it")
-    case.put("encoders", "image_states.after_layer_0", vision.hidden_states[1] if hasattr(vision, "hidden_states") and vision.hidden_states else vision.last_hidden_state,
-             "tokens after the first layer")
+    case.put("encoders", "image_states.after_layer_0", vision.hidden_states[1], "tokens after the first layer")
     case.put("encoders", "image_embeds", vision.image_embeds, "projected, not normalised")
     case.facts["prompt"] = prompt
     for kind, dtype in [("bf16", torch.bfloat16), ("fp16", torch.float16)]:

@@ -4,8 +4,10 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import cv2
 import numpy
 import PIL.Image
+import PIL.ImageOps
 import torch
 from diffusers import AutoencoderKL, DPMSolverMultistepScheduler
 from diffusers.image_processor import VaeImageProcessor
@@ -158,6 +160,37 @@ def unidiffuser_pictures(case: Case) -> None:
                          torch.from_numpy(numpy.array(image.resize((width, height), filter))), "the same by Pillow")
         case.put("clip", f"picture.{i}", processor.preprocess(image, return_tensors="pt").pixel_values, "[1, 3, 14, 14], as CLIP's processor gives it")
         case.put("vae", f"picture.{i}", vae.preprocess(image, height=12, width=12), "[1, 3, 12, 12], as the VAE sees it")
+    kinds_of_file(case)
     with tempfile.TemporaryDirectory() as folder:
         processor.save_pretrained(folder)
         shutil.copy(Path(folder) / "preprocessor_config.json", case.folder / "preprocessor_config.json")
+
+
+def kinds_of_file(case: Case) -> None:
+    """One file of each kind that people have, and what Pillow makes of it."""
+    folder = case.folder / "files"
+    folder.mkdir()
+    image = picture(13, 9, 4)
+    smooth = image.resize((26, 18), PIL.Image.BICUBIC)  # what JPEG keeps
+    alpha = numpy.dstack([numpy.array(image), numpy.linspace(0, 255, 13 * 9).reshape(9, 13).astype("uint8")])
+    orientation = PIL.Image.Exif()
+    orientation[0x0112] = 6  # the right side is up
+    image.save(folder / "plain.png")
+    image.convert("L").save(folder / "grey.png")
+    image.quantize(16).save(folder / "palette.png")
+    PIL.Image.fromarray(alpha).save(folder / "alpha.png")
+    smooth.save(folder / "plain.jpg", quality=95)
+    smooth.save(folder / "turned.jpg", quality=95, exif=orientation)
+    smooth.convert("CMYK").save(folder / "cmyk.jpg", quality=95)
+    image.save(folder / "plain.webp", lossless=True)
+    image.save(folder / "animated.png", save_all=True, append_images=[image.rotate(180)])
+    image.save(folder / "animated.webp", save_all=True, append_images=[image.rotate(180)], lossless=True)
+    image.save(folder / "animated.gif", save_all=True, append_images=[image.rotate(180)])
+    (folder / "not-a-picture.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    (folder / "empty.png").write_bytes(b"")
+    sixteen = (numpy.array(image).astype("uint16") << 8) | numpy.array(image)[:, ::-1]
+    cv2.imwrite(str(folder / "sixteen.png"), sixteen[..., ::-1])
+    for name in ["plain.png", "grey.png", "palette.png", "alpha.png", "plain.jpg", "turned.jpg", "cmyk.jpg", "plain.webp", "sixteen.png"]:
+        seen = PIL.ImageOps.exif_transpose(PIL.Image.open(folder / name)).convert("RGB")
+        rgb = numpy.array(image) if name == "sixteen.png" else numpy.array(seen)
+        case.put("files", name, torch.from_numpy(rgb), "8-bit RGB of the file by this name")
