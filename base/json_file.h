@@ -1,4 +1,5 @@
-// Reads a JSON file whole; a missing or malformed one is an Error that names it.
+// Reads a JSON file whole; a missing or malformed one is an Error that names it. Python's bare words Infinity,
+// -Infinity and NaN are read as strings.
 #pragma once
 
 #include <filesystem>

@@ -12,6 +12,7 @@ target_link_libraries(libav INTERFACE PkgConfig::LIBAV)
 pkg_check_modules(SENTENCEPIECE REQUIRED IMPORTED_TARGET sentencepiece)
 add_library(sentencepiece INTERFACE)
 target_link_libraries(sentencepiece INTERFACE PkgConfig::SENTENCEPIECE)
+pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET libutf8proc)
 
 # The wheel's own find_package(Torch) insists on a CUDA toolkit; CPU use needs just these two libraries.
 # CUDA is loaded at run time (pipelines/model/device.h), so one binary serves both devices.

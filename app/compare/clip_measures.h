@@ -19,11 +19,11 @@ struct ClipMeasures {
   std::int64_t frames = 0;
   int width = 0, height = 0;
   double fps = 0;
-  std::vector<double> motion, flicker;  // between frames i and i + 1
+  std::vector<double> motion = {}, flicker = {};  // between frames i and i + 1
   // Against the baseline; empty without one.
-  std::vector<double> psnr, ssim;
+  std::vector<double> psnr = {}, ssim = {};
   std::int64_t worst_frame = 0;  // of the lowest SSIM
-  cv::Mat difference;            // of that frame (app/reports/side_by_side.h)
+  cv::Mat difference = {};           // of that frame (app/reports/side_by_side.h)
 };
 
 ClipMeasures measure_clip(const std::filesystem::path& clip, const std::filesystem::path& baseline = {});

@@ -329,7 +329,7 @@ class Run {
   void keep_step(const StepEvent& event, std::size_t prompt) const {
     const fs::path path = step_path(prompt, event.step.index);
     fs::create_directories(path.parent_path());
-    write_safetensors(path, event.latents);
+    write_safetensors(path, event.latents, {});
   }
 
   // Nothing where the baseline has no such step: variants may differ in their number.

@@ -11,6 +11,7 @@
 #include "base/json_file.h"
 #include "base/utf8.h"
 #include "pipelines/text/piece_model.h"
+#include "pipelines/text/utf8.h"
 
 namespace bitreel {
 namespace {

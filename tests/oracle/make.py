@@ -14,6 +14,8 @@ import transformers
 import checkpoints
 import parts
 import pipelines
+import unidiffuser
+import unidiffuser_parts
 import vae
 from store import Case
 
@@ -80,6 +82,12 @@ MAKERS = {
     "tokenizer": ("Prompts and their ids, from a folder with spiece.model and from one with tokenizer.json only.", parts.tokenizer),
     "transformer_variants": ("Transformers alone: ofs with patch_size_t (1.5 I2V), a learned table (5b I2V), options off their defaults.", parts.transformer_variants),
     "positions": ("Rotary tables of cropped grids.", parts.positions),
+    "unidiffuser": ("UniDiffuser-v1 in small, as the hub has it: data type token, narrow text latents, old names, bf16 U-ViT in shards, fp16 VAE.", unidiffuser.unidiffuser),
+    "unidiffuser_v0": ("The variants: no data type token, no prefix, odd depth, patch 1, 2 latent channels, attention biases, timestep MLPs, v-prediction.", unidiffuser.unidiffuser_v0),
+    "unidiffuser_tokenizer": ("CLIP's byte-pair tokenizer in four folders, GPT-2's way back to text.", unidiffuser_parts.unidiffuser_tokenizer),
+    "unidiffuser_scheduler": ("DPM-Solver++ multistep in every variant: whole loops, timesteps, noise levels.", unidiffuser_parts.unidiffuser_scheduler),
+    "unidiffuser_vae": ("AutoencoderKL alone: sizes, tiles, a posterior.", unidiffuser_parts.unidiffuser_vae),
+    "unidiffuser_pictures": ("Pictures resized as Pillow does, and prepared for CLIP and the VAE.", unidiffuser_parts.unidiffuser_pictures),
     "randomness": ("torch.randn from CPU generators.", parts.randomness),
 }
 

@@ -17,8 +17,9 @@ SCHEDULERS = {"ddim": CogVideoXDDIMScheduler, "dpm": CogVideoXDPMScheduler}
 
 
 @contextlib.contextmanager
-def noise_drawn_as(drawn: torch.dtype | None):
-    """Random numbers made in type `drawn` and then cast, so that a run in another type starts from the same noise."""
+def noise_drawn_as(drawn: torch.dtype | None, modules=(pipeline_cogvideox, scheduling_dpm_cogvideox)):
+    """Random numbers made in type `drawn` and then cast, so that a run in another type starts from the same noise.
+    modules: of the peer, those that draw."""
     if drawn is None:
         yield
         return
@@ -26,7 +27,6 @@ def noise_drawn_as(drawn: torch.dtype | None):
     def draw(shape, generator=None, device=None, dtype=None):
         return randn_tensor(shape, generator=generator, device=device, dtype=drawn).to(dtype)
 
-    modules = pipeline_cogvideox, scheduling_dpm_cogvideox
     for module in modules:
         module.randn_tensor = draw
     try:

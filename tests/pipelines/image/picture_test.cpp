@@ -1,0 +1,130 @@
+// Pictures: files of every kind as Pillow reads them, resized to Pillow's bytes, written and read back.
+#include "pipelines/image/picture.h"
+
+#include <ATen/ATen.h>
+
+#include "base/json_file.h"
+#include "pipelines/image/clip_image_processor.h"
+#include "tests/error_text.h"
+#include "tests/files.h"
+#include "tests/golden.h"
+#include "tests/temporary_folder.h"
+
+namespace bitreel {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+Picture picture_of(const at::Tensor& rgb) {
+  const at::Tensor whole = rgb.contiguous();
+  const auto* data = whole.const_data_ptr<std::uint8_t>();
+  return {.width = whole.size(1), .height = whole.size(0), .rgb = {data, data + whole.numel()}};
+}
+
+at::Tensor bytes_of(const Picture& picture) {
+  return to_tensor(picture).squeeze(0).permute({1, 2, 0}).to(at::kByte);
+}
+
+class Pictures : public testing::Test {
+ protected:
+  Golden golden{"unidiffuser_pictures"};
+  SafetensorsFile sizes = SafetensorsFile::open(golden.folder() / "resized.safetensors");
+
+  [[nodiscard]] std::string file(const std::string& name) const { return (golden.folder() / "files" / name).string(); }
+  std::string refusal(const std::string& name) const {
+    return error_text<UsageError>([&] { (void)read_picture(file(name)); });
+  }
+};
+
+TEST_F(Pictures, ResizeToPillowsBytes) {
+  int compared = 0;
+  for (int i = 0; i < 7; ++i) {
+    const std::string name = "picture." + std::to_string(i);
+    const Picture picture = picture_of(sizes.tensor(name));
+    for (const auto& [kind, filter] :
+         {std::pair{"lanczos", Resampling::lanczos}, std::pair{"bicubic", Resampling::bicubic}}) {
+      for (const PictureSize size : {PictureSize{16, 16}, PictureSize{9, 40}}) {
+        const std::string stored =
+            name + "." + kind + "." + std::to_string(size.width) + "x" + std::to_string(size.height);
+        EXPECT_TRUE(at::equal(bytes_of(resized(picture, size, filter)), sizes.tensor(stored))) << stored;
+        ++compared;
+      }
+    }
+  }
+  EXPECT_EQ(compared, 28);
+}
+
+TEST_F(Pictures, ArePreparedForClipAsThePeerDoes) {
+  const ClipImageProcessor processor =
+      read_clip_image_processor(read_json(golden.folder() / "preprocessor_config.json"));
+  for (int i = 0; i < 7; ++i) {
+    const std::string name = "picture." + std::to_string(i);
+    golden.expect(preprocessed(picture_of(sizes.tensor(name)), processor), "clip", name, 1e-6);
+    const Picture small = resized(picture_of(sizes.tensor(name)), {12, 12}, Resampling::lanczos);
+    golden.expect(to_tensor(small) / 255 * 2 - 1, "vae", name, 1e-6);
+  }
+}
+
+TEST_F(Pictures, OfEveryKindOfFileLookAsPillowShowsThem) {
+  for (const char* name : {"plain.png", "grey.png", "palette.png", "alpha.png", "plain.webp", "sixteen.png"}) {
+    EXPECT_TRUE(at::equal(bytes_of(read_picture(file(name))), golden.tensor("files", name))) << name;
+  }
+  for (const char* name : {"plain.jpg", "turned.jpg", "cmyk.jpg"}) {  // decoders differ in roundings
+    const at::Tensor ours = bytes_of(read_picture(file(name))).to(at::kFloat),
+                     pillows = golden.tensor("files", name).to(at::kFloat);
+    ASSERT_EQ(ours.sizes(), pillows.sizes()) << name;
+    EXPECT_LT((ours - pillows).abs().mean().item<double>(), 2) << name;
+  }
+}
+
+TEST_F(Pictures, ThatAreNoneAreRefused) {
+  for (const char* name : {"animated.png", "animated.webp", "animated.gif"}) {
+    EXPECT_THAT(refusal(name), AllOf(HasSubstr(name), HasSubstr("expected a still picture")));
+  }
+  EXPECT_THAT(refusal("empty.png"), HasSubstr("the file is empty"));
+  EXPECT_THAT(refusal("not-a-picture.png"), HasSubstr("not a picture that can be read"));
+  EXPECT_THAT(refusal("missing.png"), HasSubstr("no such file"));
+  EXPECT_THAT(refusal("."), HasSubstr("this is a folder"));
+}
+
+TEST_F(Pictures, FortyThousandPixelsWideAreRefusedAndOnePixelIsRead) {
+  const test::TemporaryFolder folder;
+  write_picture(folder / "wide.png", {.width = 40'000, .height = 1, .rgb = std::vector<std::uint8_t>(120'000, 7)});
+  EXPECT_THAT(error_text<UsageError>([&] { (void)read_picture(folder / "wide.png"); }),
+              HasSubstr("40000x1 pixels, expected at most 32768"));
+  write_picture(folder / "dot.png", {.width = 1, .height = 1, .rgb = {1, 2, 3}});
+  EXPECT_EQ(read_picture(folder / "dot.png").rgb, (std::vector<std::uint8_t>{1, 2, 3}));
+}
+
+TEST_F(Pictures, AreWrittenByTheirExtensionWholeOrNotAtAll) {
+  const test::TemporaryFolder folder;
+  const Picture picture = read_picture(file("plain.png"));
+  for (const char* name : {"copy.png", "copy.webp", "COPY.PNG"}) {
+    write_picture(folder / name, picture);
+    EXPECT_EQ(read_picture(folder / name).rgb, picture.rgb) << name;
+  }
+  write_picture(folder / "copy.jpg", picture);
+  EXPECT_EQ(read_picture(folder / "copy.jpg").width, picture.width);
+  EXPECT_THAT(error_text<UsageError>([&] { write_picture(folder / "copy.xyz", picture); }),
+              HasSubstr("no kind of picture"));
+  EXPECT_THAT(error_text([&] { write_picture(folder / "nowhere/copy.png", picture); }), HasSubstr("nowhere/copy.png"));
+  EXPECT_THAT(folder.names(), testing::ElementsAre("COPY.PNG", "copy.jpg", "copy.png", "copy.webp"));
+}
+
+TEST(ClipImageProcessor, ReadsOldAndNewConfigurations) {
+  const auto read = [](const char* text) { return read_clip_image_processor(nlohmann::json::parse(text)); };
+  EXPECT_EQ(read("{}").shortest_edge, 224);
+  EXPECT_EQ(read(R"({"size": 24, "crop_size": 20})").crop_size.height, 20);
+  const ClipImageProcessor both =
+      read(R"({"size": {"height": 30, "width": 40}, "crop_size": {"height": 10, "width": 20}})");
+  EXPECT_FALSE(both.shortest_edge);
+  EXPECT_EQ(both.size.width, 40);
+  EXPECT_EQ(both.crop_size.width, 20);
+  EXPECT_THAT(error_text([&] { (void)read(R"({"size": 10, "crop_size": 20})"); }),
+              HasSubstr("crop_size is 20x20, expected at most size, 10x10"));
+  EXPECT_THAT(error_text([&] { (void)read(R"({"image_mean": [1, 2]})"); }), HasSubstr("expected three numbers"));
+}
+
+}  // namespace
+}  // namespace bitreel
