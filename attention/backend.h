@@ -55,6 +55,10 @@ struct Backend {
   // 1e12 multiplications and additions a second that the instruction it multiplies with reaches on this machine, on
   // registers alone and with all threads: its roofline. Measured; 0 when it can't be, none when nobody knows.
   double (*peak_tops)() = nullptr;
+  // The quantization pass alone, for a benchmark to time where attend() can't say what it took; null where it can.
+  void (*quantize)(const AttendCall&) = nullptr;
+  // Which kernel of a library that has several would run the call: "cuDNN". Null where there is one.
+  std::string_view (*kernel)(const AttendCall&) = nullptr;
 };
 
 }  // namespace bitreel

@@ -9,7 +9,7 @@
 #include "app/batch/job_key.h"
 #include "app/batch/output_names.h"
 #include "app/render.h"
-#include "attention/registry.h"
+#include "attention/attention.h"
 #include "base/error.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/output.h"

@@ -17,8 +17,6 @@
 #include "app/cpu_clock.h"
 #include "app/gpu_clock.h"
 #include "attention/attention.h"
-#include "attention/cuda/cuda_backend.h"
-#include "attention/torch/sdpa.h"
 #include "base/error.h"
 #include "base/input_file.h"
 #include "base/json_text.h"
@@ -141,7 +139,8 @@ std::vector<Contender> contenders_of(const AttentionBench& bench, const Inputs& 
   std::vector<Contender> all;
   for (const std::string& dtype : bench.baselines) {
     const Inputs x = inputs.to(dtype_of(dtype, "baselines"));
-    const std::string kernel = x.q.is_cuda() ? fmt::format(" ({})", sdpa_kernel(x.q, x.k, x.v)) : std::string();
+    const std::string kernel =
+        x.q.is_cuda() ? fmt::format(" ({})", backend_named("sdpa").kernel({.q = x.q, .k = x.k, .v = x.v})) : "";
     all.push_back({.name = fmt::format("LibTorch {}{}", dtype, kernel), .precision = dtype, .attend = [x](double&) {
                      return at::scaled_dot_product_attention(x.q, x.k, x.v);
                    }});
@@ -170,7 +169,7 @@ std::vector<Contender> contenders_of(const AttentionBench& bench, const Inputs& 
                                          {.recipe = recipe, .backend = name, .quantization_seconds = &quantization});
                          },
                      .peak_tops = peak});
-      if (inputs.q.is_cuda()) all.back().quantize = [call, &backend] { (void)quantize_on_cuda(call, backend); };
+      if (backend.quantize != nullptr) all.back().quantize = [call, &backend] { backend.quantize(call); };
     }
   }
   return all;

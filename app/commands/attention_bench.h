@@ -6,10 +6,10 @@
 //
 // Times include quantization. Contenders take turns within each round; what is reported is the median over rounds, and
 // for "times faster" the median of the rounds' own ratios, so that a busy neighbour hits both sides alike.
-// On a GPU times are between events on its stream, with the clock of its multiprocessors beside them, and the quantization
-// pass is timed once more alone.
-// TOPS counts 4 B H N^2 D operations a call; of peak: of what the kernel's dot-product instruction alone reaches on all
-// threads, measured in the same run. Accuracy is against the formula in fp64 on the same inputs.
+// On a GPU times are between events on its stream, with the clock of its multiprocessors beside them, and the
+// quantization pass is timed once more alone. TOPS counts 4 B H N^2 D operations a call; of peak: of what the kernel's
+// dot-product instruction alone reaches on all threads, measured in the same run. Accuracy is against the formula in
+// fp64 on the same inputs.
 #pragma once
 
 #include <c10/core/Device.h>

@@ -53,7 +53,7 @@ std::string replaced(std::string text, const std::string& what, const std::strin
 
 // As a word in single quotes, for POSIX shells.
 std::string quoted(const std::string& text) {
-  return "'" + replaced(text, "'", "'\\''") + "'";
+  return fmt::format("'{}'", replaced(text, "'", "'\\''"));
 }
 
 // In roff a backslash begins an escape, a dash may become a hyphen, and a dot or quote at a line's start a request.
@@ -67,7 +67,8 @@ void describe_options(const CLI::App& app, std::string& page) {
   for (const CLI::Option* option : app.get_options()) {
     const std::vector<std::string> names = names_of(*option);
     const std::string head = names.empty() ? option->get_name() : fmt::format("{}", fmt::join(names, ", "));
-    const std::string value = takes_value(*option) && !names.empty() ? " " + option->get_type_name() : "";
+    const std::string value =
+        takes_value(*option) && !names.empty() ? fmt::format(" {}", option->get_type_name()) : std::string();
     page += fmt::format(".TP\n.B {}\n{}\n", roff(head + value), roff(option->get_description()));
   }
 }
@@ -117,7 +118,7 @@ std::string zsh_completion(const CLI::App& app) {
       for (const std::string& name : names_of(*option)) {
         const std::string value =
             takes_value(*option) ? ":" + replaced(option->get_type_name(), ":", "\\:") + ":" + action : "";
-        specifications += fmt::format(" \\\n        {}", quoted(name + "[" + help + "]" + value));
+        specifications += fmt::format(" \\\n        {}", quoted(fmt::format("{}[{}]{}", name, help, value)));
       }
     }
     flags += fmt::format("      {}) _arguments{} '*:file:_files' ;;\n", command->get_name(), specifications);

@@ -23,7 +23,7 @@ struct ClipMeasures {
   // Against the baseline; empty without one.
   std::vector<double> psnr = {}, ssim = {};
   std::int64_t worst_frame = 0;  // of the lowest SSIM
-  cv::Mat difference = {};           // of that frame (app/reports/side_by_side.h)
+  cv::Mat difference = {};       // of that frame (app/reports/side_by_side.h)
 };
 
 ClipMeasures measure_clip(const std::filesystem::path& clip, const std::filesystem::path& baseline = {});

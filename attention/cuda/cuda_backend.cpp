@@ -293,6 +293,12 @@ void run(const AttendCall& call) {
 }
 
 template <Kernel kernel>
+void quantize(const AttendCall& call) {
+  const c10::DeviceGuard on(call.q.device());
+  CudaCall(call, kernel).quantize();
+}
+
+template <Kernel kernel>
 Backend backend_of(std::string_view name, std::string_view summary) {
   return {.name = name,
           .arithmetic = Arithmetic::quantized,
@@ -300,7 +306,8 @@ Backend backend_of(std::string_view name, std::string_view summary) {
           .summary = summary,
           .missing = missing<kernel>,
           .refuses = refuses<kernel>,
-          .run = run<kernel>};
+          .run = run<kernel>,
+          .quantize = quantize<kernel>};
 }
 
 }  // namespace

@@ -24,8 +24,7 @@ inline constexpr std::int64_t bias_bytes = std::int64_t{1} << 29;
 
 std::span<const Backend> cuda_backends();  // in order of preference
 
-// The quantization pass of a call alone, as the named backend would run it: what a benchmark times apart, and tests
-// look into.
+// What the quantization pass of a call writes, as the named backend would run it: for tests to look into.
 struct PackedTensors {
   at::Tensor q, q_scales;  // [B, Hq, padded, dim] int8 (dim / 2 as halves of bytes), [B, Hq, padded]
   at::Tensor k, k_scales;  // [B, Hkv, padded, dim] int8, [B, Hkv, padded] or [B, Hkv, padded / 128, 4]

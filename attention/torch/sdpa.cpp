@@ -92,10 +92,8 @@ std::string refuses(const AttendCall& call) {
   return call.recipe ? "quantizes nothing" : "";
 }
 
-}  // namespace
-
-std::string_view sdpa_kernel(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-  switch (static_cast<at::SDPBackend>(at::_fused_sdp_choice(q, k, v))) {
+std::string_view kernel(const AttendCall& call) {
+  switch (static_cast<at::SDPBackend>(at::_fused_sdp_choice(call.q, call.k, call.v))) {
     case at::SDPBackend::cudnn_attention:
       return "cuDNN";
     case at::SDPBackend::flash_attention:
@@ -107,6 +105,8 @@ std::string_view sdpa_kernel(const at::Tensor& q, const at::Tensor& k, const at:
   }
 }
 
+}  // namespace
+
 const Backend& sdpa_backend() {
   static constexpr Backend backend{.name = "sdpa",
                                    .arithmetic = Arithmetic::full,
@@ -114,7 +114,8 @@ const Backend& sdpa_backend() {
                                    .summary = "LibTorch's scaled_dot_product_attention (cuDNN's on Hopper)",
                                    .missing = missing,
                                    .refuses = refuses,
-                                   .run = run};
+                                   .run = run,
+                                   .kernel = kernel};
   return backend;
 }
 

@@ -5,16 +5,12 @@
 // [.., Nq, Nkv]. Log-sum-exp, which LibTorch does not return, is computed apart in fp32 for as much again as q k^T.
 #pragma once
 
-#include <string_view>
-
 #include "attention/backend.h"
 
 namespace bitreel {
 
-const Backend& sdpa_backend();
-
-// Which of its kernels LibTorch picks for such tensors without a mask: "cuDNN", "FlashAttention", "memory-efficient" or
+// Its `kernel` is what LibTorch picks for such tensors without a mask: "cuDNN", "FlashAttention", "memory-efficient" or
 // "plain operations".
-std::string_view sdpa_kernel(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+const Backend& sdpa_backend();
 
 }  // namespace bitreel
