@@ -116,8 +116,9 @@ std::string zsh_completion(const CLI::App& app) {
       const std::string action = choices.empty() ? "_files" : fmt::format("({})", fmt::join(choices, " "));
       const std::string help = replaced(replaced(replaced(option->get_description(), "[", "("), "]", ")"), "\n", " ");
       for (const std::string& name : names_of(*option)) {
-        const std::string value =
-            takes_value(*option) ? ":" + replaced(option->get_type_name(), ":", "\\:") + ":" + action : "";
+        const std::string value = takes_value(*option)
+                                      ? fmt::format(":{}:{}", replaced(option->get_type_name(), ":", "\\:"), action)
+                                      : std::string();
         specifications += fmt::format(" \\\n        {}", quoted(fmt::format("{}[{}]{}", name, help, value)));
       }
     }

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <opencv2/imgproc.hpp>
-#include <opencv2/video/tracking.hpp>
 #include <vector>
 
 #include "base/error.h"
@@ -12,19 +12,76 @@
 namespace bitreel::quality {
 namespace {
 
+constexpr int most_levels = 5, smallest_side = 16, rounds = 4;
+constexpr double window = 3;  // standard deviation of the Gaussian window, pixels
+// Added to the structure tensor, in squared levels a pixel: where there is nothing to follow, nothing moves.
+constexpr float regularizer = 4;
+
 cv::Mat grey(const cv::Mat& rgb) {
   cv::Mat result;
   cv::cvtColor(rgb, result, cv::COLOR_RGB2GRAY);
+  result.convertTo(result, CV_32F);
   return result;
 }
 
-// For every pixel of `after`, where it was in `before`: displacements as CV_32FC2.
+cv::Mat windowed(const cv::Mat& x) {
+  cv::Mat mean;
+  cv::GaussianBlur(x, mean, {0, 0}, window, window, cv::BORDER_REPLICATE);
+  return mean;
+}
+
+// Where each pixel comes from: its own place plus the displacement.
+cv::Mat sources(const cv::Mat& flow) {
+  cv::Mat places = flow.clone();
+  for (int y = 0; y < places.rows; ++y) {
+    for (int x = 0; x < places.cols; ++x) {
+      places.at<cv::Point2f>(y, x) += cv::Point2f(static_cast<float>(x), static_cast<float>(y));
+    }
+  }
+  return places;
+}
+
+cv::Mat moved(const cv::Mat& before, const cv::Mat& flow) {
+  cv::Mat result;
+  cv::remap(before, result, sources(flow), cv::noArray(), cv::INTER_LINEAR, cv::BORDER_REPLICATE);
+  return result;
+}
+
+// One round of Lucas and Kanade: the displacement, in a window round each pixel, that explains most of what is left.
+void refine(const cv::Mat& before, const cv::Mat& after, cv::Mat& flow) {
+  const cv::Mat now = moved(before, flow), rest = after - now;
+  cv::Mat gx, gy;
+  cv::Scharr(now, gx, CV_32F, 1, 0, 1 / 32.0);
+  cv::Scharr(now, gy, CV_32F, 0, 1, 1 / 32.0);
+  const cv::Mat xx = windowed(gx.mul(gx)) + regularizer, yy = windowed(gy.mul(gy)) + regularizer;
+  const cv::Mat xy = windowed(gx.mul(gy)), xr = windowed(gx.mul(rest)), yr = windowed(gy.mul(rest));
+  cv::Mat determinant = xx.mul(yy) - xy.mul(xy), dx, dy;
+  cv::divide(yy.mul(xr) - xy.mul(yr), determinant, dx);
+  cv::divide(xx.mul(yr) - xy.mul(xr), determinant, dy);
+  cv::Mat step;
+  cv::merge(std::vector<cv::Mat>{cv::max(cv::min(dx, 1), -1), cv::max(cv::min(dy, 1), -1)}, step);
+  flow += step;
+}
+
+// For every pixel of `after`, where it was in `before`: displacements as CV_32FC2, from coarse to fine.
 cv::Mat backward_flow(const cv::Mat& before, const cv::Mat& after) {
-  constexpr int levels = 4, window = 15, rounds = 3, neighbourhood = 5;
-  constexpr double shrink = 0.5, smoothing = 1.1;
-  cv::Mat flow;
-  cv::calcOpticalFlowFarneback(grey(after), grey(before), flow, shrink, levels, window, rounds, neighbourhood,
-                               smoothing, 0);
+  std::vector<cv::Mat> earlier = {grey(before)}, later = {grey(after)};
+  while (static_cast<int>(earlier.size()) < most_levels &&
+         std::min(earlier.back().rows, earlier.back().cols) >= 2 * smallest_side) {
+    for (std::vector<cv::Mat>* pyramid : {&earlier, &later}) {
+      cv::Mat half;
+      cv::pyrDown(pyramid->back(), half);
+      pyramid->push_back(half);
+    }
+  }
+  cv::Mat flow = cv::Mat::zeros(earlier.back().size(), CV_32FC2);
+  for (std::size_t level = earlier.size(); level-- > 0;) {
+    if (flow.size() != earlier[level].size()) {
+      cv::resize(flow, flow, earlier[level].size(), 0, 0, cv::INTER_LINEAR);
+      flow *= 2;
+    }
+    for (int round = 0; round < rounds; ++round) refine(earlier[level], later[level], flow);
+  }
   return flow;
 }
 
@@ -44,20 +101,11 @@ FrameStep frame_step(const cv::Mat& before, const cv::Mat& after) {
                             before.cols, before.rows, after.cols, after.rows));
   }
   const cv::Mat flow = backward_flow(before, after);
-  cv::Mat places(flow.size(), CV_32FC2), within(flow.size(), CV_8U);
-  for (int y = 0; y < flow.rows; ++y) {
-    for (int x = 0; x < flow.cols; ++x) {
-      const cv::Point2f from = flow.at<cv::Point2f>(y, x) + cv::Point2f(static_cast<float>(x), static_cast<float>(y));
-      places.at<cv::Point2f>(y, x) = from;
-      const bool inside = from.x >= 0 && from.y >= 0 && from.x <= static_cast<float>(flow.cols - 1) &&
-                          from.y <= static_cast<float>(flow.rows - 1);
-      within.at<std::uint8_t>(y, x) = inside ? 255 : 0;
-    }
-  }
-  cv::Mat moved;
-  cv::remap(before, moved, places, cv::noArray(), cv::INTER_LINEAR, cv::BORDER_REPLICATE);
+  const cv::Mat places = sources(flow);
+  cv::Mat within;
+  cv::inRange(places, cv::Scalar(0, 0), cv::Scalar(flow.cols - 1, flow.rows - 1), within);
   const double pixels = static_cast<double>(cv::countNonZero(within)) * 3;
-  const double squares = cv::norm(moved, after, cv::NORM_L2SQR, within);
+  const double squares = cv::norm(moved(before, flow), after, cv::NORM_L2SQR, within);
   return {.motion = mean_length(flow), .flicker = pixels > 0 ? std::sqrt(squares / pixels) : 0};
 }
 

@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/input_file.h"
 #include "base/json_file.h"
-#include "base/utf8.h"
 #include "pipelines/text/piece_model.h"
 #include "pipelines/text/utf8.h"
 

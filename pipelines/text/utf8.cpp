@@ -37,15 +37,6 @@ utf8proc_category_t category(char32_t c) {
 
 }  // namespace
 
-std::size_t invalid_utf8_at(std::string_view text) {
-  for (std::size_t i = 0; i < text.size();) {
-    const int length = character_at(text.substr(i));
-    if (length < 0) return i;
-    i += static_cast<std::size_t>(length);
-  }
-  return std::string_view::npos;
-}
-
 std::string with_replacements(std::string_view bytes) {
   std::string text;
   for (std::size_t i = 0; i < bytes.size();) {

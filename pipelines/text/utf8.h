@@ -8,14 +8,13 @@
 // Facts come from utf8proc (Unicode 14 or later).
 #pragma once
 
-#include <cstddef>
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
+
 namespace bitreel {
 
-// Where the text stops being UTF-8, or npos. Overlong forms, surrogates and values past U+10FFFF are not UTF-8.
-std::size_t invalid_utf8_at(std::string_view text);
 // U+FFFD for every maximal part that is no UTF-8, as Rust and the WHATWG do it.
 std::string with_replacements(std::string_view bytes);
 

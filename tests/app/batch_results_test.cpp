@@ -1,4 +1,5 @@
 // What a batch leaves for programs, spreadsheets and eyes.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
@@ -19,7 +20,7 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 JobResult result_of(std::size_t index, JobOutcome outcome, const std::string& prompt) {
-  return {.key = "k" + std::to_string(index),
+  return {.key = fmt::format("k{}", index),
           .index = index,
           .name = "clip",
           .outcome = outcome,

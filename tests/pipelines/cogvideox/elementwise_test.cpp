@@ -4,23 +4,13 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
-#include "pipelines/layers/rows/rows.h"
+#include <type_traits>
+#include <vector>
+
+#include "pipelines/layers/rows/rows_units.h"
 #include "tests/golden.h"
 
 namespace bitreel {
-
-namespace rows_baseline {
-template <class T>
-const RowKernels<T>& kernels();
-}
-namespace rows_avx2 {
-template <class T>
-const RowKernels<T>& kernels();
-}
-namespace rows_avx512 {
-template <class T>
-const RowKernels<T>& kernels();
-}
 
 namespace {
 
@@ -100,14 +90,27 @@ TEST_P(Fused, HeadsAreNormedAndRotatedLikeTheComposedOnes) {
   }
 }
 
+// Of one type, from what each instruction set has: fp32_kernels or bf16_kernels.
 template <class T>
-std::vector<const RowKernels<T>*> tables() {
-  std::vector<const RowKernels<T>*> all = {&rows_baseline::kernels<T>()};
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back(&rows_avx2::kernels<T>());
+using Kernels = const RowKernels<T>& (*)();
+
+template <class T>
+std::vector<const RowKernels<T>*> usable(Kernels<T> baseline, Kernels<T> avx2, Kernels<T> avx512) {
+  std::vector<const RowKernels<T>*> all = {&baseline()};
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) all.push_back(&avx2());
   if (__builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")) {
-    all.push_back(&rows_avx512::kernels<T>());
+    all.push_back(&avx512());
   }
   return all;
+}
+
+template <class T>
+std::vector<const RowKernels<T>*> tables() {
+  if constexpr (std::is_same_v<T, float>) {
+    return usable<float>(rows_baseline::fp32_kernels, rows_avx2::fp32_kernels, rows_avx512::fp32_kernels);
+  } else {
+    return usable<Bf16>(rows_baseline::bf16_kernels, rows_avx2::bf16_kernels, rows_avx512::bf16_kernels);
+  }
 }
 
 template <class T>

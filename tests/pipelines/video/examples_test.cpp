@@ -50,11 +50,11 @@ TEST_F(Examples, OfTheWriter) {
   const VideoOptions options;
   const std::vector<Frame> frames = this->frames();
   const nlohmann::ordered_json provenance = {{"prompt", "a red circle"}};
-  check_output("out/clip.mp4", options);
+  check_output("out/clip.mp4", options, Sidecar::written);
   VideoWriter video("out/clip.mp4", {.fps = 8}, 128, 128, provenance);
   for (const Frame& frame : frames) video.push(frame);
   video.finish({{"seconds", 41.5}, {"events", video.events()}});
-  EXPECT_TRUE(fs::exists("out/clip.json"));
+  EXPECT_TRUE(fs::exists("out/clip.mp4.json"));
 }
 
 TEST_F(Examples, OfTheReader) {
