@@ -268,6 +268,7 @@ class Run {
     std::optional<VideoWriter> clip, frames;
     run.on_denoised = [&](const NamedTensors&, const ClipRecord& so_far) {
       return DecodeSink{.on_frame = [&](const Frame& frame) {
+        check_interrupt(if_interrupted(prompt));
         if (!clip) {
           clip.emplace(render.options.output, render.video, frame.width, frame.height, provenance(render, so_far));
           frames.emplace(frames_path(prepared.variant.name, prompt),

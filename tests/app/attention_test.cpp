@@ -71,7 +71,7 @@ TEST(GenerateAttention, SaysWhenASlowOracleStandsInForAKernel) {
   const Outcome outcome = generate(folder / "clip.mp4", {"--attention", "sage2-8b"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("sage2-8b: no kernel runs it"), HasSubstr("slow backend emulated")));
-  const json ran = read_json(folder / "clip.json")["attention"]["ran"];
+  const json ran = read_json(folder / "clip.mp4.json")["attention"]["ran"];
   EXPECT_EQ(ran[0]["backend"], "emulated");
   EXPECT_FALSE(ran[0]["fallback"].get<std::string>().empty());
 }
@@ -189,7 +189,7 @@ TEST(Compare, ReportsWhatRanWhereTheGuardMovedLayers) {
   const json variants = read_json(folder / "out/compare.json")["variants"];
   EXPECT_EQ(variants[0]["shares"], "full 100.0 %") << "which has no bound, and needs none";
   EXPECT_EQ(variants[1]["shares"], "full 50.0 %, int8 25.0 %, int4 25.0 %");
-  const json clip = read_json(folder / "out/int4/clip-000.json");
+  const json clip = read_json(folder / "out/int4/clip-000.mp4.json");
   EXPECT_EQ(clip["attention"]["requested"], "int4");
   EXPECT_EQ(clip["attention"]["executed"][3], json::parse(R"(["full","full"])"));
   EXPECT_EQ(clip["attention"]["guard"].size(), 4U);
@@ -211,8 +211,8 @@ TEST(Compare, InterruptedSaysWhatItsReportHolds) {
     bool report;
   };
   for (const Case& c :
-       {Case{step_event("1/2 int8", 1), "no prompt is complete, compare.json was not written", false},
-        Case{step_event("2/2 full", 1), "compare.json holds the 1 of 2 prompts that are complete", true}}) {
+       {Case{step_event("1/2 int8", 1), "no prompt is complete; the same command goes on from here", false},
+        Case{step_event("2/2 full", 1), "the report holds the 1 of 2 prompts that are complete", true}}) {
     SCOPED_TRACE(c.signal_after);
     const TemporaryFolder folder;
     const std::string prompts = write_text(folder / "prompts.txt", "a red circle\na blue star\n");

@@ -131,24 +131,24 @@ TEST(Compare, PutsExistingVideosSideBySide) {
 
 class CompareRun : public ::testing::Test {
  protected:
-  [[nodiscard]] fs::path file() const {
-    return write_text(folder_ / "c.yaml",
-                      "prompts: [a red circle, a blue star]\n"
-                      "defaults: {model: " +
-                          tiny_model +
-                          ", steps: 3, device: cpu}\n"
-                          "variants: {full: {}, int8: {attention: int8}, fewer: {steps: 2}}\nrepeats: 2\n");
-  }
-  [[nodiscard]] std::vector<std::string> command() const {
-    return {"compare", file().string(), "--output", out().string()};
+  [[nodiscard]] std::vector<std::string> command(int steps) const {
+    const fs::path file =
+        write_text(folder_ / "c.yaml",
+                   "prompts: [a red circle, a blue star]\n"
+                   "defaults: {model: " +
+                       tiny_model + ", steps: " + std::to_string(steps) +
+                       ", device: cpu}\n"
+                       "variants: {full: {}, int8: {attention: int8}, fewer: {steps: 2}}\nrepeats: 2\n");
+    return {"compare", file.string(), "--output", out().string(), "--progress", "json"};
   }
   [[nodiscard]] fs::path out() const { return folder_ / "out"; }
 
+ private:
   TemporaryFolder folder_;
 };
 
 TEST_F(CompareRun, MeasuresEveryVariantAgainstTheBaseline) {
-  const Outcome outcome = run_bitreel(command());
+  const Outcome outcome = run_bitreel(command(3));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   const nlohmann::json report = read_json(out() / "compare.json");
   EXPECT_EQ(report["bitreel_comparison"], 2);
@@ -169,16 +169,17 @@ TEST_F(CompareRun, MeasuresEveryVariantAgainstTheBaseline) {
 }
 
 TEST_F(CompareRun, GoesOnWhereItWasInterrupted) {
-  const Outcome stopped = run_bitreel(command(), {.signal_after = "[2/2 full] 1/3", .signal = SIGINT});
+  const Outcome stopped =
+      run_bitreel(command(60), {.file_size_limit = {}, .signal_after = step_event("2/2 full", 1), .signal = SIGINT});
   EXPECT_EQ(stopped.code, 128 + SIGINT) << stopped.err;
   EXPECT_THAT(stopped.err, HasSubstr("holds the 1 of 2 prompts"));
   EXPECT_THAT(read_json(out() / "compare.json")["prompts"], SizeIs(1));
   const auto before = fs::last_write_time(out() / "int8/clip-000.mp4");
-  const Outcome outcome = run_bitreel(command());
+  const Outcome outcome = run_bitreel(command(60));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(read_json(out() / "compare.json")["prompts"], SizeIs(2));
   EXPECT_EQ(fs::last_write_time(out() / "int8/clip-000.mp4"), before);
-  EXPECT_THAT(outcome.err, Not(HasSubstr("[1/2 int8]")));
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("2/2 int8"), Not(HasSubstr("1/2 int8"))));
 }
 
 TEST(Compare, RefusesMixturesOfWhatToCompare) {

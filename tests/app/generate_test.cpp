@@ -92,11 +92,11 @@ TEST(Generate, RecordsThePathsThatRanAndWhatOverruledThem) {
   const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--dtype", "fp16"});
   unsetenv("BITREEL_UNUSED");
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const json sidecar = read_json(folder / "clip.json");
+  const json sidecar = read_json(folder / "clip.mp4.json");
   EXPECT_EQ(sidecar["config"]["elementwise"], "fused");
   EXPECT_EQ(sidecar["run"]["elementwise"], "composed") << "there are no fused kernels for fp16";
   EXPECT_EQ(sidecar["run"]["environment"]["BITREEL_UNUSED"], "a value");
-  EXPECT_THAT(read_text(folder / "clip.json"), HasSubstr("\n   [\"full\", \"full\"],\n"))
+  EXPECT_THAT(read_text(folder / "clip.mp4.json"), HasSubstr("\n   [\"full\", \"full\"],\n"))
       << "a step's layers are one line";
 }
 
@@ -104,7 +104,7 @@ TEST(Generate, RecordsWhyItChoseTheCpu) {
   const TemporaryFolder folder;
   const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--device", "auto"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
-  const json device = read_json(folder / "clip.json")["run"]["device"];
+  const json device = read_json(folder / "clip.mp4.json")["run"]["device"];
   EXPECT_EQ(device["type"] == "cpu", device.contains("why_not_cuda")) << device;
 }
 
