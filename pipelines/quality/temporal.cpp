@@ -49,7 +49,9 @@ cv::Mat moved(const cv::Mat& before, const cv::Mat& flow) {
 
 // One round of Lucas and Kanade: the displacement, in a window round each pixel, that explains most of what is left.
 void refine(const cv::Mat& before, const cv::Mat& after, cv::Mat& flow) {
-  const cv::Mat now = moved(before, flow), rest = after - now;
+  const cv::Mat now = moved(before, flow);
+  cv::Mat rest = after - now;
+  rest -= windowed(rest);  // light that comes or goes is not motion
   cv::Mat gx, gy;
   cv::Scharr(now, gx, CV_32F, 1, 0, 1 / 32.0);
   cv::Scharr(now, gy, CV_32F, 0, 1, 1 / 32.0);

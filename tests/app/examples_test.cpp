@@ -386,7 +386,7 @@ TEST_F(Examples, OfAClipsRun) {
     const std::vector<std::uint8_t> grey(16 * 16 * 3, 128);
     video.push({.rgb = grey.data(), .width = width, .height = height});
     video.finish(outcome(record));
-    EXPECT_TRUE(fs::exists("other.json"));
+    EXPECT_TRUE(fs::exists("other.mkv.json"));
   }
   const ClipRecord record = record_of(render, identity);
   write_latents("clip.latents.safetensors", latents, render.options, record);

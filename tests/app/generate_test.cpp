@@ -317,7 +317,7 @@ TEST(Help, IsThereForEveryCommand) {
     EXPECT_EQ(outcome.code, 0) << command;
     EXPECT_THAT(outcome.out, HasSubstr("Usage: bitreel " + std::string(command)));
   }
-  EXPECT_THAT(run_bitreel({"--version"}).out, HasSubstr("0.1"));
+  EXPECT_THAT(run_bitreel({"--version"}).out, HasSubstr("0.2"));
 }
 
 }  // namespace
