@@ -20,7 +20,7 @@ JOBS = """
 defaults: {{model: {model}, device: cpu, no_metadata: true, steps: {steps}}}
 jobs:
   - {{name: circle, prompt: a red circle, seed: [1, 2], scheduler: [ddim, dpm]}}
-  - {{name: star, prompt: a blue star, seed: [1, 2], attention: int8, guard: 5}}
+  - {{name: star, prompt: a blue star, seed: [1, 2], attention: int8, guard: 5, guard_bound: 1e-7}}
 output: "{{name}}/{{seed}}-{{scheduler}}.mkv"
 """
 
