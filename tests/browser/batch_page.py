@@ -2,16 +2,10 @@
 
     python3 tests/browser/batch_page.py out/batch/index.html [--screenshots DIR]
 
-Exit code 77 where there is no chromedriver (Debian: chromium-driver); ctest calls that skipped.
+Exit code 77 where there is no chromedriver (Debian: chromium-driver).
 """
 
-import argparse
-import base64
-import pathlib
-import shutil
-import sys
-
-from compare_page import Browser, driver
+import browser as chromium
 
 
 def check(browser, page):
@@ -61,34 +55,7 @@ def check(browser, page):
         browser.until(playing, "they play")
         browser.click("#play")
         browser.until("[...document.querySelectorAll('video[src]')].every(v => v.paused)", "they stop")
-    overflow = browser.run("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
-    assert overflow <= 0, f"the page is {overflow} pixels wider than its window"
-    problems = [entry["message"] for entry in browser.call("POST", "/se/log", {"type": "browser"})
-                if entry["level"] in ("SEVERE", "WARNING")]
-    assert not problems, f"the console complains: {problems}"
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("page", type=pathlib.Path)
-    parser.add_argument("--screenshots", type=pathlib.Path)
-    arguments = parser.parse_args()
-    if not shutil.which("chromedriver"):
-        print("skipped: there is no chromedriver (Debian: apt-get install chromium-driver)")
-        sys.exit(77)
-    with driver() as port:
-        for width in (1280, 500):
-            browser = Browser(port, width)
-            try:
-                check(browser, arguments.page)
-                if arguments.screenshots:
-                    arguments.screenshots.mkdir(parents=True, exist_ok=True)
-                    picture = base64.b64decode(browser.call("GET", "/screenshot"))
-                    (arguments.screenshots / f"batch-{width}.png").write_bytes(picture)
-            finally:
-                browser.call("DELETE", "")
-            print(f"{arguments.page}: fine at {width} pixels")
 
 
 if __name__ == "__main__":
-    main()
+    chromium.main(__doc__, "batch", check)
