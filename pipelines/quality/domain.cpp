@@ -9,6 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <opencv2/imgproc.hpp>
+#include <type_traits>
 #include <utility>
 
 #include "base/error.h"
@@ -42,6 +43,19 @@ std::string lookup_name(const Names& names, Value value) {
   for (const auto& [name, known] : names)
     if (known == value) return name;
   throw Error("a value of the judge's vocabulary has no name");
+}
+
+// Of anything with a name.
+template <class Named>
+std::vector<std::string> names_of(const std::vector<Named>& all) {
+  std::vector<std::string> names;
+  for (const Named& one : all) {
+    if constexpr (std::is_enum_v<Named>)
+      names.push_back(name_of(one));
+    else
+      names.push_back(one.name);
+  }
+  return names;
 }
 
 // One JSON file being read; every complaint names it and the key.
@@ -84,6 +98,42 @@ struct Reading {
     for (const auto& [name, radius] : value.items())
       result.push_back({.name = name, .radius = number(radius, "sizes." + name, 0.02, 1)});
     std::ranges::sort(result, {}, &NamedSize::radius);
+    return result;
+  }
+
+  std::vector<NamedPlace> places(const json& value) const {
+    if (!value.is_object() || value.empty()) fail("places is not an object of name: [x, y]");
+    std::vector<NamedPlace> result;
+    for (const auto& [name, middle] : value.items()) {
+      const std::string entry = "places." + name;
+      if (!middle.is_array() || middle.size() != 2)
+        fail(fmt::format("{} is {}, expected [x, y]", entry, middle.dump()));
+      result.push_back({.name = name, .middle = {number(middle[0], entry, -1, 1), number(middle[1], entry, -1, 1)}});
+    }
+    return result;
+  }
+
+  // The wordings of `names`, of which the file lists those with other ways than the name itself.
+  std::vector<Wording> wordings(const json& words, const std::string& kind,
+                                const std::vector<std::string>& names) const {
+    const std::string key = "words." + kind;
+    if (!words.contains(kind) || !words.at(kind).is_object()) fail(fmt::format("{} is not an object", key));
+    const json& listed = words.at(kind);
+    for (const auto& [name, unused] : listed.items())
+      if (std::ranges::count(names, name) == 0)
+        fail(fmt::format("{} holds {}, which is none of its {}", key, name, kind));
+    std::vector<Wording> result;
+    for (const std::string& name : names) {
+      Wording wording{.name = name, .ways = {name}};
+      if (listed.contains(name)) {
+        const json& ways = listed.at(name);
+        const bool texts = ways.is_array() && !ways.empty() &&
+                           std::ranges::all_of(ways, [](const json& way) { return way.is_string() && way != ""; });
+        if (!texts) fail(fmt::format("{}.{} is {}, expected a list of words", key, name, ways.dump()));
+        wording.ways = ways.get<std::vector<std::string>>();
+      }
+      result.push_back(wording);
+    }
     return result;
   }
 
@@ -137,13 +187,25 @@ Domain Domain::read(const std::filesystem::path& file) {
       {"backgrounds", [&](const json& v) { domain.backgrounds = reading.colours(v, "backgrounds"); }},
       {"shapes", [&](const json& v) { domain.shapes = reading.words<Shape>(v, "shapes", shape_names); }},
       {"sizes", [&](const json& v) { domain.sizes = reading.sizes(v); }},
-      {"motions", [&](const json& v) { domain.motions = reading.words<Motion>(v, "motions", motion_names); }}};
+      {"motions", [&](const json& v) { domain.motions = reading.words<Motion>(v, "motions", motion_names); }},
+      {"places", [&](const json& v) { domain.places = reading.places(v); }},
+      {"words", [](const json&) {}}};  // read last: it speaks of the others
   for (const auto& [key, read] : keys) {
     if (!root.contains(key)) reading.fail(fmt::format("has no key {}", key));
     read(root.at(key));
   }
   for (const auto& [key, value] : root.items())
     if (key != "comment" && !keys.contains(key)) reading.fail(fmt::format("unknown key {}", key));
+  const json& words = root.at("words");
+  if (!words.is_object()) reading.fail("words is not an object");
+  for (const auto& [kind, unused] : words.items())
+    if (kind == "words" || !keys.contains(kind)) reading.fail(fmt::format("unknown key words.{}", kind));
+  domain.words = {.colours = reading.wordings(words, "colours", names_of(domain.colours)),
+                  .backgrounds = reading.wordings(words, "backgrounds", names_of(domain.backgrounds)),
+                  .shapes = reading.wordings(words, "shapes", names_of(domain.shapes)),
+                  .sizes = reading.wordings(words, "sizes", names_of(domain.sizes)),
+                  .motions = reading.wordings(words, "motions", names_of(domain.motions)),
+                  .places = reading.wordings(words, "places", names_of(domain.places))};
   return domain;
 }
 

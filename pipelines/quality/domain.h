@@ -1,11 +1,13 @@
-// What the default model was taught to draw, read from assets/pocket/domain.json: the judge's vocabulary.
+// The world of the models that come with Bitreel, read from assets/pocket/domain.json: the judge's vocabulary.
 //
 //   const Domain domain = Domain::read("assets/pocket/domain.json");
 //   domain.colours[0].name;   // "blue"
 //
 // Colours are RGB from 0 to 1; a size is a shape's radius in half picture widths, so 1 reaches from the middle to the
-// edge. The file is read strictly: a missing or unknown key, a colour outside 0..1, a shape or a motion the judge has
-// no eye for are errors that name the file and the key.
+// edge; a place is where a still object's middle is, from -1 to 1 both ways, y downwards. `words` are the ways to say a
+// name, the plain one first; what the file does not list is said by its name. The file is read strictly: a missing or
+// unknown key, a colour outside 0..1, a shape or a motion the judge has no eye for, words for a name that the domain
+// does not hold are errors that name the file and the key.
 #pragma once
 
 #include <filesystem>
@@ -28,6 +30,21 @@ struct NamedSize {
   double radius = 0;
 };
 
+struct NamedPlace {
+  std::string name;
+  cv::Point2d middle;
+};
+
+// The ways to say one name: "circle", "disc", "ball".
+struct Wording {
+  std::string name;
+  std::vector<std::string> ways;
+};
+
+struct Words {
+  std::vector<Wording> colours, backgrounds, shapes, sizes, motions, places;
+};
+
 enum class Motion { left, right, up, down, bounce, orbit, grow, shrink, spin, still };
 
 struct Domain {
@@ -37,6 +54,8 @@ struct Domain {
   std::vector<Shape> shapes;
   std::vector<NamedSize> sizes;  // from small to large
   std::vector<Motion> motions;
+  std::vector<NamedPlace> places;
+  Words words;
 
   static Domain read(const std::filesystem::path& file);
 };

@@ -47,6 +47,11 @@ std::string nearest_size(const std::vector<NamedSize>& sizes, double radius) {
       ->name;
 }
 
+std::string nearest_place(const std::vector<NamedPlace>& places, const Pose& pose) {
+  const auto distance = [&](const NamedPlace& place) { return cv::norm(place.middle - cv::Point2d(pose.x, pose.y)); };
+  return std::ranges::min_element(places, {}, distance)->name;
+}
+
 double median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
@@ -58,6 +63,11 @@ std::vector<size_t> frames_with_object(const Layer& layer) {
   for (size_t t = 0; t < layer.area.size(); ++t)
     if (layer.area[t] > 0) result.push_back(t);
   return result;
+}
+
+std::optional<Shape> shape_of(const std::string& name, const Domain& domain) {
+  const auto found = std::ranges::find(domain.shapes, name, [](Shape shape) { return name_of(shape); });
+  return found == domain.shapes.end() ? std::nullopt : std::optional(*found);
 }
 
 struct ShapeVerdict {
@@ -100,6 +110,7 @@ Track follow(const Layer& layer, const std::vector<size_t>& seen, Shape shape) {
   return track;
 }
 
+// All but motion and place, which are the clip's and the picture's.
 std::optional<SeenObject> describe(const Layer& layer, const Domain& domain) {
   const std::vector<size_t> seen = frames_with_object(layer);
   if (seen.empty()) return std::nullopt;
@@ -124,15 +135,27 @@ std::optional<SeenObject> describe(const Layer& layer, const Domain& domain) {
   object.confidence = std::min(colour.margin, verdict.margin);
   object.shape = name_of(verdict.shape);
   object.size = nearest_size(domain.sizes, object.radius);
-  const std::optional<Motion> motion = find_motion(object.track, verdict.shape);
-  if (motion && std::ranges::count(domain.motions, *motion) > 0) object.motion = name_of(*motion);
   return object;
+}
+
+// What frames show without regard to their order.
+Judgement describe_all(const std::vector<cv::Mat>& frames, const Domain& domain, JudgeOptions options) {
+  const Clip clip = prepare(frames);
+  Judgement result;
+  const std::optional<Background> background = find_background(clip);
+  if (!background) return result;
+  result.background = nearest_name(domain.backgrounds, background->lab).name;
+  result.flicker = background->flicker;
+  const std::vector<NamedColour> colours = find_object_colours(clip, *background, domain, options.objects);
+  if (colours.empty()) return result;
+  for (const Layer& layer : separate(clip, *background, colours))
+    if (std::optional<SeenObject> object = describe(layer, domain)) result.objects.push_back(std::move(*object));
+  return result;
 }
 
 void check(const std::vector<cv::Mat>& frames, JudgeOptions options) {
   if (options.objects < 1 || options.objects > 2)
     throw Error(fmt::format("the judge was told of {} objects, expected 1 or 2", options.objects));
-  if (frames.size() < 4) throw Error(fmt::format("the judge got {} frames, expected at least 4", frames.size()));
   for (size_t t = 0; t < frames.size(); ++t) {
     if (frames[t].type() != CV_8UC3) throw Error(fmt::format("frame {} is not 8-bit RGB", t));
     if (frames[t].size() != frames[0].size())
@@ -145,16 +168,27 @@ void check(const std::vector<cv::Mat>& frames, JudgeOptions options) {
 
 Judgement judge(const std::vector<cv::Mat>& frames, const Domain& domain, JudgeOptions options) {
   check(frames, options);
-  const Clip clip = prepare(frames);
-  Judgement result;
-  const std::optional<Background> background = find_background(clip);
-  if (!background) return result;
-  result.background = nearest_name(domain.backgrounds, background->lab).name;
-  result.flicker = background->flicker;
-  const std::vector<NamedColour> colours = find_object_colours(clip, *background, domain, options.objects);
-  if (colours.empty()) return result;
-  for (const Layer& layer : separate(clip, *background, colours))
-    if (std::optional<SeenObject> object = describe(layer, domain)) result.objects.push_back(std::move(*object));
+  if (frames.size() < 4) throw Error(fmt::format("the judge got {} frames, expected at least 4", frames.size()));
+  Judgement result = describe_all(frames, domain, options);
+  for (SeenObject& object : result.objects) {
+    const std::optional<Shape> shape = shape_of(object.shape, domain);
+    if (!shape) continue;
+    const std::optional<Motion> motion = find_motion(object.track, *shape);
+    if (motion && std::ranges::count(domain.motions, *motion) > 0) object.motion = name_of(*motion);
+  }
+  return result;
+}
+
+Judgement judge_picture(const cv::Mat& picture, const Domain& domain, JudgeOptions options) {
+  check({picture}, options);
+  Judgement result = describe_all({picture}, domain, options);
+  for (SeenObject& object : result.objects)
+    if (!object.shape.empty()) object.place = nearest_place(domain.places, object.track.sightings[0].pose);
+  if (options.objects == 1) {
+    const Judgement two = describe_all({picture}, domain, {.objects = 2});
+    const auto recognised = std::ranges::count_if(two.objects, [](const SeenObject& o) { return !o.shape.empty(); });
+    result.others = recognised > 1 ? 1 : 0;
+  }
   return result;
 }
 

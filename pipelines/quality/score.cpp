@@ -18,7 +18,7 @@ using nlohmann::json;
 constexpr double most_stray = 0.5;  // of the object: more is a second object that nobody asked for
 
 struct Vocabulary {
-  std::vector<std::string> colours, shapes, sizes, motions, backgrounds;
+  std::vector<std::string> colours, shapes, sizes, motions, places, backgrounds;
 
   explicit Vocabulary(const Domain& domain) {
     for (const NamedColour& colour : domain.colours) colours.push_back(colour.name);
@@ -26,6 +26,7 @@ struct Vocabulary {
     for (const NamedSize& size : domain.sizes) sizes.push_back(size.name);
     for (const Shape shape : domain.shapes) shapes.push_back(name_of(shape));
     for (const Motion motion : domain.motions) motions.push_back(name_of(motion));
+    for (const NamedPlace& place : domain.places) places.push_back(place.name);
   }
 };
 
@@ -51,6 +52,10 @@ struct Entry {
     return value.at(key).get<std::string>();
   }
 
+  [[nodiscard]] std::string word_if_any(const std::string& key, const std::vector<std::string>& known) const {
+    return value.contains(key) ? word(key, known) : "";
+  }
+
   [[nodiscard]] std::string word(const std::string& key, const std::vector<std::string>& known) const {
     std::string got = text(key);
     if (std::ranges::count(known, got) == 0)
@@ -61,20 +66,20 @@ struct Entry {
 };
 
 ExpectedObject read_object(const Entry& entry, const Vocabulary& known) {
-  entry.allow_only({"colour", "shape", "size", "motion"});
+  entry.allow_only({"colour", "shape", "size", "motion", "place"});
   return {.colour = entry.word("colour", known.colours),
           .shape = entry.word("shape", known.shapes),
-          .size = entry.value.contains("size") ? entry.word("size", known.sizes) : "",
-          .motion = entry.word("motion", known.motions)};
+          .size = entry.word_if_any("size", known.sizes),
+          .motion = entry.word_if_any("motion", known.motions),
+          .place = entry.word_if_any("place", known.places)};
 }
 
 Expectation read_entry(const Entry& entry, const Vocabulary& known) {
   entry.allow_only({"prompt", "file", "objects", "background"});
-  Expectation result{
-      .prompt = entry.text("prompt"),
-      .file = entry.value.contains("file") ? entry.text("file") : "",
-      .objects = {},
-      .background = entry.value.contains("background") ? entry.word("background", known.backgrounds) : ""};
+  Expectation result{.prompt = entry.text("prompt"),
+                     .file = entry.value.contains("file") ? entry.text("file") : "",
+                     .objects = {},
+                     .background = entry.word_if_any("background", known.backgrounds)};
   if (!entry.value.contains("objects") || !entry.value.at("objects").is_array()) entry.fail("has no list of objects");
   const json& objects = entry.value.at("objects");
   if (objects.empty() || objects.size() > 2) entry.fail(fmt::format("has {} objects, expected 1 or 2", objects.size()));
@@ -98,13 +103,8 @@ Counts marks_of(const ExpectedObject& asked, const SeenObject& seen) {
   mark(counts, Attribute::shape, asked.shape, seen.shape);
   mark(counts, Attribute::motion, asked.motion, seen.motion);
   mark(counts, Attribute::size, asked.size, seen.size);
+  mark(counts, Attribute::place, asked.place, seen.place);
   return counts;
-}
-
-Count total_of(const Counts& counts) {
-  Count total;
-  for (const Count& count : counts) total.right += count.right, total.asked += count.asked;
-  return total;
 }
 
 void add_to(Counts& sum, const Counts& counts) {
@@ -125,26 +125,33 @@ std::vector<Expectation> read_expectations(const std::filesystem::path& file, co
   return result;
 }
 
-ClipScore compare(const Expectation& asked, const Judgement& seen) {
-  std::vector<SeenObject> order = seen.objects;
-  order.resize(asked.objects.size());  // what was not seen is an object without attributes
-  const auto counts_in_order = [&] {
-    Counts counts{};
-    for (size_t i = 0; i < order.size(); ++i) add_to(counts, marks_of(asked.objects[i], order[i]));
-    return counts;
-  };
-  ClipScore score{.counts = counts_in_order(), .matched = order};
-  if (order.size() == 2) {
-    std::swap(order[0], order[1]);
-    const Counts swapped = counts_in_order();
-    if (total_of(swapped).right > total_of(score.counts).right) score = {.counts = swapped, .matched = order};
-  }
+ClipScore compare_in_order(const Expectation& asked, const Judgement& seen) {
+  ClipScore score{.counts = {}, .matched = seen.objects};
+  score.matched.resize(asked.objects.size());  // what was not seen is an object without attributes
+  for (size_t i = 0; i < score.matched.size(); ++i) add_to(score.counts, marks_of(asked.objects[i], score.matched[i]));
   mark(score.counts, Attribute::background, asked.background, seen.background);
-  const Count total = total_of(score.counts);
-  const bool alone = std::ranges::none_of(score.matched, [](const SeenObject& o) { return o.stray > most_stray; });
-  score.counts[static_cast<size_t>(Attribute::everything)] = {.right = alone && total.right == total.asked ? 1 : 0,
+  const bool alone = seen.others == 0 && seen.objects.size() <= asked.objects.size() &&
+                     std::ranges::none_of(score.matched, [](const SeenObject& o) { return o.stray > most_stray; });
+  score.counts[static_cast<size_t>(Attribute::everything)] = {.right = alone && wrong_in(score) == 0 ? 1 : 0,
                                                               .asked = 1};
   return score;
+}
+
+int wrong_in(const ClipScore& score) {
+  int wrong = 0;
+  for (size_t i = 0; i < static_cast<size_t>(Attribute::everything); ++i)
+    wrong += score.counts[i].asked - score.counts[i].right;
+  return wrong;
+}
+
+ClipScore compare(const Expectation& asked, const Judgement& seen) {
+  const ClipScore score = compare_in_order(asked, seen);
+  if (asked.objects.size() < 2) return score;
+  Judgement swapped = seen;
+  swapped.objects.resize(2);
+  std::swap(swapped.objects[0], swapped.objects[1]);
+  const ClipScore other = compare_in_order(asked, swapped);
+  return wrong_in(other) < wrong_in(score) ? other : score;
 }
 
 void ScoreTable::add(const ClipScore& score) {
@@ -153,6 +160,11 @@ void ScoreTable::add(const ClipScore& score) {
 
 const Count& ScoreTable::of(int objects, Attribute attribute) const {
   return counts_.at(static_cast<size_t>(objects - 1))[static_cast<size_t>(attribute)];
+}
+
+Count ScoreTable::of(Attribute attribute) const {
+  const Count &one = of(1, attribute), &two = of(2, attribute);
+  return {.right = one.right + two.right, .asked = one.asked + two.asked};
 }
 
 std::string ScoreTable::text() const {

@@ -5,11 +5,12 @@
 //   table.add(compare(asked[0], judge(frames, domain, {.objects = 1})));
 //   std::cout << table.text();
 //
-// The file is a JSON list of {"prompt", "objects": [{"colour", "shape", "size", "motion"}], "background"}; size and
-// background may be left out where the prompt leaves them open, and are not scored then. "file" may name the clip.
+// The file is a JSON list of {"prompt", "objects": [{"colour", "shape", "size", "motion", "place"}], "background"}; all
+// but colour and shape may be left out where the prompt leaves them open, and are not scored then. "file" may name the
+// clip.
 // Two objects are matched with the two that were seen in whichever order makes more right. An attribute that was not
-// recognised is wrong. A clip is all right when every attribute is and nothing half as large as an object strays
-// beside. Errors: Error that names the file, the entry and the key.
+// recognised is wrong. A clip is all right when every attribute is, nothing half as large as an object strays beside,
+// and no object is there that nobody asked for. Errors: Error that names the file, the entry and the key.
 #pragma once
 
 #include <array>
@@ -23,7 +24,8 @@
 namespace bitreel::quality {
 
 struct ExpectedObject {
-  std::string colour, shape, size, motion;  // size empty: not asked
+  std::string colour, shape;
+  std::string size = {}, motion = {}, place = {};  // empty: not asked
 };
 
 struct Expectation {
@@ -40,8 +42,9 @@ struct Count {
   [[nodiscard]] double percent() const { return asked > 0 ? 100.0 * right / asked : 0; }
 };
 
-enum class Attribute { colour, shape, motion, size, background, everything };
-inline constexpr std::array<const char*, 6> attribute_names{"colour", "shape", "motion", "size", "background", "all"};
+enum class Attribute { colour, shape, motion, size, place, background, everything };
+inline constexpr std::array<const char*, 7> attribute_names{"colour", "shape",      "motion", "size",
+                                                            "place",  "background", "all"};
 
 struct ClipScore {
   std::array<Count, attribute_names.size()> counts;  // by Attribute; everything: the clip as a whole, 0 or 1 of 1
@@ -50,12 +53,17 @@ struct ClipScore {
 };
 
 [[nodiscard]] ClipScore compare(const Expectation& asked, const Judgement& seen);
+// The same without matching: the first object asked for is the first that was seen.
+[[nodiscard]] ClipScore compare_in_order(const Expectation& asked, const Judgement& seen);
+// Attributes that were asked and are not right.
+[[nodiscard]] int wrong_in(const ClipScore& score);
 
 // One- and two-object prompts are kept apart.
 class ScoreTable {
  public:
   void add(const ClipScore& score);
   [[nodiscard]] const Count& of(int objects, Attribute attribute) const;
+  [[nodiscard]] Count of(Attribute attribute) const;  // of both
   [[nodiscard]] std::string text() const;
 
  private:

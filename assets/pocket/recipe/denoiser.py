@@ -15,7 +15,7 @@ import time
 import torch
 
 import parts
-from draw import draw_clips
+from draw import draw_clips, draw_labels
 from optim import Optimiser, recorded
 from phrase import caption
 
@@ -32,14 +32,15 @@ def is_matrix(name):
 
 
 @torch.no_grad()
-def encode_clips(vae, tokenizer, size, clips, seconds, batch, device):
+def encode_clips(vae, tokenizer, size, clips, two_objects, seconds, batch, device):
     """Latents [n, frames, channels, height, width] and token ids [n, 226] of up to `clips` fresh clips."""
     start, words, latents, captions = time.time(), random.Random(), [], []
     while len(captions) < clips and time.time() - start < seconds:
-        x, labels = draw_clips(batch, size, device=device, dtype=torch.bfloat16)
+        labels = draw_labels(batch, device, two_objects=two_objects)
+        x, _ = draw_clips(batch, size, device=device, labels=labels, dtype=torch.bfloat16)
         z = vae.encode(x).latent_dist.mode() * vae.config.scaling_factor
         latents.append(z.permute(0, 2, 1, 3, 4).half())
-        labels.objects, labels.background, labels.count = labels.objects.cpu(), labels.background.cpu(), labels.count.cpu()
+        labels = labels.cpu()
         captions += [caption(labels.describe(i), words) for i in range(batch)]
     ids = parts.tokenize(tokenizer, captions).to(device)
     latents = torch.cat(latents)
@@ -134,6 +135,7 @@ def main():
     arguments.add_argument("--model", required=True)
     arguments.add_argument("--size", type=int, required=True)
     arguments.add_argument("--clips", type=int, default=60_000)
+    arguments.add_argument("--two-objects", type=float, default=0.25, help="share of clips with two objects")
     arguments.add_argument("--encode-seconds", type=float, default=90, help="encode fewer clips if they take longer")
     arguments.add_argument("--seconds", type=float, required=True, help="of training, without encoding and compilation")
     arguments.add_argument("--batch", type=int, default=96)
@@ -146,7 +148,8 @@ def main():
     torch.backends.cudnn.benchmark = True
     tokenizer = parts.load_tokenizer(a.model)
     vae = parts.load(a.model, "vae", None).to(device, torch.bfloat16).eval()
-    latents, ids = encode_clips(vae, tokenizer, a.size, a.clips, a.encode_seconds, 2 if a.tiny else 64, device)
+    latents, ids = encode_clips(vae, tokenizer, a.size, a.clips, a.two_objects, a.encode_seconds, 2 if a.tiny else 64,
+                                device)
     del vae
     transformer = parts.load(a.model, "transformer", lambda: parts.new_transformer(a.tiny))
     text_encoder = parts.load(a.model, "text_encoder", lambda: parts.new_text_encoder(len(tokenizer), a.tiny))

@@ -31,20 +31,27 @@ PLACEMENTS = 12
 
 @dataclass
 class Labels:
-    """Indices into the domain's lists. objects [n, 2, 4]: colour, shape, size, motion; background [n]; count [n]: 1 or 2."""
+    """Indices into the domain's lists. objects [n, 2, 4]: colour, shape, size, motion; background [n]; count [n]: 1 or 2.
+    Of stills the last index is that of a place."""
     objects: torch.Tensor
     background: torch.Tensor
     count: torch.Tensor
+    still: bool = False
+
+    def cpu(self):
+        return Labels(self.objects.cpu(), self.background.cpu(), self.count.cpu(), self.still)
 
     def describe(self, i):
-        """Clip i in words, as the prompt files and the judge have it."""
-        objects = [dict(colour=DOMAIN.colours[c], shape=DOMAIN.shapes[s], size=DOMAIN.sizes[z], motion=DOMAIN.motions[m])
+        """Clip or still i in words, as the prompt files and the judge have it."""
+        key, names = ("place", DOMAIN.places) if self.still else ("motion", DOMAIN.motions)
+        objects = [{"colour": DOMAIN.colours[c], "shape": DOMAIN.shapes[s], "size": DOMAIN.sizes[z], key: names[m]}
                    for c, s, z, m in self.objects[i, : self.count[i]].tolist()]
         return dict(objects=objects, background=DOMAIN.backgrounds[self.background[i]])
 
 
-def draw_labels(n, device, generator=None, two_objects=0.25):
-    """Random labels without held-out combinations; the two objects of a clip differ in colour and are not large."""
+def draw_labels(n, device, generator=None, two_objects=0.25, draw_places=None):
+    """Random labels without held-out combinations; the two objects of a clip differ in colour and are not large.
+    draw_places(n) -> [n, 2] makes them labels of stills."""
     def index(high):
         return torch.randint(0, high, (n,), device=device, generator=generator)
 
@@ -59,14 +66,16 @@ def draw_labels(n, device, generator=None, two_objects=0.25):
     second = one(len(DOMAIN.sizes) - 1, first[:, 0])
     first[:, 2] = torch.where(count == 2, first[:, 2] % (len(DOMAIN.sizes) - 1), first[:, 2])
     objects = torch.stack([first, second], 1)
+    if draw_places:
+        objects[:, :, 3] = draw_places(n)
 
-    held_out = torch.tensor(DOMAIN.held_out_table(), device=device)
+    held_out = torch.tensor(DOMAIN.held_out_table(draw_places is not None), device=device)
     background = index(len(DOMAIN.backgrounds))
     for _ in DOMAIN.backgrounds:  # step on until neither object is held out on this background
         c, s, _z, m = objects.unbind(2)
         bad = (held_out[c, s, m, background[:, None]] & (torch.arange(2, device=device) < count[:, None])).any(1)
         background = torch.where(bad, (background + 1) % len(DOMAIN.backgrounds), background)
-    return Labels(objects, background, count)
+    return Labels(objects, background, count, still=draw_places is not None)
 
 
 def trajectories(labels, frames, generator=None):
@@ -153,13 +162,18 @@ def rasterise(objects, background, count, x, y, r, angle, size):
 _compiled = {}
 
 
+def painter(size, device):
+    """rasterise, on a GPU as one fused kernel instead of forty passes over the clips."""
+    if torch.device(device).type == "cuda":
+        return _compiled.setdefault(size, torch.compile(rasterise, dynamic=False))
+    return rasterise
+
+
 def draw_clips(n, size=DOMAIN.size, frames=DOMAIN.frames, device="cpu", generator=None, labels=None, dtype=torch.float32):
     """Clips [n, 3, frames, size, size] in -1..1 and their Labels (given, or random ones that hold nothing unseen)."""
     labels = labels or draw_labels(n, device, generator)
     path = trajectories(labels, frames, generator)
-    paint = rasterise
-    if torch.device(device).type == "cuda":  # one fused kernel instead of forty passes over the clips
-        paint = _compiled.setdefault(size, torch.compile(rasterise, dynamic=False))
+    paint = painter(size, device)
     return paint(labels.objects, labels.background, labels.count, *path, size).to(dtype), labels
 
 

@@ -13,29 +13,8 @@ from pathlib import Path
 
 from domain import DOMAIN
 
-# First the plain form, which is also the most frequent one.
-MOTIONS = {
-    "left": ["moves left", "moves to the left", "slides left", "slides to the left", "drifts left", "glides to the left",
-             "is moving left", "travels left", "goes left"],
-    "right": ["moves right", "moves to the right", "slides right", "slides to the right", "drifts right",
-              "glides to the right", "is moving right", "travels right", "goes right"],
-    "up": ["moves up", "moves upward", "rises", "slides up", "floats up", "is moving up", "goes up", "drifts upwards"],
-    "down": ["moves down", "moves downward", "sinks", "slides down", "falls", "is moving down", "goes down",
-             "drifts downwards"],
-    "bounce": ["bounces", "bounces up and down", "is bouncing", "bounces off the floor", "falls and bounces back"],
-    "orbit": ["orbits", "orbits the center", "is orbiting", "goes around", "moves around in an orbit", "orbits around"],
-    "grow": ["grows", "grows larger", "gets bigger", "is growing", "expands", "grows bigger"],
-    "shrink": ["shrinks", "shrinks down in size", "gets smaller", "is shrinking", "contracts", "becomes smaller"],
-    "spin": ["spins", "rotates", "is spinning", "spins in place", "turns around itself", "is rotating"],
-    "still": ["stays still", "does not move", "is still", "stands still", "remains still", "rests"],
-}
-SHAPES = {"circle": ["circle", "disc", "disk", "ball"], "square": ["square", "box"], "triangle": ["triangle"],
-          "star": ["star"], "ring": ["ring", "hoop"], "cross": ["cross", "plus sign"]}
-COLOURS = {"purple": ["purple", "violet"], "cyan": ["cyan", "turquoise"]}
-SIZES = {"small": ["small", "little", "tiny"], "medium": ["medium", "medium-sized"], "large": ["large", "big", "huge"]}
-BACKGROUNDS = {"gray": ["gray", "grey"], "navy": ["navy", "navy blue"]}
-PLACES = ["on a {} background", "over a {} background", "against a {} background", "on {}", "over {}",
-          "in front of a {} background", "in a {} scene", "with a {} background"]
+BACKGROUND_PLACES = ["on a {} background", "over a {} background", "against a {} background", "on {}", "over {}",
+                     "in front of a {} background", "in a {} scene", "with a {} background"]
 OPENINGS = ["", "a video of ", "a clip of ", "an animation of "]
 
 
@@ -43,35 +22,55 @@ def choose(ways, rng, plain=0.65):
     return ways[0] if rng.random() < plain else rng.choice(ways)
 
 
-def object_phrase(o, rng, with_size):
-    size = choose(SIZES[o["size"]], rng, 0.8) + " " if with_size else ""
-    colour = choose(COLOURS.get(o["colour"], [o["colour"]]), rng, 0.8)
+def noun_phrase(o, rng, with_size):
+    """'a small red circle'."""
+    size = choose(DOMAIN.ways_to_say("sizes", o["size"]), rng, 0.8) + " " if with_size else ""
+    colour = choose(DOMAIN.ways_to_say("colours", o["colour"]), rng, 0.8)
     article = "the" if rng.random() < 0.08 else "a"
     if article == "a" and (size or colour)[0] in "aeiou":
         article = "an"
-    return f"{article} {size}{colour} {choose(SHAPES[o['shape']], rng, 0.8)} {choose(MOTIONS[o['motion']], rng)}"
+    return f"{article} {size}{colour} {choose(DOMAIN.ways_to_say('shapes', o['shape']), rng, 0.8)}"
+
+
+def object_phrase(o, rng, with_size):
+    """'a small red circle moves to the right'."""
+    return f"{noun_phrase(o, rng, with_size)} {choose(DOMAIN.ways_to_say('motions', o['motion']), rng)}"
+
+
+def background_phrase(name, rng):
+    """'on a navy background'."""
+    name = choose(DOMAIN.ways_to_say("backgrounds", name), rng, 0.8)
+    return choose(BACKGROUND_PLACES, rng).format(name)
+
+
+def pieces_of_caption(truth, rng, background=0.96, size=0.65):
+    """A caption in pieces: (opening, phrases of the objects, what joins them, ending), and the objects in their order."""
+    objects = list(truth["objects"])
+    rng.shuffle(objects)
+    joint = choose([" and ", " while ", ", "], rng, 0.7)
+    phrases = [object_phrase(o, rng, rng.random() < size) for o in objects]
+    opening, ending = choose(OPENINGS, rng, 0.9), ""
+    if rng.random() < background:
+        ending = " " + background_phrase(truth["background"], rng)
+    if rng.random() < 0.15:  # a sentence
+        opening, phrases[0] = (opening[:1].upper() + opening[1:],
+                               phrases[0] if opening else phrases[0][0].upper() + phrases[0][1:])
+        ending += "."
+    return (opening, phrases, joint, ending), objects
 
 
 def caption(truth, rng, background=0.96, size=0.65):
     """One caption; leaves the size or the background out in some, so that a prompt may too."""
-    objects = list(truth["objects"])
-    rng.shuffle(objects)
-    text = choose([" and ", " while ", ", "], rng, 0.7).join(
-        object_phrase(o, rng, rng.random() < size) for o in objects)
-    text = choose(OPENINGS, rng, 0.9) + text
-    if rng.random() < background:
-        name = choose(BACKGROUNDS.get(truth["background"], [truth["background"]]), rng, 0.8)
-        text += " " + choose(PLACES, rng).format(name)
-    if rng.random() < 0.15:
-        text = text[0].upper() + text[1:] + "."
-    return text
+    (opening, phrases, joint, ending), _objects = pieces_of_caption(truth, rng, background, size)
+    return opening + joint.join(phrases) + ending
 
 
 def without_unsaid_sizes(prompt):
     """The prompt's truth holds a size only where the words do: what was not asked for cannot be wrong."""
     def said(o):
         return any(f"{size} {colour} " in prompt["prompt"].lower()
-                   for size in SIZES[o["size"]] for colour in COLOURS.get(o["colour"], [o["colour"]]))
+                   for size in DOMAIN.ways_to_say("sizes", o["size"])
+                   for colour in DOMAIN.ways_to_say("colours", o["colour"]))
     objects = [o if said(o) else {k: v for k, v in o.items() if k != "size"} for o in prompt["objects"]]
     return dict(prompt, objects=objects)
 

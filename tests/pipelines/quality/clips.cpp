@@ -12,7 +12,7 @@
 namespace bitreel::quality {
 namespace {
 
-const std::filesystem::path drawn_folder = "tests/data/drawn";
+const std::filesystem::path drawn_folder = "tests/data/drawn", stills_folder = "tests/data/stills";
 
 Frames read_frames(const std::filesystem::path& path) {
   VideoReader video(path);
@@ -45,6 +45,24 @@ const std::vector<Expectation>& drawn_truth() {
 
 Frames drawn_frames(const Expectation& truth) {
   return read_frames(drawn_folder / truth.file);
+}
+
+const std::vector<Expectation>& still_truth() {
+  static const std::vector<Expectation> read = read_expectations(stills_folder / "labels.json", domain());
+  return read;
+}
+
+Frames still_frame(const Expectation& truth) {
+  return read_frames(stills_folder / truth.file);
+}
+
+ScoreTable judge_stills(const std::function<Frames(const Frames&)>& spoil) {
+  ScoreTable table;
+  for (const Expectation& truth : still_truth()) {
+    const int objects = static_cast<int>(truth.objects.size());
+    table.add(compare(truth, judge_picture(spoil(still_frame(truth))[0], domain(), {.objects = objects})));
+  }
+  return table;
 }
 
 ScoreTable judge_drawn(size_t stride, const std::function<Frames(const Frames&)>& spoil) {

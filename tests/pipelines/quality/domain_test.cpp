@@ -36,6 +36,7 @@ TEST_F(DomainFile, OfTheDefaultModelIsRead) {
   EXPECT_EQ(domain.backgrounds.size(), 6U);
   EXPECT_EQ(domain.shapes.size(), 6U);
   EXPECT_EQ(domain.motions.size(), 10U);
+  EXPECT_EQ(domain.places.size(), 9U);
   EXPECT_EQ(domain.sizes.front().name, "small");
   EXPECT_EQ(domain.sizes.back().name, "large");
 }
@@ -71,7 +72,15 @@ TEST_F(DomainFile, MistakesAreNamed) {
       {[](json& d) { d["backgrounds"] = json::object(); }, "backgrounds is not an object"},
       {[](json& d) { d["sizes"]["small"] = 0; }, "sizes.small is 0"},
       {[](json& d) { d["shapes"].push_back("hexagon"); }, "shapes holds \"hexagon\", which the judge cannot see"},
-      {[](json& d) { d["motions"] = {1}; }, "motions holds 1, which the judge cannot see"}};
+      {[](json& d) { d["motions"] = {1}; }, "motions holds 1, which the judge cannot see"},
+      {[](json& d) { d["places"] = json::object(); }, "places is not an object"},
+      {[](json& d) { d["places"]["left"] = {-0.5}; }, "places.left is [-0.5], expected [x, y]"},
+      {[](json& d) { d["places"]["left"][0] = -2; }, "places.left is -2, expected -1 to 1"},
+      {[](json& d) { d["words"] = 1; }, "words is not an object"},
+      {[](json& d) { d["words"].erase("sizes"); }, "words.sizes is not an object"},
+      {[](json& d) { d["words"]["size"] = json::object(); }, "unknown key words.size"},
+      {[](json& d) { d["words"]["shapes"]["oval"] = {"oval"}; }, "words.shapes holds oval"},
+      {[](json& d) { d["words"]["shapes"]["ring"] = json::array(); }, "words.shapes.ring is []"}};
   for (const Mistake& mistake : mistakes) {
     json domain = good();
     mistake.make(domain);

@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "pipelines/quality/caption.h"
 #include "pipelines/quality/domain.h"
 #include "pipelines/quality/frame_metrics.h"
 #include "pipelines/quality/judge.h"
@@ -34,6 +35,8 @@ TEST(Examples, OfTheJudge) {
   const Judgement seen = judge(frames, domain, {.objects = 1});
   seen.objects[0].colour;
   EXPECT_EQ(seen.objects[0].colour, "red");
+  judge_picture(frames[0], domain, {.objects = 1}).objects[0].place;
+  EXPECT_FALSE(judge_picture(frames[0], domain, {.objects = 1}).objects[0].place.empty());
 
   const std::vector<Expectation> asked = read_expectations("assets/prompts/unseen-100.json", domain);
   ScoreTable table;
@@ -44,6 +47,19 @@ TEST(Examples, OfTheJudge) {
   const cv::Mat reference = frames[0], frame = frames[1];
   const FrameDifference d = frame_difference(reference, frame);
   EXPECT_GT(d.psnr, 10);
+}
+
+TEST(Examples, OfACaption) {
+  const Domain domain = Domain::read("assets/pocket/domain.json");
+  const Expectation truth{.prompt = "",
+                          .file = "",
+                          .objects = {{.colour = "purple", .shape = "square", .size = "small", .place = "top left"}},
+                          .background = "white"};
+  const Judgement said = read_caption("A small violet box at the top left on white.", domain);
+  said.objects[0].shape;
+  EXPECT_EQ(said.objects[0].shape, "square");
+  compare_caption(truth, said).of(Attribute::everything).right;
+  EXPECT_EQ(compare_caption(truth, said).of(Attribute::everything).right, 1);
 }
 
 TEST(Examples, OfSegmentation) {

@@ -69,6 +69,16 @@ TEST(Score, WhatWasNotSeenIsWrong) {
   EXPECT_EQ(score.of(Attribute::background).right, 0);
 }
 
+TEST(Score, AnObjectThatNobodyAskedForSpoilsThePicture) {
+  Expectation one = two_objects();
+  one.objects.pop_back();
+  Judgement seen_one = judgement({seen("red", "circle", "small", "left")}, "white");
+  EXPECT_EQ(compare(one, seen_one).of(Attribute::everything).right, 1);
+  seen_one.others = 1;
+  EXPECT_EQ(compare(one, seen_one).of(Attribute::everything).right, 0);
+  EXPECT_EQ(compare(one, seen_one).of(Attribute::colour).right, 1);
+}
+
 TEST(Score, TableKeepsOneAndTwoObjectsApart) {
   ScoreTable table;
   Expectation one = two_objects();
@@ -77,6 +87,7 @@ TEST(Score, TableKeepsOneAndTwoObjectsApart) {
   table.add(compare(one, judgement({seen("red", "circle", "small", "left")}, "white")));
   EXPECT_EQ(table.of(1, Attribute::motion).percent(), 50);
   EXPECT_EQ(table.of(2, Attribute::motion).asked, 0);
+  EXPECT_EQ(table.of(Attribute::motion).asked, 2);
   EXPECT_THAT(table.text(), testing::HasSubstr("50.0% (1/2)"));
   EXPECT_THAT(table.text(), testing::Not(testing::HasSubstr("two-object")));
 }
@@ -84,6 +95,7 @@ TEST(Score, TableKeepsOneAndTwoObjectsApart) {
 TEST(Score, ReadsTheUnseenPrompts) {
   const std::vector<Expectation> asked = read_expectations("assets/prompts/unseen-100.json", domain());
   EXPECT_GE(asked.size(), 100U);
+  EXPECT_EQ(read_expectations("assets/prompts/unseen-stills.json", domain()).size(), 130U);
 }
 
 TEST(Score, NamesMistakesInThePromptsFile) {
@@ -94,7 +106,8 @@ TEST(Score, NamesMistakesInThePromptsFile) {
       {R"([{"prompt": "x", "objects": []}])", "entry 0: has 0 objects, expected 1 or 2"},
       {R"([{"prompt": "x", "objects": [{"colour": "mauve", "shape": "ring", "motion": "up"}]}])",
        "entry 0, object 0: colour is \"mauve\""},
-      {R"([{"prompt": "x", "objects": [{"colour": "red", "shape": "ring"}]}])", "object 0: has no key motion"},
+      {R"([{"prompt": "x", "objects": [{"colour": "red", "motion": "up"}]}])", "object 0: has no key shape"},
+      {R"([{"prompt": "x", "objects": [{"colour": "red", "shape": "ring", "place": "up"}]}])", "place is \"up\""},
       {R"([{"prompt": "x", "objects": [{"colour": "red", "shape": "ring", "motion": 3}]}])", "motion is 3"},
       {R"([{"prompt": "x", "colour": "red", "objects": []}])", "unknown key colour"}};
   const test::TemporaryFolder folder;
