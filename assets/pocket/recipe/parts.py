@@ -15,6 +15,7 @@ from transformers import T5Config, T5EncoderModel, T5Tokenizer
 from domain import DOMAIN
 
 TEXT_TOKENS = 226
+TEXT_WIDTH = 128
 LATENT_CHANNELS = 8
 SPATIAL, TEMPORAL, PATCH = 4, 4, 2
 LATENT_FRAMES = (DOMAIN.frames - 1) // TEMPORAL + 1
@@ -29,14 +30,14 @@ def new_vae(tiny=False):
 
 def new_text_encoder(vocabulary, tiny=False):
     return T5EncoderModel(T5Config(
-        vocab_size=vocabulary, d_model=128, d_kv=32, d_ff=256, num_layers=1 if tiny else 3, num_heads=4,
+        vocab_size=vocabulary, d_model=TEXT_WIDTH, d_kv=32, d_ff=256, num_layers=1 if tiny else 3, num_heads=4,
         feed_forward_proj="gated-gelu", dropout_rate=0.0))
 
 
 def new_transformer(tiny=False):
     model = CogVideoXTransformer3DModel(
         num_attention_heads=1 if tiny else 4, attention_head_dim=64, num_layers=2 if tiny else 8, time_embed_dim=128,
-        text_embed_dim=128, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS, patch_size=PATCH,
+        text_embed_dim=TEXT_WIDTH, in_channels=LATENT_CHANNELS, out_channels=LATENT_CHANNELS, patch_size=PATCH,
         sample_height=DOMAIN.size // SPATIAL, sample_width=DOMAIN.size // SPATIAL, sample_frames=DOMAIN.frames,
         temporal_compression_ratio=TEMPORAL, max_text_seq_length=TEXT_TOKENS, use_rotary_positional_embeddings=True)
     # Blocks start as the identity and the output as zero (adaLN-Zero, arXiv 2212.09748): training starts faster.
