@@ -1,0 +1,177 @@
+"""Trains the U-ViT on latents of drawn stills and their captions, all modes at once.
+
+    python uvit.py --model DIR --seconds 290 [--log FILE]
+
+Needs what autoencoder.py and words.py left in DIR. Pictures and captions are drawn and encoded once; then the noise of a
+picture's and a caption's latents is predicted, each at a timestep of its own (arXiv 2303.06555). A batch holds every
+task that generation asks for, in fixed shares:
+
+- a picture from its caption as it is (timestep 0), and a caption from its picture;
+- both at one timestep, as joint generation goes, and both at independent ones;
+- one of them while the other is noise alone (timestep 1000): `image`, `text`, and what guidance leads away from.
+
+DIR/unet gets a running average of the weights. A stage goes on from what is there.
+"""
+import argparse
+import csv
+import random
+import time
+
+import torch
+
+import bpe
+import joint_parts as parts
+from stills import draw_stills, say
+
+from optim import Optimiser, recorded
+
+# Of a batch: (share, timestep of the picture, of the caption). "free": its own; "same": the picture's.
+TASKS = ((0.36, "free", 0), (0.18, 0, "free"), (0.18, "free", "same"), (0.08, "free", "free"),
+         (0.10, "free", parts.STEPS), (0.10, parts.STEPS, "free"))
+CLIP_WEIGHT, TEXT_WEIGHT = 0.3, 0.7   # of the losses, beside the picture's 1
+AVERAGED_STEPS = 400
+SAVE_EVERY = 120                      # seconds
+
+
+def is_matrix(name):
+    return name.endswith("weight") and (".attn1.to_" in name or ".ff.net" in name or "skip_linear" in name)
+
+
+@torch.no_grad()
+def encode(model, count, seconds, batch, device):
+    """Latents of pictures [n, 4, 32, 32], their image embeddings [n, 1, 64], their captions' channels [n, 77, 32]."""
+    vae, text, image, decoder = (parts.load(model, name).to(device).eval()
+                                 for name in ("vae", "text_encoder", "image_encoder", "text_decoder"))
+    tokenizer, words, start = bpe.load_clip_tokenizer(model), random.Random(), time.time()
+    latents, seen, told = [], [], []
+    while len(latents) * batch < count and time.time() - start < seconds:
+        x, labels = draw_stills(batch, device=device)
+        labels = labels.cpu()
+        prompts = [say(labels.describe(i), words)["prompt"] for i in range(batch)]
+        ids = tokenizer(prompts, padding="max_length", max_length=parts.TEXT_TOKENS, truncation=True, return_tensors="pt")
+        with torch.autocast(device, torch.bfloat16):
+            latents.append(vae.encode(x).latent_dist.mode().half())
+            # As the peer's processor leaves an 8-bit picture of this size: -1..1.
+            seen.append(image(pixel_values=((x + 1) * 127.5).round() / 127.5 - 1).image_embeds[:, None].half())
+            told.append(decoder.encode_prefix(text(input_ids=ids.input_ids.to(device)).last_hidden_state).half())
+    latents, seen, told = torch.cat(latents), torch.cat(seen), torch.cat(told)
+    print(f"{len(latents)} pictures and captions encoded in {time.time() - start:.0f} s; deviations "
+          f"{latents.float().std():.3f}, {seen.float().std():.3f}, {told.float().std():.3f}", flush=True)
+    return latents, seen, told
+
+
+def task_columns(batch, device):
+    """For every place in the batch: how the picture's and the caption's timesteps are chosen, as masks and constants."""
+    counts = [round(share * batch) for share, *_ in TASKS]
+    counts[0] += batch - sum(counts)
+    rows = [task for (_share, *task), n in zip(TASKS, counts) for _ in range(n)]
+    fixed = torch.tensor([[t if isinstance(t, int) else -1 for t in row] for row in rows], device=device)
+    same = torch.tensor([row[1] == "same" for row in rows], device=device)
+    return fixed, same
+
+
+def train(unet, pool, device, seconds, batch, rates, warm_up, log, save):
+    latents, seen, told = pool
+    unet.to(device, torch.bfloat16).train()
+    if device == "cuda":
+        torch._dynamo.config.recompile_limit = 64  # more blocks than it allows one function by default
+        blocks = [*unet.transformer.transformer_in_blocks, unet.transformer.transformer_mid_block,
+                  *(b["block"] for b in unet.transformer.transformer_out_blocks)]
+        for block in blocks:
+            block.compile(dynamic=False)
+    # The inner model's own patches, which the peer keeps and never uses, have no gradient.
+    weights = {k: w for k, w in unet.named_parameters() if "transformer.pos_embed" not in k}
+    opt = Optimiser(weights, is_matrix)
+    # Signal kept at each timestep; 0 is given clean here, STEPS is noise alone.
+    kept = parts.new_scheduler().alphas_cumprod.float()
+    kept = torch.cat([kept, torch.zeros(1)]).to(device)
+    fixed, same = task_columns(batch, device)
+    order = torch.randperm(batch, device=device)  # so that strata and tasks are independent
+    strata = order.float()
+
+    def noised(clean, t, given):
+        noise = torch.randn_like(clean)
+        a = kept[t].view(-1, *[1] * (clean.dim() - 1))
+        noisy = torch.where(given.view_as(a), clean, a.sqrt() * clean + (1 - a).sqrt() * noise)
+        return noisy.bfloat16(), noise
+
+    def step():
+        at = torch.randint(0, len(latents), (batch,), device=device)
+        own = (torch.stack([(strata + torch.rand(batch, device=device)) / batch, torch.rand(batch, device=device)], 1)
+               * parts.STEPS).long().clamp(max=parts.STEPS - 1)
+        # Where the picture is given, the strata serve the caption.
+        own[:, 1] = torch.where(fixed[:, 0] >= 0, own[:, 0], own[:, 1])
+        t = torch.where(fixed >= 0, fixed, own)
+        t[:, 1] = torch.where(same, t[:, 0], t[:, 1])
+        given, blank = fixed == 0, fixed == parts.STEPS
+        picture, picture_noise = noised(latents[at].float(), t[:, 0], given[:, 0])
+        clip, clip_noise = noised(seen[at].float(), t[:, 0], given[:, 0])
+        text, text_noise = noised(told[at].float(), t[:, 1], given[:, 1])
+        out = unet(picture, clip, text, timestep_img=t[:, 0], timestep_text=t[:, 1])
+        counted = ~(given | blank)  # nothing is asked of what is given, or of noise alone
+
+        def loss(predicted, noise, column):
+            each = (predicted.float() - noise).square().flatten(1).mean(1)
+            return (each * counted[:, column]).sum() / counted[:, column].sum()
+
+        losses = torch.stack([loss(out[0], picture_noise, 0), loss(out[1], clip_noise, 0), loss(out[2], text_noise, 1)])
+        (losses[0] + CLIP_WEIGHT * losses[1] + TEXT_WEIGHT * losses[2]).backward()
+        opt.step()
+        return losses.detach()
+
+    begin = time.time()
+    opt.set(0.0)
+    step = recorded(step)
+    print(f"compiled and recorded in {time.time() - begin:.0f} s", flush=True)
+    start, done, said, saved, total, count = time.time(), 0, 0.0, 0.0, 0, 0
+    while (elapsed := time.time() - start) < seconds:
+        opt.set((rates[0] + (rates[1] - rates[0]) * elapsed / seconds) * min(1, (done + 1) / warm_up),
+                max(1 / AVERAGED_STEPS, 1 / (done + 1)))
+        total, done, count = total + step(), done + 1, count + 1
+        if elapsed - said > 10 or done == 1:
+            losses = (total / count).tolist()
+            log([f"{elapsed:.0f}", done, batch, f"{opt.learning_rate.item():.2e}", *(f"{v:.5f}" for v in losses)])
+            said, total, count = elapsed, 0, 0
+            if losses != losses or any(v != v for v in losses):
+                raise SystemExit("the loss is not a number; the folder holds what was saved last")
+        if elapsed - saved > SAVE_EVERY:
+            saved = elapsed
+            save(opt.averaged(weights))
+        if device == "cuda" and done % 4 == 0:
+            torch.cuda.synchronize()  # so that the clock sees the work, not its submission
+    save(opt.averaged(weights))
+
+
+def main():
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--model", required=True)
+    arguments.add_argument("--seconds", type=float, required=True, help="of training, without encoding and compilation")
+    arguments.add_argument("--pictures", type=int, default=200_000)
+    arguments.add_argument("--encode-seconds", type=float, default=50, help="encode fewer pictures if they take longer")
+    arguments.add_argument("--batch", type=int, default=256)
+    arguments.add_argument("--learning-rate", type=float, nargs=2, default=[2e-3, 0.0], metavar=("FROM", "TO"))
+    arguments.add_argument("--warm-up", type=int, default=300, help="steps")
+    arguments.add_argument("--log", default="uvit.csv")
+    arguments.add_argument("--tiny", action="store_true", help="a toy of the same form, to try the recipe on a CPU")
+    a = arguments.parse_args()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    pool = encode(a.model, 32 if a.tiny else a.pictures, a.encode_seconds, 8 if a.tiny else 500, device)
+    unet = parts.load(a.model, "unet", lambda: parts.new_unet(a.tiny))
+    shell = parts.new_unet(a.tiny)  # what is saved: the averages, while the other goes on
+    with open(a.log, "a", newline="") as file:
+        out = csv.writer(file)
+        out.writerow(["seconds", "step", "batch", "learning_rate", "picture", "clip", "text"])
+
+        def log(row):
+            out.writerow(row)
+            file.flush()
+            print("uvit", *row, flush=True)
+
+        def save(averages):
+            parts.save(a.model, "unet", parts.averaged(shell, averages))
+
+        train(unet, pool, device, a.seconds, 12 if a.tiny else a.batch, a.learning_rate, a.warm_up, log, save)
+
+
+if __name__ == "__main__":
+    main()
