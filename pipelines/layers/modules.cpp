@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 
+#include "base/cpu_features.h"
+
 namespace bitreel {
 
 Linear::Linear(const Scope& scope, std::int64_t in, std::int64_t out, Bias with, std::optional<at::ScalarType> dtype)
@@ -26,7 +28,8 @@ auto onednn_operator(const char* name) {
 }  // namespace
 
 void Linear::pack() {
-  if (!weight.is_cpu() || weight.scalar_type() != at::kBFloat16 || !at::hasMKLDNN()) return;
+  const bool has_operator = at::hasMKLDNN() && x86_features().avx512;  // LibTorch refuses it on other processors
+  if (!weight.is_cpu() || weight.scalar_type() != at::kBFloat16 || !has_operator) return;
   static const auto reorder = onednn_operator<Reorder>("mkldnn::_reorder_linear_weight");
   packed_ = reorder.call(weight.contiguous(), std::nullopt);
   weight.reset();
