@@ -18,8 +18,13 @@ Checkpoint Checkpoint::open(const fs::path& folder) {
   }
   const fs::path index_path = folder / "model_index.json";
   if (!fs::exists(index_path)) {
+    // As the authors published them, before there were folders of components.
+    const bool originals = fs::exists(folder / "uvit_v1.pth") || fs::exists(folder / "caption_decoder.pth");
     throw Error(fmt::format("{}: holds no model_index.json", folder.string()),
-                "give a diffusers checkpoint folder, as downloaded from the hub");
+                originals
+                    ? "these are the authors' own pickles; diffusers' scripts/convert_unidiffuser_to_diffusers.py "
+                      "makes a checkpoint folder of them, and the hub has it ready"
+                    : "give a diffusers checkpoint folder, as downloaded from the hub");
   }
   Checkpoint checkpoint;
   checkpoint.folder_ = folder;

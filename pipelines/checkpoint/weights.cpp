@@ -60,6 +60,21 @@ Listing listing_of(const fs::path& index_path) {
   return listing;
 }
 
+// Pickles are programs: they are not opened here. Tensors that share memory are stored one by one.
+std::string conversion_hint(const fs::path& folder) {
+  for (const char* ending : {".bin", ".pt", ".pth", ".ckpt"}) {
+    const std::vector<fs::path> pickles = files_ending_in(folder, ending);
+    if (pickles.empty()) continue;
+    const fs::path& pickle = pickles.front();
+    return fmt::format(
+        "{} is a pickle; save it as safetensors: python3 -c \"import torch; from safetensors.torch import save_file; "
+        "save_file({{k: v.clone() for k, v in torch.load('{}', map_location='cpu', weights_only=True).items()}}, "
+        "'{}')\"",
+        pickle.filename().string(), pickle.string(), fs::path(pickle).replace_extension(".safetensors").string());
+  }
+  return "download the component's weights as safetensors";
+}
+
 Listing weight_files(const fs::path& folder) {
   if (!fs::is_directory(folder)) throw Error(fmt::format("{}: no such folder", folder.string()));
   const std::vector<fs::path> indices = files_ending_in(folder, ".safetensors.index.json");
@@ -70,8 +85,7 @@ Listing weight_files(const fs::path& folder) {
   for (const fs::path& path : indices.empty() ? singles : indices) seen.push_back(path.filename().string());
   throw Error(fmt::format("{}: {}, expected one *.safetensors or one *.safetensors.index.json", folder.string(),
                           seen.empty() ? "no safetensors file" : fmt::format("found {}", fmt::join(seen, ", "))),
-              seen.empty() ? "weights stored as .bin or .pt must be saved as safetensors first"
-                           : "leave one variant in the folder");
+              seen.empty() ? conversion_hint(folder) : "leave one variant in the folder");
 }
 
 }  // namespace
