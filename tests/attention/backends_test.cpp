@@ -33,6 +33,7 @@ const std::vector<Case>& cases() {
       {"OneBelowABlock", {.queries = 127, .keys = 127}},
       {"OneBeyondABlock", {.queries = 129, .keys = 129, .dim = 128}},
       {"TextAndVideo", {.queries = 226 + 40, .keys = 226 + 40}, at::kBFloat16},
+      {"UniDiffusersTail", {.queries = 1105, .keys = 1105}, at::kBFloat16},  // eight blocks of 128, and 81
       {"BlocksOfKeys", {.queries = 48, .keys = 600, .dim = 128}},
       {"OneQuery", {.query_heads = 2, .key_heads = 2, .queries = 1, .keys = 257}},
       {"OneKey", {.queries = 130, .keys = 1}},
