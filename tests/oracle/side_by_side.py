@@ -1,4 +1,4 @@
-"""The default clip by bitreel and by diffusers, in turn, each in a process of its own, on the same checkpoint folder:
+"""One clip, or of a UniDiffuser one picture, by bitreel and by diffusers, in turn, each in a process of its own, on the same checkpoint folder:
 
     python3 tests/oracle/side_by_side.py assets/pocket --bitreel build/cpu/bitreel --peer .deps/peer/bin/python \\
         --attention full int8 --output results.json
@@ -26,10 +26,11 @@ ROOT = Path(__file__).absolute().parents[2]
 
 
 def run_bitreel(arguments: argparse.Namespace, attention: str) -> dict:
+    still = json.loads((arguments.model / "model_index.json").read_text())["_class_name"] == "UniDiffuserPipeline"
     with tempfile.TemporaryDirectory() as folder:
         command = [arguments.bitreel, "generate", "--model", arguments.model, "--prompt", PROMPT, "--seed", "42",
                    "--dtype", arguments.dtype, "--steps", str(arguments.steps), "--device", "cpu",
-                   "--progress", "json", "--attention", attention, "--output", f"{folder}/clip.mp4"]
+                   "--progress", "json", "--attention", attention, "--output", f"{folder}/{'picture.png' if still else 'clip.mp4'}"]
         started = time.perf_counter()
         ends, done = [], None
         with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True) as process:
