@@ -85,6 +85,7 @@ ClipRecord run_clip(const Render& render, Console& console, const ClipRun& run) 
       model.denoise(render.request, embeddings,
                     {.on_step = on_step,
                      .attention_of_step = planned ? StepAttention(std::ref(*planned)) : run.attention,
+                     .on_remark = [&](const std::string& remark) { console.warn(remark); },
                      .from = run.from});
   record_attention();
   finish_phase("denoise", Phase::denoise, denoising);

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "app/interrupt.h"
-#include "pipelines/video/output.h"
 
 namespace bitreel {
 namespace {
@@ -30,36 +29,71 @@ std::string memory_text(const ClipRecord& record) {
 }  // namespace
 
 ClipFile::ClipFile(const Render& render, const ClipRecord& record, Console& console)
-    : render_(render),
-      console_(console),
-      video_(render.options.output, render.video, static_cast<int>(render.request.width),
-             static_cast<int>(render.request.height),
-             render.options.no_metadata ? nlohmann::ordered_json() : provenance(render, record)) {
+    : render_(render), console_(console) {
+  const nlohmann::ordered_json origin =
+      render.options.no_metadata ? nlohmann::ordered_json() : provenance(render, record);
+  if (render.files.video.empty()) {
+    stills_.emplace(render.files, origin);
+    console.begin("decode", std::ssize(render.files.all()), 0, "file");
+    return;
+  }
+  video_.emplace(render.files.video, render.video, static_cast<int>(render.request.width),
+                 static_cast<int>(render.request.height), origin);
   console.begin("decode", render.request.num_frames, 0, "frame");
-  for (const std::string& event : video_.events()) console.warn_once(event);  // most were said before the work
+  for (const std::string& event : video_->events()) console.warn_once(event);  // most were said before the work
+}
+
+void ClipFile::count() {
+  console_.step(++done_);
 }
 
 DecodeSink ClipFile::sink() {
-  return {.on_frame = [this](const Frame& frame) {
-    check_interrupt("no video was written");
-    video_.push(frame);
-    console_.step(++frames_);
-  }};
+  const auto check = [this] { check_interrupt(video_ ? "no video was written" : "nothing was written"); };
+  DecodeSink sink;
+  sink.on_remark = [this](const std::string& remark) { console_.warn_once(remark); };
+  if (video_) {
+    sink.on_frame = [this, check](const Frame& frame) {
+      check();
+      video_->push(frame);
+      count();
+    };
+    return sink;
+  }
+  sink.on_image = [this, check](const Frame& picture) {
+    check();
+    stills_->push_picture(picture);
+    count();
+  };
+  sink.on_text = [this, check](const std::string& text) {
+    check();
+    stills_->push_text(text);
+    count();
+  };
+  return sink;
 }
 
 void ClipFile::finish(const ClipRecord& record) {
-  video_.finish(outcome(record));
+  ClipRecord whole = record;
+  whole.events = console_.warnings();  // what decoding found out included
+  if (video_) video_->finish(outcome(whole));
+  if (stills_) stills_->finish(outcome(whole));
   console_.end();
 
-  const std::string output = render_.options.output.string();
-  const std::string sidecar = render_.options.no_metadata ? "" : sidecar_path(output).string();
-  console_.say(fmt::format("{}{}\n{}; peak memory {}", output, sidecar.empty() ? "" : fmt::format(" ({})", sidecar),
-                           seconds_text(console_.seconds()), memory_text(record)),
-               "done",
-               {{"output", output},
-                {"sidecar", sidecar},
-                {"seconds", console_.seconds()},
-                {"peak_memory_bytes", record.peak_host_bytes}});
+  const std::string sidecar = render_.options.no_metadata ? "" : sidecar_of(render_.files).string();
+  nlohmann::ordered_json fields = {{"output", render_.files.name.string()}, {"sidecar", sidecar}};
+  std::string text;
+  for (const std::filesystem::path& file : render_.files.all()) text += (text.empty() ? "" : ", ") + file.string();
+  if (!sidecar.empty()) text += fmt::format(" ({})", sidecar);
+  if (stills_) {
+    fields["files"] = nlohmann::ordered_json::array();
+    for (const std::filesystem::path& file : render_.files.all()) fields["files"].push_back(file.string());
+    fields["texts"] = stills_->texts();
+    for (const std::string& caption : stills_->texts()) text += fmt::format("\n\"{}\"", caption);
+  }
+  fields["seconds"] = console_.seconds();
+  fields["peak_memory_bytes"] = record.peak_host_bytes;
+  console_.say(fmt::format("{}\n{}; peak memory {}", text, seconds_text(console_.seconds()), memory_text(record)),
+               "done", fields);
 }
 
 }  // namespace bitreel

@@ -1,4 +1,4 @@
-// A clip on its way into its file: what generate, decode and compare have in common.
+// A run's results on their way into their files: what generate, decode, compare and batch have in common.
 //
 //   ClipFile file(render, record, console);              // frames stream to the encoder
 //   render.model->decode(render.request, latents, file.sink());
@@ -6,9 +6,11 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "app/clip.h"
 #include "app/console.h"
+#include "app/files/still_files.h"
 #include "app/render.h"
 #include "pipelines/video/writer.h"
 
@@ -16,19 +18,22 @@ namespace bitreel {
 
 class ClipFile {
  public:
-  // Into render.options.output and its sidecar. record: as far as it is known, for the video's comment.
+  // Into render.files and their sidecar. record: as far as it is known, for the video's comment.
   ClipFile(const Render& render, const ClipRecord& record, Console& console);
 
-  // Interrupted when a signal comes between two frames.
+  // Interrupted when a signal comes between two frames, pictures or texts.
   [[nodiscard]] DecodeSink sink();
   // Then says where the files are and what took how long.
   void finish(const ClipRecord& record);
 
  private:
+  void count();
+
   const Render& render_;
   Console& console_;
-  VideoWriter video_;
-  std::int64_t frames_ = 0;
+  std::optional<VideoWriter> video_;
+  std::optional<StillFiles> stills_;  // where there is no video
+  std::int64_t done_ = 0;
 };
 
 }  // namespace bitreel

@@ -12,8 +12,29 @@
 namespace bitreel {
 namespace {
 
+std::string counted(std::size_t count, const char* what) {
+  return fmt::format("{} {}{}", count, what, count == 1 ? "" : "s");
+}
+
 // The program, LibTorch and its thread pools, with nothing loaded.
 constexpr double program_bytes = 190.0 * 1024 * 1024;
+
+// Which mode, where there are several, and what will come of it.
+std::string result_text(const Render& render) {
+  const Request& request = render.request;
+  if (!render.files.video.empty()) {
+    return fmt::format("clip     {}x{}, {} frames at {} fps", request.width, request.height, request.num_frames,
+                       render.video.fps);
+  }
+  std::string result = fmt::format("mode     {}{}: ", render.mode.name, render.mode_is_inferred ? " (inferred)" : "");
+  if (!render.files.pictures.empty())
+    result +=
+        fmt::format("{} of {}x{}", counted(render.files.pictures.size(), "picture"), request.width, request.height);
+  if (!render.files.texts.empty())
+    result +=
+        fmt::format("{}{}", render.files.pictures.empty() ? "" : ", ", counted(render.files.texts.size(), "text"));
+  return result;
+}
 
 }  // namespace
 
@@ -22,9 +43,10 @@ Forecast forecast_of(const Render& render, const Plan& plan, ForecastOptions opt
   const Pipeline& model = *render.model;
   const Cost cost = model.cost(request);
   const double peak = program_bytes + std::max({cost.encode.bytes(), cost.denoise.bytes(), cost.decode.bytes()});
-  const std::int64_t steps_left = request.steps - options.steps_done;
+  const std::int64_t all_steps = request.steps * cost.rounds;
+  const std::int64_t steps_left = all_steps - options.steps_done;
   const std::string steps =
-      options.steps_done > 0 ? fmt::format("{} of {}", steps_left, request.steps) : std::to_string(steps_left);
+      options.steps_done > 0 ? fmt::format("{} of {}", steps_left, all_steps) : std::to_string(steps_left);
   const char* guidance = request.guidance_scale > 1 ? "with" : "without";
   const std::string folder = model.checkpoint().folder().string();
   Forecast forecast;
@@ -44,14 +66,14 @@ Forecast forecast_of(const Render& render, const Plan& plan, ForecastOptions opt
   }
   forecast.text = fmt::format(
       "model    {}\n"
-      "clip     {}x{}, {} frames at {} fps, seed {}\n"
+      "{}, seed {}\n"
       "work     {} steps of {} ({} guidance {}), {}, {} on {}\n"
       "memory   about {} at the peak\n"
       "time     {}\n"
       "attention {}: {}",
-      folder, request.width, request.height, request.num_frames, render.video.fps, request.seed, steps,
-      name_of(request.scheduler), guidance, request.guidance_scale, tokens_text(cost), name_of(model.dtype()),
-      name_of(render.options.device), bytes_text(peak), time, render.options.attention, shares_text(plan));
+      folder, result_text(render), request.seed, steps, name_of(request.scheduler), guidance, request.guidance_scale,
+      tokens_text(cost), name_of(model.dtype()), name_of(render.options.device), bytes_text(peak), time,
+      render.options.attention, shares_text(plan));
   forecast.fields["attention"] = {{"requested", render.options.attention}, {"shares", shares_text(plan)}};
   return forecast;
 }

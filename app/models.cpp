@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "pipelines/cogvideox/pipeline.h"
+#include "pipelines/unidiffuser/pipeline.h"
 
 namespace bitreel {
 namespace {
@@ -18,6 +19,7 @@ struct ModelClass {
 
 constexpr ModelClass classes[] = {
     {"CogVideoXPipeline", open_cogvideox},
+    {"UniDiffuserPipeline", open_unidiffuser},
 };
 
 }  // namespace

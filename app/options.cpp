@@ -241,8 +241,14 @@ std::vector<Setting> make_settings() {
   const std::string model = "Model and device";
   const std::string file = "Files";
   return {
-      with_help(prompt_setting(), clip, "What the clip shows", "p"),
+      with_help(optional_text("mode", &Options::mode), clip,
+                "What to make of what, for models with several modes (bitreel info MODEL); inferred from --prompt and "
+                "--image when absent"),
+      with_help(prompt_setting(), clip, "What the clip or picture shows", "p"),
       with_help(negative_prompt_setting(), clip, "What it should not show"),
+      with_help(path("image", &Options::image), clip, "A picture to read or to vary: PNG, JPEG, WebP, TIFF or BMP"),
+      with_help(whole("num-images", &Options::num_images, 1, many), clip, "Pictures from one run; 1 when absent"),
+      with_help(whole("num-prompts", &Options::num_prompts, 1, many), clip, "Texts from one run; 1 when absent"),
       with_help(whole("width", &Options::width, 1, many), clip, "Pixels; the model's own width when absent"),
       with_help(whole("height", &Options::height, 1, many), clip, "Pixels; the model's own height when absent"),
       with_help(whole("num-frames", &Options::num_frames, 1, many), clip,
@@ -251,7 +257,7 @@ std::vector<Setting> make_settings() {
                 "Frames a second, also as a fraction (24000/1001): 8, or 16 for CogVideoX 1.5, when absent"),
       with_help(whole("steps", &Options::steps, 1, many), clip, "Denoising steps; 50 when absent"),
       with_help(real("guidance-scale", &Options::guidance_scale, 0, 1000), clip,
-                "How hard the prompt pulls; 6 when absent, 1 or less runs without guidance"),
+                "How hard the prompt pulls; the model's usual one when absent, 1 or less runs without guidance"),
       with_help(dynamic_cfg_setting(), clip,
                 "Guidance that varies over the steps: peer (diffusers' formula, also without a value) or ramp (a "
                 "cosine ramp)"),
@@ -282,12 +288,12 @@ std::vector<Setting> make_settings() {
       with_help(toggle("vae-tiling", &Options::vae_tiling), model,
                 "Decode in tiles: less memory, slightly other pixels"),
       with_help(path("output", &Options::output), file,
-                "The video; its extension picks the container (bitreel-SEED.mp4)", "o"),
+                "The video, picture or text; its extension picks the format (bitreel-SEED.mp4, .png or .txt)", "o"),
       with_help(optional_text("codec", &Options::codec), file, "Video codec; the extension's usual one when absent"),
       with_help(whole("crf", &Options::crf, 0, 63), file, "Quality of lossy codecs, smaller is better"),
       with_help(path("save-latents", &Options::save_latents), file, "Keep the final latents in this .safetensors file"),
       with_help(toggle("no-metadata", &Options::no_metadata), file,
-                "Leave provenance out of the video, write no sidecar"),
+                "Leave provenance out of the file, write no sidecar"),
   };
 }
 

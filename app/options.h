@@ -1,11 +1,11 @@
-// What a person can ask of a clip: one table of settings serves flags, YAML keys, --print-config and provenance.
+// What a person can ask of a run: one table of settings serves flags, YAML keys, --print-config and provenance.
 //
 //   GenerateOptions options;
 //   apply_yaml(options, "clip.yaml");                                   // steps: 30
 //   setting("steps").set(options, "40", "--steps");                     // flags win: set after the file
 //   std::cout << to_yaml(options);                                      // what apply_yaml reads back
 //
-// An optional that is empty means: as the checkpoint says; resolve() in render.h fills them all.
+// An optional that is empty means: as the checkpoint says; resolve() in render.h fills all that mean something to it.
 // Errors: UsageError naming the flag, or file, line and key; what it got, what is expected, the nearest known name.
 #pragma once
 
@@ -26,9 +26,13 @@
 namespace bitreel {
 
 struct GenerateOptions {
+  std::string mode;  // one of the model's, by name; inferred from what is given when empty
   std::optional<std::string> prompt;
   std::string negative_prompt;
-  std::filesystem::path model;  // checkpoint folder; the default model when empty
+  std::filesystem::path image;              // a picture's file
+  std::optional<std::int64_t> num_images;   // of modes that make pictures
+  std::optional<std::int64_t> num_prompts;  // of modes that make texts
+  std::filesystem::path model;              // checkpoint folder; the default model when empty
   std::optional<std::int64_t> width;
   std::optional<std::int64_t> height;
   std::optional<std::int64_t> num_frames;

@@ -97,10 +97,12 @@ Pace measure_pace(const Cost& cost, const PaceOptions& options) {
 double denoise_seconds(const Cost& cost, const Pace& pace, const Plan& plan, std::int64_t steps_done) {
   const double products = cost.denoise.product_flop * pace.seconds_a_product_flop;
   const double in_full = static_cast<double>(cost.layers) * pace.attention_seconds.at(Precision::full);
+  const std::vector<PrecisionRow>& rows = plan.rows();
   double seconds = 0;
-  for (auto step = static_cast<std::size_t>(steps_done); step < plan.rows().size(); ++step) {
+  for (auto step = static_cast<std::size_t>(steps_done); step < rows.size() * static_cast<std::size_t>(cost.rounds);
+       ++step) {
     seconds += products + other_work * (products + in_full);
-    for (const Precision precision : plan.rows()[step]) seconds += pace.attention_seconds.at(precision);
+    for (const Precision precision : rows[step % rows.size()]) seconds += pace.attention_seconds.at(precision);
   }
   return seconds;
 }

@@ -1,4 +1,4 @@
-// One clip with nothing left open: the options with every default filled in, and what the rooms below take.
+// One run with nothing left open: the options with every default filled in, and what the rooms below take.
 //
 //   GenerateOptions options;
 //   options.prompt = "a red circle moves right on a navy background";
@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "app/files/output_files.h"
 #include "app/options.h"
 #include "pipelines/model/pipeline.h"
 #include "pipelines/video/writer.h"
@@ -23,10 +24,14 @@
 namespace bitreel {
 
 struct Render {
-  GenerateOptions options;  // no optional is empty, but crf where the codec's own holds
+  GenerateOptions
+      options;  // no optional is empty, but crf where the codec's own holds and what the mode has no use for
   std::shared_ptr<Pipeline> model;
+  Mode mode;
+  bool mode_is_inferred = false;
   Request request;
-  VideoOptions video;
+  OutputFiles files;
+  VideoOptions video;                 // of a mode that makes one
   std::string device_note;            // why an automatic choice is not the GPU; empty when it is, or was told
   std::vector<std::string> warnings;  // what the person should know before the work starts
   std::vector<std::string> unknown;  // settings' keys that provenance leaves out: how other programs' latents were made
@@ -38,11 +43,14 @@ std::filesystem::path model_folder(const GenerateOptions& options);
 // The model of these options: its folder, device, dtype and implementations.
 std::shared_ptr<Pipeline> open_model(const GenerateOptions& options);
 
+// Whether a run still needs the prompt or picture that its mode takes: one that is denoised does not.
+enum class Inputs { needed, settled };
+
 // Draws the seed when there is none. The model: open_model of these options, or of others that agree with them on it.
 // Errors: UsageError for settings that the model refuses or has no use for.
-Render resolve(GenerateOptions options, std::shared_ptr<Pipeline> model);
-// The same, and Error when the video or the latents cannot be written where they should be.
-Render resolve_to_video(GenerateOptions options, std::shared_ptr<Pipeline> model);
+Render resolve(GenerateOptions options, std::shared_ptr<Pipeline> model, Inputs inputs = Inputs::needed);
+// The same, and Error when the results or the latents cannot be written where they should be.
+Render resolve_to_video(GenerateOptions options, std::shared_ptr<Pipeline> model, Inputs inputs = Inputs::needed);
 Render resolve_to_video(const GenerateOptions& options);
 
 // UsageError when one of these settings, by their names, was given a value: they mean nothing to the model.

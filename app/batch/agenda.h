@@ -17,6 +17,7 @@
 #include "app/batch/job.h"
 #include "app/batch/ledger.h"
 #include "app/batch/model_pool.h"
+#include "app/files/output_files.h"
 
 namespace bitreel {
 
@@ -31,6 +32,9 @@ struct Task {
   Job job;                // options: all of them resolved; output and save_latents relative to the batch's folder
   GenerateOptions asked;  // the same, but device and dtype as they were asked for: the same on every machine
   std::string key;        // job_key.h
+  Mode mode;
+  std::int64_t samples = 1;
+  OutputFiles files;  // relative to the batch's folder
   TaskCost cost;
   std::string obstacle;  // why it can't be rendered
 };
@@ -42,7 +46,7 @@ bool is_done(const Task& task, const std::filesystem::path& folder, const Histor
 // A task's options with paths as this process sees them.
 GenerateOptions options_in(const std::filesystem::path& folder, const Task& task);
 
-// Of a file, or of all files in a folder of pictures; 0 when there is none.
-std::uintmax_t clip_bytes(const std::filesystem::path& clip);
+// Of all its files, a folder of pictures being one; 0 when one is missing.
+std::uintmax_t written_bytes(const Task& task, const std::filesystem::path& folder);
 
 }  // namespace bitreel

@@ -143,7 +143,7 @@ class Batch {
                                    .attempt = result.attempts,
                                    .output = result.output,
                                    .seconds = result.seconds.value_or(0),
-                                   .bytes = state == JobState::done ? clip_bytes(options_.folder / result.output) : 0,
+                                   .bytes = state == JobState::done ? written_bytes(task, options_.folder) : 0,
                                    .error = error}));
     };
     const Clock::time_point begun = Clock::now();

@@ -61,6 +61,7 @@ std::string job_key(const GenerateOptions& options, const std::string& model_con
   nlohmann::ordered_json content = {
       {"arithmetic", arithmetic_version}, {"model", model_content}, {"settings", to_json(options)}};
   for (const char* path : {"output", "save_latents", "model", "accept_plan_of"}) content["settings"].erase(path);
+  if (!options.image.empty()) content["settings"]["image"] = hash_of_text(bytes_of(options.image));
   if (names_plan_file(options.attention)) content["settings"]["attention"] = hash_of_text(bytes_of(options.attention));
   return hash_of(content);
 }

@@ -186,9 +186,14 @@ class JobsFile {
     job.options.seed = 0;
     job.options.output = default_output_template;
     for (std::size_t i = 0; i < axes.size(); ++i) set(job, axes[i], axes[i].texts[chosen[i]]);
-    if (!job.options.prompt) throw UsageError(fmt::format("{}: the job has no prompt", where));
-    if (job.name.empty()) job.name = slug(*job.options.prompt);
+    if (job.name.empty()) job.name = slug(subject_of(job.options));
     return job;
+  }
+
+  // What a job is about, for its name: its model says later what it needs.
+  static std::string subject_of(const GenerateOptions& options) {
+    if (options.prompt) return *options.prompt;
+    return options.image.empty() ? options.mode : options.image.stem().string();
   }
 
   static void set(Job& job, const SettingValues& axis, const std::string& text) {

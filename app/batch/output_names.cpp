@@ -10,6 +10,7 @@
 #include <set>
 #include <utility>
 
+#include "app/files/output_files.h"
 #include "base/error.h"
 #include "base/nearest.h"
 #include "schedulers/precision/attention_choice.h"
@@ -248,6 +249,11 @@ void name_outputs(std::vector<Job>& jobs, const fs::path& folder) {
   };
   for (Job& job : jobs) {
     settle(job.options.output, "output", job, clips);
+    const std::int64_t samples = std::max(job.options.num_images.value_or(1), job.options.num_prompts.value_or(1));
+    for (std::int64_t sample = 0; samples > 1 && sample < samples; ++sample) {
+      const fs::path file = numbered(job.options.output, sample, samples);
+      clips.take(file, fmt::format("{}: output {}", job.where, file.string()), job);
+    }
     if (!job.options.save_latents.empty()) settle(job.options.save_latents, "save_latents", job, latents);
   }
   for (const Job& job : jobs) {

@@ -16,7 +16,6 @@
 #include "app/record.h"
 #include "app/render.h"
 #include "base/error.h"
-#include "pipelines/video/output.h"
 
 namespace bitreel {
 namespace {
@@ -143,7 +142,10 @@ void remove_leftovers(const std::vector<const Task*>& tasks, const fs::path& fol
   for (const Task* task : tasks) {
     const GenerateOptions options = options_in(folder, *task);
     const fs::path clip = options.output.has_filename() ? options.output : options.output.parent_path();
-    for (const fs::path& file : {clip, sidecar_path(clip), unfinished_path(clip), latents_path(options)}) {
+    std::vector<fs::path> files = {clip, unfinished_path(clip), latents_path(options)};
+    for (const fs::path& file : task->files.all()) files.push_back(folder / file);
+    if (!task->files.name.empty()) files.push_back(folder / sidecar_of(task->files));
+    for (const fs::path& file : files) {
       parents.insert(file.parent_path());
       stems.insert(file.parent_path() / file.stem());
     }

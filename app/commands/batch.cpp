@@ -43,6 +43,13 @@ struct BatchCommand {
   ProgressStyle progress = ProgressStyle::automatic;
 };
 
+// "48x32, 17 frames"; of a text, which has no size, the mode.
+std::string size_text(const GenerateOptions& options) {
+  if (!options.width || !options.height) return options.mode.empty() ? "no size" : options.mode;
+  const std::string frames = options.num_frames ? fmt::format(", {} frames", *options.num_frames) : "";
+  return fmt::format("{}x{}{}", *options.width, *options.height, frames);
+}
+
 struct Estimate {
   double seconds = 0;  // of denoising; 0 on a GPU, which is not guessed
   double bytes = 0;
@@ -86,9 +93,8 @@ void show_dry_run(const std::vector<Task>& tasks, ModelPool& models, const Batch
     const bool done = is_done(*task, command.output, history);
     const Estimate estimate = estimates.of(*task);
     text += fmt::format(
-        "{:>5}  {}  {}  {}x{}, {} frames, {} steps, {}, seed {}  {}\n", task->job.index, task->job.name,
-        o.output.string(), o.width.value_or(0), o.height.value_or(0), o.num_frames.value_or(0), o.steps.value_or(0),
-        o.attention, o.seed.value_or(0),
+        "{:>5}  {}  {}  {}, {} steps, {}, seed {}  {}\n", task->job.index, task->job.name, o.output.string(),
+        size_text(o), o.steps.value_or(0), o.attention, o.seed.value_or(0),
         done ? "done"
         : !task->obstacle.empty()
             ? "can't be rendered: " + task->obstacle

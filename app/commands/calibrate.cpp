@@ -36,10 +36,21 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::set<std::string> flags_of_calibrate = {
-    "negative-prompt", "width", "height", "num-frames", "steps",     "guidance-scale",
-    "dynamic-cfg",     "model", "dtype",  "device",     "scheduler", "attention-backend",
-    "elementwise",     "seed"};
+const std::set<std::string> flags_of_calibrate = {"mode",
+                                                  "negative-prompt",
+                                                  "width",
+                                                  "height",
+                                                  "num-frames",
+                                                  "steps",
+                                                  "guidance-scale",
+                                                  "dynamic-cfg",
+                                                  "model",
+                                                  "dtype",
+                                                  "device",
+                                                  "scheduler",
+                                                  "attention-backend",
+                                                  "elementwise",
+                                                  "seed"};
 
 struct CalibrateCommand {
   std::unique_ptr<Flags> flags;

@@ -45,29 +45,35 @@ struct DecodeCommand {
 // What nobody knows of latents that another program made, or resolve() would have us claim its defaults.
 std::vector<std::string> settings_of_denoising() {
   std::vector<std::string> keys;
+  static const std::set<std::string> from_latents = {"width", "height", "num-frames", "num-images", "num-prompts"};
   for (const Setting& setting : settings()) {
-    const bool from_latents = setting.name == "width" || setting.name == "height" || setting.name == "num-frames";
-    if (!from_latents && !flags_of_decode.contains(setting.name)) keys.push_back(setting.key());
+    if (!from_latents.contains(setting.name) && !flags_of_decode.contains(setting.name)) keys.push_back(setting.key());
   }
   return keys;
 }
 
-// Size and length follow from the latents when their file doesn't say them.
+// Mode, size, length and count follow from the latents when their file doesn't say them.
 void fill_from_latents(GenerateOptions& options, const LatentsFile& file, const Pipeline& model) {
-  for (const auto& [name, shape] : model.latent_shapes(model.default_request())) {
-    if (!file.latents.contains(name))
-      throw Error(fmt::format("{}: holds no tensor {}, which {} decodes", file.path.string(), name,
-                              model.checkpoint().folder().string()));
-  }
   const Request request = model.request_of(file.latents);
+  if (options.mode.empty()) options.mode = request.mode;
+  const Mode& mode = mode_named(model.traits().modes, options.mode);
   if (!options.height) options.height = request.height;
   if (!options.width) options.width = request.width;
-  if (!options.num_frames) options.num_frames = request.num_frames;
+  if (mode.makes.contains(Medium::video)) {
+    if (!options.num_frames) options.num_frames = request.num_frames;
+  } else if (!options.num_images && !options.num_prompts) {
+    (mode.makes.contains(Medium::image) ? options.num_images : options.num_prompts) = request.count;
+  }
 }
 
 void expect_shapes(const LatentsFile& file, const Render& render) {
   for (const auto& [name, shape] : render.model->latent_shapes(render.request)) {
-    const at::Tensor& latents = file.latents.at(name);
+    const auto found = file.latents.find(name);
+    if (found == file.latents.end()) {
+      throw Error(fmt::format("{}: holds no tensor {}, which {} decodes in mode {}", file.path.string(), name,
+                              render.options.model.string(), render.mode.name));
+    }
+    const at::Tensor& latents = found->second;
     if (latents.sizes() == at::IntArrayRef(shape)) continue;
     throw Error(fmt::format("{}: {} is [{}], {} decodes [{}]", file.path.string(), name,
                             fmt::join(latents.sizes(), ", "), render.options.model.string(), fmt::join(shape, ", ")),
@@ -78,7 +84,7 @@ void expect_shapes(const LatentsFile& file, const Render& render) {
 // Whether a weight file, by its name in records, is one that decoding loads.
 bool is_decoders(const Pipeline& model, const std::string& name) {
   return std::ranges::any_of(model.traits().components, [&](const Component& component) {
-    return component.weights == Phase::decode && name.starts_with(component.name + "/");
+    return component.weights.contains(Phase::decode) && name.starts_with(component.name + "/");
   });
 }
 
@@ -87,11 +93,12 @@ fs::path beside(const fs::path& file, const fs::path& recorded) {
   return recorded.empty() ? recorded : file.parent_path() / recorded.filename();
 }
 
-// "in/clip.latents.safetensors", made for any.webm -> "in/clip.webm"; for frames/ -> "in/clip/".
+// "in/clip.latents.safetensors", made for any.webm -> "in/clip.webm"; for frames/ -> "in/clip/"; for nobody knows what
+// -> "in/clip", whose extension follows from what is made.
 fs::path output_beside(const fs::path& file, const fs::path& recorded) {
   fs::path name = file.filename().replace_extension();
   if (name.extension() == ".latents" || name.extension() == ".unfinished") name.replace_extension();
-  if (recorded.empty()) return file.parent_path() / (name += ".mp4");
+  if (recorded.empty()) return file.parent_path() / name;
   return file.parent_path() / (recorded.has_filename() ? name += recorded.extension() : name / "");
 }
 
@@ -116,7 +123,9 @@ void decode(const DecodeCommand& command) {
   options.save_latents.clear();
   const std::shared_ptr<Pipeline> model = open_model(options);
   fill_from_latents(options, file, *model);
-  Render render = resolve_to_video(options, model);
+  if (options.output == output_beside(command.file, {}))
+    options.output += default_extension(mode_named(model->traits().modes, options.mode));
+  Render render = resolve_to_video(options, model, Inputs::settled);
   if (file.config.is_null()) render.unknown = settings_of_denoising();
   if (file.unfinished) {
     render.warnings.push_back(fmt::format("these latents are those after step {} of {}: the clip is unfinished",

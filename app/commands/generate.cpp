@@ -33,7 +33,6 @@ struct GenerateCommand {
     GenerateOptions options;
     if (!config.empty()) apply_yaml(options, config);
     flags->apply(options);
-    if (!options.prompt) throw UsageError("generate needs a prompt", "--prompt \"a red circle moves right\"");
     return options;
   }
 };
@@ -64,7 +63,9 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
                 .plan = &plan,
                 .from = from.unfinished,
                 .before = before,
-                .if_interrupted = "the clip is not denoised to its end, no video was written",
+                .if_interrupted = fmt::format("the {} is not denoised to its end, no {} was written",
+                                              render.files.video.empty() ? "run" : "clip",
+                                              render.files.video.empty() ? "file" : "video"),
                 .on_step =
                     [&](const StepEvent& event, const ClipRecord& so_far) {
                       // After the last step all of it is kept anyway.

@@ -44,7 +44,7 @@ std::string shown(std::string_view text) {
 // One component's line: its class, and what its weight files hold.
 std::string component_line(const Checkpoint& checkpoint, const Component& component) {
   std::string line = fmt::format("  {:<13} {:<28}", component.name, shown(checkpoint.component_class(component.name)));
-  if (!component.weights) return line + "\n";
+  if (component.weights.empty()) return line + "\n";
   const Weights weights = checkpoint.weights(component.name);
   std::int64_t parameters = 0;
   std::size_t bytes = 0;
@@ -59,14 +59,38 @@ std::string component_line(const Checkpoint& checkpoint, const Component& compon
                             bytes_text(static_cast<double>(bytes)), weights.names().size(), weights.files().size());
 }
 
+std::string_view name_of(Medium medium) {
+  switch (medium) {
+    case Medium::text:
+      return "text";
+    case Medium::image:
+      return "picture";
+    case Medium::video:
+      return "video";
+  }
+  throw Error("there is no such medium");
+}
+
+std::string mode_line(const Mode& mode) {
+  std::string made;
+  for (const Medium medium : mode.makes) made += fmt::format("{}{}", made.empty() ? "" : " + ", name_of(medium));
+  return fmt::format("    {:<15} {} -> {}\n", mode.name, mode.takes ? name_of(*mode.takes) : "nothing", made);
+}
+
 std::string describe_checkpoint(const fs::path& folder) {
   const std::shared_ptr<Pipeline> model = open_pipeline(Checkpoint::open(folder), {});
   const Request request = model->default_request();
   const Cost cost = model->cost(request);
   std::string text = fmt::format("{}\n  {}\n", folder.string(), shown(model->checkpoint().pipeline_class()));
   for (const Component& component : model->traits().components) text += component_line(model->checkpoint(), component);
-  text += fmt::format("  default clip  {}x{}, {} frames, {} steps of {}, guidance {}\n", request.width, request.height,
-                      request.num_frames, request.steps, name_of(request.scheduler), request.guidance_scale);
+  if (const std::vector<Mode>& modes = model->traits().modes; modes.size() > 1) {
+    text += "  modes         the first whose input is given is inferred\n";
+    for (const Mode& mode : modes) text += mode_line(mode);
+  }
+  const bool makes_clips = request.num_frames > 0;
+  text += fmt::format("  default {}{}x{}, {}{} steps of {}, guidance {}\n", makes_clips ? "clip  " : "size  ",
+                      request.width, request.height, makes_clips ? fmt::format("{} frames, ", request.num_frames) : "",
+                      request.steps, name_of(request.scheduler), request.guidance_scale);
   text += "  its size      ";
   for (const auto& [name, shape] : model->latent_shapes(request))
     text += fmt::format("{} {}, ", name, fmt::join(shape, " x "));

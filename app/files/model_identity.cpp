@@ -20,7 +20,7 @@ std::string name_of(const Component& component, const fs::path& file) {
 ModelIdentity identify(const Pipeline& model) {
   ModelIdentity identity;
   for (const Component& component : model.traits().components) {
-    if (!component.weights) continue;
+    if (component.weights.empty()) continue;
     std::string hashes;
     const std::vector<fs::path> files = model.checkpoint().weights(component.name).files();
     for (const fs::path& file : files) {
@@ -38,7 +38,7 @@ void check_same_weights(const Pipeline& model, const ModelIdentity& identity, co
                         const std::string& origin) {
   if (!kept.is_object()) return;
   for (const Component& component : model.traits().components) {
-    if (!component.weights || *component.weights == Phase::decode) continue;
+    if (!component.weights.contains(Phase::encode) && !component.weights.contains(Phase::denoise)) continue;
     for (const auto& [name, file] : identity.files.items()) {
       if (!name.starts_with(component.name + "/") || (kept.contains(name) && kept[name] == file)) continue;
       throw Error(fmt::format("{}: its denoising began with other weights than {} holds now in {}", origin,

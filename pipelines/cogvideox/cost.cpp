@@ -7,6 +7,7 @@
 #include "pipelines/cogvideox/guidance.h"
 #include "pipelines/cogvideox/request.h"
 #include "pipelines/cogvideox/vae.h"
+#include "pipelines/model/tally.h"
 
 namespace bitreel {
 namespace {
@@ -18,23 +19,6 @@ constexpr double tensors_in_a_block = 24;
 // Tensors of one frame batch at full resolution that live at once in the decoder: a convolution's input with its
 // padding, its output, its workspace, the spatial norm's two maps and the shortcut.
 constexpr double tensors_in_the_decoder = 10;
-
-double real(std::int64_t count) {
-  return static_cast<double>(count);
-}
-
-// Adds up what a model's modules hold and compute.
-struct Tally {
-  double parameters = 0;
-  double flop = 0;
-
-  // A linear map or convolution: `in` numbers make each of `out` at every one of `rows` positions.
-  void product(std::int64_t in, std::int64_t out, double rows, Bias bias = Bias::present) {
-    parameters += real(in * out) + (bias == Bias::present ? real(out) : 0);
-    flop += 2 * real(in * out) * rows;
-  }
-  void holds(std::int64_t numbers) { parameters += real(numbers); }
-};
 
 Tally text_encoder(const T5Config& config, double tokens) {
   Tally tally;
@@ -141,11 +125,6 @@ class Decoder {
   std::int64_t frames_, height_, width_;
   Tally tally_;
 };
-
-// On a CPU in bf16 the transformer's matrices are packed for oneDNN: a copy beside the mapped file.
-double weight_copies(const RunOptions& options) {
-  return options.device.is_cpu() && options.dtype == at::kBFloat16 ? 2 : 1;
-}
 
 // The last level's blocks run at full resolution and begin with the width of the level before.
 double widest_channels(const VaeConfig& vae) {

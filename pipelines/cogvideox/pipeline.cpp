@@ -38,15 +38,16 @@ RunOptions with_dtype(RunOptions options, const Checkpoint& checkpoint) {
 
 // 1.5 was trained at 16 frames a second, 1.0 (no temporal patches) at 8.
 PipelineTraits traits_of(const CogVideoXConfig& config) {
-  return {.modes = {{.name = "text-to-video", .takes = {Medium::text}, .makes = {Medium::video}}},
+  return {.modes = {{.name = "text-to-video", .takes = Medium::text, .makes = {Medium::video}}},
           .components = {{.name = "tokenizer"},
-                         {.name = "text_encoder", .weights = Phase::encode},
-                         {.name = "transformer", .weights = Phase::denoise},
-                         {.name = "vae", .weights = Phase::decode},
+                         {.name = "text_encoder", .weights = {Phase::encode}},
+                         {.name = "transformer", .weights = {Phase::denoise}},
+                         {.name = "vae", .weights = {Phase::decode}},
                          {.name = "scheduler"}},
           .denoiser = "transformer",
           .layers = config.transformer.num_layers,
           .fps = config.transformer.patch_size_t ? 16.0 : 8.0,
+          .schedulers = {SchedulerKind::ddim, SchedulerKind::dpm},
           .not_settings = {}};
 }
 

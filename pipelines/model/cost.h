@@ -37,6 +37,7 @@ struct Cost {
   std::vector<TokenCount> tokens;
   AttentionShape attention;  // one call of one layer, guidance's branches side by side in the batch
   std::int64_t layers = 0;   // such calls in a step
+  std::int64_t rounds = 1;   // how often the timesteps are gone through: twice by a variation
   PhaseCost encode;
   PhaseCost denoise;  // one step
   PhaseCost decode;

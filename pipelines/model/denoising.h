@@ -25,7 +25,7 @@ using LatentShapes = std::map<std::string, std::vector<std::int64_t>>;
 // Between two steps: all that the rest of a denoising follows from.
 struct DenoisingState {
   std::int64_t steps_done = 0;
-  NamedTensors latents;    // the samples that the next step starts from
+  NamedTensors latents;    // the samples that the next step starts from, and what they depend on
   NamedTensors scheduler;  // NoiseScheduler::state
   at::Tensor generator;    // LibTorch's own, as bytes
 };
@@ -42,7 +42,8 @@ using StepCallback = std::function<void(const StepEvent&)>;
 
 struct DenoiseOptions {
   StepCallback on_step = {};
-  StepAttention attention_of_step = {};  // full precision everywhere when empty
+  StepAttention attention_of_step = {};                    // full precision everywhere when empty
+  std::function<void(const std::string&)> on_remark = {};  // what a person should know, found out on the way
   std::optional<DenoisingState> from = {};
 };
 

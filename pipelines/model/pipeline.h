@@ -17,15 +17,15 @@
 
 #include <cstdint>
 #include <functional>
-#include <optional>
+#include <set>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/model/cost.h"
 #include "pipelines/model/denoising.h"
+#include "pipelines/model/modes.h"
 #include "pipelines/model/request.h"
 #include "pipelines/model/run_options.h"
 #include "pipelines/video/frame.h"
@@ -33,19 +33,10 @@
 
 namespace bitreel {
 
-enum class Medium { text, image, video };
-
-// One thing that a model can do: "text-to-video" takes text and makes video.
-struct Mode {
-  std::string name;
-  std::vector<Medium> takes;
-  std::vector<Medium> makes;
-};
-
 // A folder of the checkpoint.
 struct Component {
-  std::string name;                   // as model_index.json names it
-  std::optional<Phase> weights = {};  // the phase that first loads its weights; none when it has none
+  std::string name;              // as model_index.json names it
+  std::set<Phase> weights = {};  // the phases that load its weights, in some mode; none when it has none
 };
 
 // What a checkpoint folder is.
@@ -55,14 +46,16 @@ struct PipelineTraits {
   std::string denoiser;                   // the component whose layers a precision plan is for
   std::int64_t layers = 0;                // of it, that attend
   double fps = 0;                         // frames a second as trained; 0 when no mode makes video
+  std::vector<SchedulerKind> schedulers;  // those that it can run with
   std::vector<std::string> not_settings;  // settings that mean nothing to it, by their names on the command line
 };
 
-// Where results go. A call that a mode's media need must be there.
+// Where results go. A call that a mode's media need must be there; pictures and texts come sample by sample, in order.
 struct DecodeSink {
   std::function<void(const Frame&)> on_frame = {};  // of the video, in order
   std::function<void(const Frame&)> on_image = {};
   std::function<void(const std::string&)> on_text = {};
+  std::function<void(const std::string&)> on_remark = {};  // what a person should know of a result; may be empty
 };
 
 class Pipeline {
@@ -79,14 +72,15 @@ class Pipeline {
   [[nodiscard]] at::ScalarType dtype() const { return options_.dtype.value(); }
   [[nodiscard]] const PipelineTraits& traits() const { return traits_; }
 
-  // As the peer would choose; without a prompt.
+  // As the peer would choose, of the first mode; without its inputs.
   [[nodiscard]] virtual Request default_request() const = 0;
-  // The default one of the size and length that these latents have.
+  // The default one of the mode, size, length and count that these latents have.
   [[nodiscard]] virtual Request request_of(const NamedTensors& latents) const = 0;
   virtual void check(const Request& request) const = 0;
   // What a person should know before the work starts, a sentence each: a prompt whose end is ignored.
   [[nodiscard]] virtual std::vector<std::string> remarks(const Request& request) const = 0;
-  // The training timesteps that the denoising visits, first to last; their number may differ from request.steps.
+  // The training timesteps that the denoising visits, first to last; their number may differ from request.steps, and
+  // cost().rounds says how often they are gone through.
   [[nodiscard]] virtual std::vector<std::int64_t> timesteps(const Request& request) const = 0;
   [[nodiscard]] virtual LatentShapes latent_shapes(const Request& request) const = 0;
   [[nodiscard]] virtual Cost cost(const Request& request) const = 0;

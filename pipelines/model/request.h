@@ -7,8 +7,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "pipelines/image/picture.h"
 #include "schedulers/noise/scheduler.h"
 
 namespace bitreel {
@@ -20,10 +22,12 @@ enum class DynamicGuidance { off, peer, ramp };
 struct Request {
   std::string mode;  // by name, one of the model's (pipeline.h)
   std::string prompt;
+  std::optional<Picture> picture = {};  // of modes that take one
   std::string negative_prompt;
   std::int64_t width = 0;       // pixels
   std::int64_t height = 0;      // pixels
-  std::int64_t num_frames = 0;  // frames in the clip
+  std::int64_t num_frames = 0;  // frames in the clip; 0 for models that make none
+  std::int64_t count = 1;       // samples: pictures, captions or pairs of both from one run
   std::int64_t steps = 50;
   double guidance_scale = 6.0;  // classifier-free guidance runs when > 1
   DynamicGuidance dynamic_cfg = DynamicGuidance::off;

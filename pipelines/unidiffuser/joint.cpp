@@ -1,10 +1,27 @@
 #include "pipelines/unidiffuser/joint.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <string>
 
 #include "base/error.h"
 
 namespace bitreel {
+namespace {
+
+struct Part {
+  std::string_view name;
+  at::Tensor JointTensors::*tensor;
+  bool (*made_by)(UniDiffuserMode mode);
+};
+
+constexpr std::array<Part, 3> parts = {{{"image_vae", &JointTensors::image_vae, makes_image},
+                                        {"image_clip", &JointTensors::image_clip, makes_image},
+                                        {"text", &JointTensors::text, makes_text}}};
+
+}  // namespace
 
 std::string_view name_of(UniDiffuserMode mode) {
   switch (mode) {
@@ -22,17 +39,32 @@ std::string_view name_of(UniDiffuserMode mode) {
   throw Error("unknown mode");
 }
 
-UniDiffuserMode infer_mode(GivenInputs given) {
-  if (given.prompt) return UniDiffuserMode::t2i;
-  return given.image ? UniDiffuserMode::i2t : UniDiffuserMode::joint;
+NamedTensors latents_of(UniDiffuserMode mode, const JointTensors& tensors) {
+  NamedTensors latents;
+  for (const Part& part : parts) {
+    if (part.made_by(mode)) latents.emplace(fmt::format("{}_latents", part.name), tensors.*part.tensor);
+  }
+  return latents;
 }
 
-std::map<std::string, at::Tensor> latents_of(UniDiffuserMode mode, const JointTensors& tensors) {
-  std::map<std::string, at::Tensor> latents;
-  if (makes_image(mode))
-    latents = {{"image_vae_latents", tensors.image_vae}, {"image_clip_latents", tensors.image_clip}};
-  if (makes_text(mode)) latents.emplace("text_latents", tensors.text);
-  return latents;
+NamedTensors conditions_of(UniDiffuserMode mode, const JointTensors& tensors) {
+  NamedTensors conditions;
+  for (const Part& part : parts) {
+    if (!part.made_by(mode)) conditions.emplace(fmt::format("{}_condition", part.name), tensors.*part.tensor);
+  }
+  return conditions;
+}
+
+JointTensors joint_of(UniDiffuserMode mode, const NamedTensors& named) {
+  JointTensors tensors;
+  for (const Part& part : parts) {
+    const std::string name = fmt::format("{}_{}", part.name, part.made_by(mode) ? "latents" : "condition");
+    const auto found = named.find(name);
+    if (found == named.end())
+      throw Error(fmt::format("there is no tensor {}, which mode {} needs", name, name_of(mode)));
+    tensors.*part.tensor = found->second;
+  }
+  return tensors;
 }
 
 at::Tensor flat(UniDiffuserMode mode, const JointTensors& tensors) {

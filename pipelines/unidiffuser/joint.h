@@ -1,7 +1,7 @@
 // A picture and its text as the U-ViT knows them, and which of the two a mode makes.
 //
-//   const UniDiffuserMode mode = infer_mode({.prompt = true});          // t2i, as the peer infers it
-//   makes_image(mode);                                                  // true
+//   makes_image(UniDiffuserMode::joint);                                      // true
+//   const NamedTensors latents = latents_of(UniDiffuserMode::joint, tensors);
 //
 // Source: Bao et al., UniDiffuser, arXiv 2303.06555, algorithms 2 to 5; diffusers pipeline_unidiffuser.py.
 #pragma once
@@ -9,10 +9,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <map>
-#include <string>
 #include <string_view>
-#include <vector>
+
+#include "schedulers/noise/named_tensors.h"
 
 namespace bitreel {
 
@@ -27,21 +26,16 @@ inline bool makes_text(UniDiffuserMode mode) {
   return mode != UniDiffuserMode::t2i && mode != UniDiffuserMode::image;
 }
 
-struct GivenInputs {
-  bool prompt = false;
-  bool image = false;
-};
-
-// A prompt wins over a picture; without either, joint.
-UniDiffuserMode infer_mode(GivenInputs given);
-
 // VAE latents [B, C, h, w], CLIP's image embedding [B, 1, K], text [B, T, d].
 struct JointTensors {
   at::Tensor image_vae, image_clip, text;
 };
 
 // By name, those that the mode makes: image_vae_latents, image_clip_latents, text_latents.
-std::map<std::string, at::Tensor> latents_of(UniDiffuserMode mode, const JointTensors& tensors);
+NamedTensors latents_of(UniDiffuserMode mode, const JointTensors& tensors);
+// The others: image_vae_condition, image_clip_condition, text_condition. And all of it back; Error when one is missing.
+NamedTensors conditions_of(UniDiffuserMode mode, const JointTensors& tensors);
+JointTensors joint_of(UniDiffuserMode mode, const NamedTensors& latents_and_conditions);
 
 // What the mode makes as one row a sample, [B, n], in the peer's order: VAE, CLIP, text; and back, shaped as in `like`,
 // what the mode does not make taken from there.

@@ -148,6 +148,16 @@ std::vector<std::string> check_output(const fs::path& path, const VideoOptions& 
   return events;
 }
 
+void check_still_output(const fs::path& path, Sidecar sidecar) {
+  check_file(path);
+  check_folder(folder_of(path), path);
+  if (sidecar == Sidecar::written) check_sidecar(still_sidecar_path(path));
+}
+
+fs::path still_sidecar_path(const fs::path& path) {
+  return path.string() + ".json";
+}
+
 std::uintmax_t expected_bytes(const fs::path& path, const VideoOptions& options, int width, int height,
                               std::int64_t frames) {
   const auto raw = static_cast<std::uintmax_t>(width) * static_cast<std::uintmax_t>(height) * 3 *

@@ -30,6 +30,10 @@ void check_output(const std::filesystem::path& path, const VideoOptions& options
 std::vector<std::string> check_output(const std::filesystem::path& path, const VideoOptions& options, Sidecar sidecar,
                                       int width, int height);
 
+// For results that are no videos: whether a file of this name can be written, and its sidecar, out.png.json.
+void check_still_output(const std::filesystem::path& path, Sidecar sidecar);
+std::filesystem::path still_sidecar_path(const std::filesystem::path& path);
+
 // How large a clip's file may be: a guess on the small side, by what frames of drawn and filmed pictures take.
 std::uintmax_t expected_bytes(const std::filesystem::path& path, const VideoOptions& options, int width, int height,
                               std::int64_t frames);

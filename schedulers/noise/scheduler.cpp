@@ -20,7 +20,7 @@ struct Kind {
   std::unique_ptr<NoiseScheduler> (*make)(NoiseSchedule schedule);
 };
 
-constexpr std::array<SchedulerKind, 2> kinds = {SchedulerKind::ddim, SchedulerKind::dpm};
+constexpr std::array kinds = {SchedulerKind::ddim, SchedulerKind::dpm, SchedulerKind::dpm_multistep};
 
 Kind entry_of(SchedulerKind kind) {
   switch (kind) {
@@ -28,6 +28,8 @@ Kind entry_of(SchedulerKind kind) {
       return {kind, "ddim", make_ddim};
     case SchedulerKind::dpm:
       return {kind, "dpm", make_dpm};
+    case SchedulerKind::dpm_multistep:
+      return {kind, "dpm-multistep", nullptr};
   }
   throw Error("there is no such scheduler");
 }
@@ -59,7 +61,9 @@ at::Tensor NoiseScheduler::predicted_original(const at::Tensor& prediction, std:
 }
 
 std::unique_ptr<NoiseScheduler> make_scheduler(SchedulerKind kind, NoiseSchedule schedule) {
-  return entry_of(kind).make(std::move(schedule));
+  const Kind entry = entry_of(kind);
+  if (entry.make == nullptr) throw Error(fmt::format("the scheduler {} does not move on this schedule", entry.name));
+  return entry.make(std::move(schedule));
 }
 
 std::span<const SchedulerKind> all_schedulers() {

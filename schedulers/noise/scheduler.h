@@ -54,8 +54,10 @@ class NoiseScheduler {
 
 // ddim: CogVideoXDDIMScheduler, deterministic; the generator is not used.
 // dpm: CogVideoXDPMScheduler, stochastic; draws twice in every step that is neither first nor last, as the peer does.
-enum class SchedulerKind { ddim, dpm };
+// dpm-multistep: DPMSolverMultistepScheduler, which has a configuration and timesteps of its own (multistep_dpm.h).
+enum class SchedulerKind { ddim, dpm, dpm_multistep };
 
+// Of a video model's schedule: ddim or dpm, Error for others.
 std::unique_ptr<NoiseScheduler> make_scheduler(SchedulerKind kind, NoiseSchedule schedule);
 
 std::span<const SchedulerKind> all_schedulers();

@@ -35,7 +35,7 @@ std::int64_t Guard::head(std::int64_t step, std::int64_t layer, std::int64_t hea
 }
 
 PrecisionRow Guard::row(std::int64_t step) const {
-  PrecisionRow row = plan_.rows().at(static_cast<std::size_t>(step));
+  PrecisionRow row = plan_.rows()[static_cast<std::size_t>(step) % plan_.rows().size()];
   for (const GuardEvent& event : events_) {
     Precision& precision = row[static_cast<std::size_t>(event.layer)];
     if (event.step < step && bits_of(precision) < bits_of(event.to)) precision = event.to;

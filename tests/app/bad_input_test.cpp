@@ -90,7 +90,7 @@ INSTANTIATE_TEST_SUITE_P(
         CommandCase{"NoPrompt",
                     {"generate", "--model", tiny_model, "--output", "OUT/a.mp4"},
                     2,
-                    {"needs a prompt", "--prompt"}},
+                    {"there is no prompt", "--prompt"}},
         CommandCase{"NoDecodeFile", {"decode"}, 2, {"file"}},
         CommandCase{
             "UnknownProgressStyle", quick_clip("OUT/a.mp4") + Strings{"--progress", "xml"}, 2, {"--progress", "json"}},

@@ -118,7 +118,6 @@ TEST(JobsFile, RefusesWithFileLineAndColumn) {
            {"jobs:\n  - {prompt: x, name: \"\"}\n", "name is empty", ""},
            {"jobs:\n  - {prompt: x, output: [a, b]}\n", "output is a list", "{index:03}"},
            {"jobs:\n  - {prompt: x, seed: -1}\n", "seed is -1, a random one", "seed 0"},
-           {"jobs:\n  - {steps: 2}\n", "jobs.yaml:2:5: the job has no prompt", ""},
            {"jobs:\n  - {prompt: \"caf\xe9\"}\n", "not valid UTF-8", ""},
            {"defaults: {prompts_file: x}\n" + one, "belongs beside defaults", ""},
            {"defaults: {output: x}\noutput: y\n" + one, "given under defaults as well", ""},
@@ -138,6 +137,8 @@ TEST(JobsFile, RefusesWithFileLineAndColumn) {
            {"jobs:\n  - {prompt: x, seed: [1, 2]}\noutput: \"{name}.mp4\"\n", "output x.mp4 is taken: job 0 (",
             "tell jobs apart"},
            {"jobs:\n  - {prompt: x, output: a.mp4}\n  - {prompt: x, output: a.webm}\n", "output a.webm is taken", ""},
+           {"jobs:\n  - {prompt: x, output: a.png, num_images: 2}\n  - {prompt: x, output: a-2.png}\n",
+            "output a-2.png is taken", ""},
            {"jobs:\n  - {prompt: x, output: a/}\n  - {prompt: x, output: a/b.mp4}\n", "output a/b.mp4 is taken", ""},
        }) {
     SCOPED_TRACE(c.yaml);

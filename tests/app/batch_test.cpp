@@ -232,6 +232,7 @@ TEST(Batch, RefusesAFileThatMakesNoSense) {
     std::string yaml, text;
   };
   for (const Case& c : {Case{jobs_yaml("  - {prompt: x, num_frames: 18}\n"), "jobs.yaml:3:5: --num-frames 18"},
+                        Case{jobs_yaml("  - {steps: 2}\n"), "jobs.yaml:3:5: there is no prompt"},
                         Case{jobs_yaml("  - {prompt: x, output: x.mpv}\n"), ".mpv"},
                         Case{jobs_yaml("  - {prompt: x, seed: [1, 1]}\n"), "output x/1.mkv is taken"}}) {
     SCOPED_TRACE(c.yaml);

@@ -25,26 +25,35 @@ const inView = new IntersectionObserver((entries) => {
   }
 }, { rootMargin: "300px" });
 
+// Of several pictures or texts of a job, which are numbered, the first.
+function fileOf(job) {
+  const of = (key) => job.settings[key] ?? data.common[key] ?? 1;
+  return of("num_images") * of("num_prompts") > 1 ? job.output.replace(/(\.[^.]*)$/, "-1$1") : job.output;
+}
+
 function pictureOf(job) {
-  const link = element("a", { href: urlOf(job.output) }, job.output);
+  const file = fileOf(job);
+  const link = element("a", { href: urlOf(file) }, file);
   const none = (...children) => element("div", { class: "picture none" }, element("span", {}, ...children));
   if (!isThere(job)) return none(job.state === "failed" ? "No clip: it failed" : "No clip yet");
   const frame = element("div", { class: "picture" });
-  const ending = job.output.endsWith("/") ? "/" : job.output.split(".").pop().toLowerCase();
-  if (ending === "/" || ending === "gif") {
+  const ending = file.endsWith("/") ? "/" : file.split(".").pop().toLowerCase();
+  if (["/", "gif", "png", "jpg", "jpeg", "webp"].includes(ending)) {
     const image = element("img", { loading: "lazy", alt: text(job.prompt) });
-    image.src = urlOf(job.output) + (ending === "/" ? "frame_0001.png" : "");
+    image.src = urlOf(file) + (ending === "/" ? "frame_0001.png" : "");
     frame.append(image);
   } else if (["mp4", "webm", "mov"].includes(ending)) {
     const video = element("video", { controls: true, loop: true, playsInline: true, preload: "metadata" });
     video.muted = true;
     video.setAttribute("aria-label", `${job.name}: ${text(job.prompt)}`);
-    video.dataset.src = urlOf(job.output);
+    video.dataset.src = urlOf(file);
     video.addEventListener("error", () => {
       if (video.getAttribute("src")) frame.replaceWith(none("This browser can't play ", link));
     });
     inView.observe(video);
     frame.append(video);
+  } else if (ending === "txt") {
+    return none("A text: ", link);
   } else {
     return none("Browsers don't play ", link);
   }
@@ -60,7 +69,7 @@ function cardOf(job) {
   const words = element("div", { class: "words" }, element("h3", {}, `${job.index}  ${job.name}`),
     element("div", { class: "soft" }, text(job.prompt)), facts);
   if (job.error) words.append(element("pre", {}, job.error));
-  if (isThere(job)) words.append(element("a", { href: urlOf(job.output) }, job.output));
+  if (isThere(job)) words.append(element("a", { href: urlOf(fileOf(job)) }, fileOf(job)));
   return element("article", { class: "clip" }, pictureOf(job), words);
 }
 
