@@ -102,9 +102,9 @@ class Run {
     if (model.pipeline == nullptr) {
       model.pipeline = open_model(options);
       if (model.pipeline->traits().fps == 0)
-        throw UsageError(fmt::format("compare takes videos, and a {} makes none",
-                                     model.pipeline->checkpoint().pipeline_class()),
-                         "bitreel batch makes pictures in several ways side by side");
+        throw UsageError(
+            fmt::format("compare takes videos, and a {} makes none", model.pipeline->checkpoint().pipeline_class()),
+            "bitreel batch makes pictures in several ways side by side");
       model.identity = identify(*model.pipeline);
     }
     Render render = resolve_to_video(options, model.pipeline);
