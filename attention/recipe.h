@@ -10,7 +10,7 @@
 //   integers = round(x' * (levels / amax)), scale = amax / levels over a group of tokens, levels 127 (int8) or 7 (int4)
 //   S[i,j] = (qi . kj) * sq[i] * sk[j] * scale * log2(e)  (+ mean(q block) . k'[j] * scale * log2(e) when smooth_q)
 //   P = quantized 2^(S - m), m the maximum as `maximum` says, over blocks of `key_block` keys
-//   O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] (+ mean(v)[c] when smooth_v)
+//   O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] + what `v_mean` adds: mean(v)[c] when smooth_v
 //   LSE[i] = m + log2(sum(P)), in natural logarithm  (+ q[i] . mean(k) * scale when smooth_k)
 // With channel_group, q and k have a scale for each group of tokens and group of channels, and S sums over channel
 // groups. Subtracting mean(k) changes no output: it shifts all logits of a row alike (2410.02367 section 4.2); the term
@@ -48,6 +48,11 @@ enum class PvFormat { int8, fp16, fp16_fp16_sum, fp8_two_level, fp8_ones_row };
 
 enum class Smoothing { off, on };
 
+// What of V's mean outputs get back. subtracted: what smooth_v took off. exact: mean(v) - sv * mean(V as rounded), so that
+// equal weights give the mean of the values. Rounding errors of a channel have a mean of their own, 2.5e-4 of its
+// deviation in e4m3 however many keys there are, which stands out where outputs average thousands of values.
+enum class ValueMean { subtracted, exact };
+
 // What the exponent is taken against: the maximum so far (FlashAttention), or the block's own, merged in fp32.
 enum class Maximum { running, block };
 
@@ -65,6 +70,7 @@ struct Recipe {
   Smoothing smooth_q = Smoothing::off;
   Smoothing smooth_k = Smoothing::on;
   Smoothing smooth_v = Smoothing::off;
+  ValueMean v_mean = ValueMean::subtracted;
   PvFormat pv = PvFormat::int8;
   int p_levels = 255;  // int8 PV: P's largest integer, 127 or 255
   Exponential exponential = Exponential::table;

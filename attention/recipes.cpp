@@ -126,6 +126,7 @@ const std::vector<Field>& fields() {
       field<&Recipe::smooth_q>("smooth-q", switches),
       field<&Recipe::smooth_k>("smooth-k", switches),
       field<&Recipe::smooth_v>("smooth-v", switches),
+      field<&Recipe::v_mean>("v-mean", {"subtracted", "exact"}),
       field<&Recipe::pv>("pv", {"int8", "fp16", "fp16-fp16-sum", "fp8-two-level", "fp8-ones-row"}),
       field<&Recipe::p_levels>("p-levels", {"127", "255"}),
       field<&Recipe::exponential>("exponential", {"exact", "table"}),

@@ -27,6 +27,7 @@ std::string refusal(const AttendCall& call) {
   if (!call.recipe) return "it only does quantized attention";
   if (std::string common = common_refusal(call); !common.empty()) return common;
   if (call.recipe->pv != PvFormat::int8) return "its P V product is INT8 only";
+  if (call.recipe->v_mean == ValueMean::exact) return "it adds no mean of V's rounding errors";
   if (call.recipe->channel_group != 0) return "its scales are of all channels of a token";
   if (call.recipe->q_scales == Granularity::warpgroup || call.recipe->k_scales == Granularity::warpgroup) {
     return "scales that tokens of a GPU's warpgroup share";

@@ -134,7 +134,10 @@ QuantizedValues quantize_values(const at::Tensor& v, const Recipe& recipe) {
       scales = over(amax, e4m3_max);
       break;
   }
-  return {.values = values, .scales = scales, .mean = mean[0]};
+  if (recipe.v_mean == ValueMean::subtracted) return {.values = values, .scales = scales, .mean = mean[0]};
+  const auto fp64 = [](const at::Tensor& of_channels) { return of_channels.to(at::kDouble); };
+  const at::Tensor exact = fp64(mean_of_tokens(x)[0]) - fp64(scales) * fp64(mean_of_tokens(values)[0]);
+  return {.values = values, .scales = scales, .mean = exact.to(at::kFloat)};
 }
 
 }  // namespace bitreel

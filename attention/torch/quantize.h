@@ -26,7 +26,7 @@ QuantizedTokens quantize_keys(const at::Tensor& k, const Recipe& recipe);
 struct QuantizedValues {
   at::Tensor values;  // [N, D] fp32 that hold integers, fp16 or E4M3 numbers
   at::Tensor scales;  // [D] fp32
-  at::Tensor mean;    // [D] fp32; zeros without smoothing
+  at::Tensor mean;    // [D] fp32: what outputs get back; zeros without smoothing, unless it is exact
 };
 
 QuantizedValues quantize_values(const at::Tensor& v, const Recipe& recipe);

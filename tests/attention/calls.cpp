@@ -158,6 +158,7 @@ const std::vector<std::string>& recipe_texts() {
       "int8+smooth-k=off",
       "int8+smooth-q",
       "int8+smooth-v=off",
+      "int8+v-mean=exact",
       "int8+p-levels=127",
       "int8+exponential=exact",
       "int8+maximum=running",
@@ -171,6 +172,9 @@ const std::vector<std::string>& recipe_texts() {
       "sage2-8b+pv=fp8-ones-row",
       "sage2-8b+scales=warp+maximum=block",
       "sage2-4b+pv=fp8-ones-row+smooth-v",
+      "sage2-8b+pv=fp8-ones-row+smooth-v+v-mean=exact",
+      "sage1-t+pv=fp16+v-mean=exact",
+      "int8@cuda+v-mean=exact",
   };
   return all;
 }

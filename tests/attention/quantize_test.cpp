@@ -179,6 +179,22 @@ TEST(QuantizeValues, GivesIntegersPerChannel) {
   }
 }
 
+// Whatever the numbers, equal weights give the mean of the values, and nothing else of the quantization changes.
+TEST(QuantizeValues, GetAnExactMeanBack) {
+  const at::Tensor x = sample();
+  const at::Tensor mean = x.to(at::kDouble).mean(0);
+  for (const char* text : {"int8", "int8+smooth-v=off", "sage1-t", "sage2-8b", "sage2-8b+smooth-v"}) {
+    const QuantizedValues plain = quantize_values(x, recipe_from(text, at::kCPU));
+    const QuantizedValues v = quantize_values(x, recipe_from(std::string(text) + "+v-mean=exact", at::kCPU));
+    EXPECT_TRUE(at::equal(v.values, plain.values) && at::equal(v.scales, plain.scales)) << text;
+    const auto of_equal_weights = [](const QuantizedValues& quantized) {
+      return quantized.values.to(at::kDouble).mean(0) * quantized.scales + quantized.mean;
+    };
+    EXPECT_LE(largest_difference(of_equal_weights(v), mean), 2e-7) << text;
+    EXPECT_GE(largest_difference(of_equal_weights(plain), mean), 2e-6) << text << " has an error to mend";
+  }
+}
+
 TEST(QuantizeValues, HaveScalesThatArePowersOfTwoInFp16) {
   for (const char* text : {"sage1-t", "sage1-t+pv=fp16+key-block=256"}) {
     const Recipe recipe = recipe_from(text, at::kCPU);

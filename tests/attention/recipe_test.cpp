@@ -80,7 +80,8 @@ TEST(Recipe, IsReadBackFromItsText) {
 
 TEST(Recipe, FieldsGoWhereTheyAreNamed) {
   const Recipe recipe = recipe_from(
-      "sage2-8b+qk=int4+q-scales=warp+k-scales=strip+smooth-q+smooth-k=off+smooth-v=on+pv=fp16+maximum=block",
+      "sage2-8b+qk=int4+q-scales=warp+k-scales=strip+smooth-q+smooth-k=off+smooth-v=on+v-mean=exact+pv=fp16+maximum="
+      "block",
       at::kCPU);
   EXPECT_EQ(recipe.precision, Precision::sage2_8b);
   EXPECT_EQ(recipe.qk, QkFormat::int4);
@@ -89,6 +90,7 @@ TEST(Recipe, FieldsGoWhereTheyAreNamed) {
   EXPECT_EQ(recipe.smooth_q, Smoothing::on);
   EXPECT_EQ(recipe.smooth_k, Smoothing::off);
   EXPECT_EQ(recipe.smooth_v, Smoothing::on);
+  EXPECT_EQ(recipe.v_mean, ValueMean::exact);
   EXPECT_EQ(recipe.pv, PvFormat::fp16);
   EXPECT_EQ(recipe.maximum, Maximum::block);
   EXPECT_EQ(recipe.key_block, 64);
@@ -112,6 +114,7 @@ TEST(Recipe, SaysWhichPartOfItsTextIsWrong) {
       {"int8+key-block=100", "key-block is \"100\"", "64, 128, 256"},
       {"int8+p-levels=254", "p-levels is \"254\"", "did you mean 255?"},
       {"int8+smooth-v=", "smooth-v is \"\"", "off, on"},
+      {"int8+v-mean", "v-mean is \"on\"", "subtracted, exact"},
       {"int8+pv=fp16", "exponential=table", "+exponential=exact"},
   };
   for (const auto& [text, part, hint] : wrongs) {
