@@ -4,6 +4,7 @@
 // A thread has one key in registers and goes through the blocks of queries, whose means all threads read at once.
 #include "attention/cuda/elements.cuh"
 #include "attention/cuda/quantize.cuh"
+#include "attention/cuda/start.cuh"
 
 namespace bitreel::cuda {
 namespace {
@@ -62,8 +63,8 @@ template <class T, int Dim>
 int launch(const SourceCall& source, const PackedCall& call, cudaStream_t stream) {
   const int blocks = padded(call.queries) / block_tokens;
   const dim3 grid(padded(call.keys) / block_tokens, (blocks + blocks_at_once - 1) / blocks_at_once, call.head_count);
-  bias<T, Dim><<<grid, threads, 0, stream>>>(source, call);
-  return cudaGetLastError();
+  start(bias<T, Dim>, grid, threads, stream, source, call);
+  return last_start_error();
 }
 
 }  // namespace

@@ -10,27 +10,20 @@
 //
 // Kernels run on LibTorch's current stream, and neither wait nor allocate but through LibTorch: a call can be captured
 // into a CUDA graph. Equal inputs give equal bits. With smooth_q heads come in chunks, so that memory beyond the packed
-// integers (3 bytes an element, 4 with fp16 PV) stays below `bias_bytes`.
+// integers (3 bytes an element, 4 with fp16 PV) stays below cuda::bias_bytes (prepared_call.h).
 #pragma once
 
 #include <cstdint>
 #include <span>
 
 #include "attention/backend.h"
+#include "attention/cuda/prepared_call.h"
 
 namespace bitreel {
-
-inline constexpr std::int64_t bias_bytes = std::int64_t{1} << 29;
 
 std::span<const Backend> cuda_backends();  // in order of preference
 
 // What the quantization pass of a call writes, as the named backend would run it: for tests to look into.
-struct PackedTensors {
-  at::Tensor q, q_scales;  // [B, Hq, padded, dim] int8 (dim / 2 as halves of bytes), [B, Hq, padded]
-  at::Tensor k, k_scales;  // [B, Hkv, padded, dim] int8, [B, Hkv, padded] or [B, Hkv, padded / 128, 4]
-  at::Tensor v, v_scales;  // [B, Hkv, dim + 8, padded] in bytes or fp16, [B, Hkv, dim]
-  at::Tensor v_mean, k_mean;
-};
-PackedTensors quantize_on_cuda(const AttendCall& call, const Backend& backend);
+cuda::PackedTensors quantize_on_cuda(const AttendCall& call, const Backend& backend);
 
 }  // namespace bitreel

@@ -1,5 +1,6 @@
 // Which keys count: their indices, in order, and how many are before each (packed.h).
 #include "attention/cuda/quantize.cuh"
+#include "attention/cuda/start.cuh"
 
 namespace bitreel::cuda {
 namespace {
@@ -40,8 +41,8 @@ __global__ void __launch_bounds__(threads) compact_keys(SourceCall source, Packe
 }  // namespace
 
 int keys_that_count(const SourceCall& source, const PackedCall& call, cudaStream_t stream) {
-  compact_keys<<<call.batch, threads, 0, stream>>>(source, call);
-  return cudaGetLastError();
+  start(compact_keys, dim3(call.batch), threads, stream, source, call);
+  return last_start_error();
 }
 
 }  // namespace bitreel::cuda

@@ -3,6 +3,7 @@
 //
 // k and v are read twice. One launch for all, in which a head's sums go so shortly before its integers that it is still
 // in the GPU's cache, was slower: LOG.md.
+#include "attention/cuda/start.cuh"
 #include "attention/cuda/values.cuh"
 
 namespace bitreel::cuda {
@@ -41,16 +42,16 @@ int launch(const SourceCall& source, const Recipe& recipe, const PackedCall& cal
   const int chunks = (call.keys + statistics_chunk - 1) / statistics_chunk, key_heads = call.batch * call.key_heads;
   const dim3 of_queries(padded(call.queries) / block_tokens, call.batch * call.query_heads);
   const dim3 of_keys(padded(call.keys) / block_tokens, key_heads);
-  sum_chunks<T, Dim><<<dim3(chunks, key_heads, 2), pass_threads, 0, stream>>>(source, call);
-  finish_heads<Dim><<<key_heads, pass_threads, 0, stream>>>(source, recipe, call, chunks);
-  integers_of_tokens<T, Dim, Side::query><<<of_queries, pass_threads, 0, stream>>>(source, recipe, call);
-  integers_of_tokens<T, Dim, Side::key><<<of_keys, pass_threads, 0, stream>>>(source, recipe, call);
+  start(sum_chunks<T, Dim>, dim3(chunks, key_heads, 2), pass_threads, stream, source, call);
+  start(finish_heads<Dim>, key_heads, pass_threads, stream, source, recipe, call, chunks);
+  start(integers_of_tokens<T, Dim, Side::query>, of_queries, pass_threads, stream, source, recipe, call);
+  start(integers_of_tokens<T, Dim, Side::key>, of_keys, pass_threads, stream, source, recipe, call);
   if (call.values == ValueFormat::int8 || call.values == ValueFormat::e4m3) {
-    numbers_of_values<T, Dim, 1><<<of_keys, pass_threads, 0, stream>>>(source, call);
+    start(numbers_of_values<T, Dim, 1>, of_keys, pass_threads, stream, source, call);
   } else {
-    numbers_of_values<T, Dim, 2><<<of_keys, pass_threads, 0, stream>>>(source, call);
+    start(numbers_of_values<T, Dim, 2>, of_keys, pass_threads, stream, source, call);
   }
-  return cudaGetLastError();
+  return last_start_error();
 }
 
 }  // namespace

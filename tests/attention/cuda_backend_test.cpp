@@ -9,12 +9,10 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include <cmath>
-
 #include "attention/recipes.h"
 #include "attention/torch/emulated.h"
-#include "attention/torch/quantize.h"
 #include "tests/attention/calls.h"
+#include "tests/attention/packed_checks.h"
 #include "tests/attention/tolerances.h"
 
 namespace bitreel {
@@ -36,59 +34,6 @@ class CudaKernels : public testing::Test {
     return all;
   }
 };
-
-// Places of each sixteen keys in bytes (attention/cuda/packed.h).
-at::Tensor in_order_of_keys(const at::Tensor& bytes) {
-  const at::Tensor order = at::tensor({0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15}, at::kLong);
-  const at::Tensor back = at::argsort(order).to(bytes.device());
-  return bytes.unflatten(-1, {-1, 16}).index_select(-1, back).flatten(-2);
-}
-
-at::Tensor whole_bytes(const at::Tensor& halves) {
-  const at::Tensor low = at::bitwise_left_shift(halves, 4).bitwise_right_shift(4), high = halves.bitwise_right_shift(4);
-  return at::stack({low, high}, -1).flatten(-2);
-}
-
-// Of one head: what of the packed bytes is not the oracle's. Scales may round another way: they have a factor more.
-void expect_integers_of_oracle(const PackedTensors& packed, const AttendCall& call, std::int64_t head) {
-  const Recipe& recipe = *call.recipe;
-  const at::Tensor q = call.q[0][head], k = call.k[0][head], v = call.v[0][head];
-  const QuantizedTokens of_q = quantize_queries(q.cpu(), recipe), of_k = quantize_keys(k.cpu(), recipe);
-  const QuantizedValues of_v = quantize_values(v.cpu(), recipe);
-  const std::int64_t queries = q.size(0), keys = k.size(0), dim = q.size(1);
-  const auto integers = [&](const at::Tensor& x, std::int64_t tokens) {
-    const at::Tensor of_head = x[0][head].cpu();
-    const bool halves = of_head.size(1) < packed.v_scales.size(2);
-    return (halves ? whole_bytes(of_head) : of_head).slice(0, 0, tokens).slice(1, 0, dim);
-  };
-  EXPECT_TRUE(at::equal(integers(packed.q, queries), of_q.integers));
-  EXPECT_TRUE(at::equal(integers(packed.k, keys), of_k.integers));
-  EXPECT_TRUE(at::equal(packed.k_mean[0][head].cpu().slice(0, 0, dim), of_k.mean[0]));
-  EXPECT_TRUE(at::equal(packed.v_mean[0][head].cpu().slice(0, 0, dim), of_v.mean));
-  EXPECT_TRUE(at::equal(packed.v_scales[0][head].cpu().slice(0, 0, dim), of_v.scales));
-  const at::Tensor q_scales = of_q.scales * static_cast<float>(call.scale * std::log2(std::exp(1.0)));
-  EXPECT_TRUE(at::allclose(packed.q_scales[0][head].cpu().slice(0, 0, queries), q_scales, 3e-7, 0));
-  const at::Tensor k_scales = packed.k_scales[0][head].cpu();
-  if (k_scales.dim() == 1) {
-    EXPECT_TRUE(at::equal(k_scales.slice(0, 0, keys), of_k.scales));
-  } else {
-    const at::Tensor token = at::arange(keys);
-    const at::Tensor at = at::floor_divide(token, 128) * 4 + at::floor_divide(token.remainder(8), 2);
-    EXPECT_TRUE(at::equal(k_scales.flatten().index_select(0, at), of_k.scales));
-  }
-
-  at::Tensor values = packed.v[0][head].cpu();
-  if (values.scalar_type() == at::kByte) {
-    values = in_order_of_keys(values);
-    values = values.view(recipe.pv == PvFormat::int8 ? at::kChar : at::kFloat8_e4m3fn);
-  }
-  values = values.to(at::kFloat);
-  EXPECT_TRUE(at::equal(values.slice(0, 0, dim).slice(1, 0, keys), of_v.values.t()));
-  EXPECT_EQ(values.slice(0, 0, packed.v_scales.size(2)).slice(1, keys).abs().sum().item<float>(), 0) << "padding";
-  const at::Tensor extra = values.slice(0, packed.v_scales.size(2));
-  EXPECT_EQ(extra.sum().item<double>(), static_cast<double>(keys)) << "ones";
-  EXPECT_EQ(extra[0].slice(0, 0, keys).min().item<float>(), 1);
-}
 
 // Small, and without the oracle: what compute-sanitizer watches (./dev test-gpu).
 TEST_F(CudaKernels, RunEveryRecipeTwiceAlike) {
@@ -133,7 +78,7 @@ TEST_F(CudaKernels, QuantizeToTheOraclesBits) {
           const AttendCall call = call_of(in, {.recipe = recipe_from(text, at::kCUDA)});
           if (!backend->refuses(call).empty()) continue;
           SCOPED_TRACE(testing::Message() << backend->name << " " << text << " " << shape << " " << dtype);
-          const PackedTensors packed = quantize_on_cuda(call, *backend);
+          const cuda::PackedTensors packed = quantize_on_cuda(call, *backend);
           for (std::int64_t head = 0; head < shape.query_heads; ++head) expect_integers_of_oracle(packed, call, head);
         }
       }

@@ -1,0 +1,112 @@
+// The quantization pass of the CUDA kernels, run on the CPU (cuda_on_host.h): the same source, thread by thread, writes
+// the oracle's bytes. What it can't show, such as races and misaligned accesses, is for a GPU (tests/attention/
+// cuda_backend_test.cpp).
+#include <gtest/gtest.h>
+
+#include "attention/cuda/quantize.cuh"
+#include "attention/recipes.h"
+#include "tests/attention/calls.h"
+#include "tests/attention/packed_checks.h"
+
+namespace bitreel {
+namespace {
+
+using cuda::KeyScales;
+using cuda::PackedFormats;
+using cuda::ValueFormat;
+
+struct Case {
+  std::string recipe;
+  PackedFormats formats;
+};
+
+// Every way of writing integers, numbers and scales.
+const std::vector<Case>& cases() {
+  constexpr PackedFormats hopper = {
+      .four_bits = false, .key_scales = KeyScales::warpgroup, .values = ValueFormat::e4m3};
+  constexpr PackedFormats bytes = {.four_bits = false, .key_scales = KeyScales::token, .values = ValueFormat::int8};
+  constexpr PackedFormats fp16 = {.four_bits = false, .key_scales = KeyScales::token, .values = ValueFormat::fp16};
+  constexpr PackedFormats ampere = {
+      .four_bits = true, .key_scales = KeyScales::token, .values = ValueFormat::e4m3_in_fp16};
+  static const std::vector<Case> all = {
+      {"int8@cuda", hopper},
+      {"int8@cuda+smooth-v", hopper},
+      {"int4@cuda", ampere},
+      {"sage1-vb+smooth-v+smooth-q", bytes},
+      {"sage1-b+pv=fp16+smooth-v", fp16},
+      {"sage2-4b+pv=fp8-ones-row", ampere},
+      {"sage2-8b+scales=warp+smooth-k=off",
+       {.four_bits = false, .key_scales = KeyScales::token, .values = ValueFormat::e4m3}},
+      {"int8@cpu+smooth-v=off", bytes},
+  };
+  return all;
+}
+
+cuda::PackedTensors quantize_on_host(const cuda::PreparedCall& prepared, const Recipe& recipe) {
+  const cuda::SourceCall& source = prepared.source();
+  if (source.key_mask != nullptr) {
+    EXPECT_EQ(cuda::keys_that_count(source, prepared.packed(), nullptr), cudaSuccess);
+  }
+  EXPECT_EQ(cuda::quantize_heads(source, recipe, prepared.packed(), nullptr), cudaSuccess);
+  return prepared.tensors();
+}
+
+void expect_oracle(const Inputs& in, Asked asked, const Case& given) {
+  asked.recipe = recipe_from(given.recipe, at::kCPU);
+  SCOPED_TRACE(testing::Message() << given.recipe << " " << in.q.sizes() << " " << in.k.sizes() << in.q.dtype());
+  const AttendCall call = call_of(in, asked);
+  const cuda::PreparedCall prepared(call, given.formats);
+  const cuda::PackedTensors packed = quantize_on_host(prepared, *asked.recipe);
+  for (std::int64_t head = 0; head < in.q.size(1); ++head) expect_integers_of_oracle(packed, call, head);
+}
+
+TEST(QuantizePass, WritesTheOraclesBytesInEveryFormat) {
+  Inputs in = random_inputs({.queries = 130, .keys = 600}, 21, at::kBFloat16);
+  in.k.add_(3 * normal({64}, 22).to(at::kBFloat16));
+  in.v.add_(0.3);
+  for (const Case& given : cases()) expect_oracle(in, {}, given);
+}
+
+TEST(QuantizePass, TakesEveryShapeAndType) {
+  const Shape shapes[] = {{.query_heads = 4, .key_heads = 2, .queries = 70, .keys = 129},
+                          {.queries = 128, .keys = 129, .dim = 128},
+                          {.queries = 5, .keys = 70, .dim = 37}};
+  for (const Shape& shape : shapes) {
+    for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
+      Inputs in = random_inputs(shape, 23, dtype);
+      in.v.add_(0.3);
+      expect_oracle(in, {}, cases()[0]);
+      expect_oracle(in, {}, cases()[4]);
+    }
+  }
+}
+
+TEST(QuantizePass, LeavesOutMaskedKeys) {
+  const Inputs in = random_inputs({.queries = 20, .keys = 300}, 24, at::kBFloat16);
+  expect_oracle(in, {.key_mask = random_mask(in, 0.6, 5)}, cases()[0]);
+  expect_oracle(in, {.key_mask = random_mask(in, 0.01, 6)}, cases()[3]);
+}
+
+// Queries of zeros have integers of zeros; the others of the block are as if they were that.
+TEST(QuantizePass, MarksBrokenQueriesAndHeads) {
+  Inputs in = random_inputs({.query_heads = 2, .key_heads = 2, .queries = 140, .keys = 150}, 25, at::kBFloat16);
+  in.q[0][0][7][3] = std::numeric_limits<double>::quiet_NaN();
+  in.q[0][1][130][60] = std::numeric_limits<double>::infinity();
+  in.v[0][1][149][5] = -std::numeric_limits<double>::infinity();
+  const Case& given = cases()[5];  // smooths queries
+  const AttendCall call = call_of(in, {.recipe = recipe_from(given.recipe, at::kCPU)});
+  const cuda::PreparedCall prepared(call, given.formats);
+  const cuda::PackedTensors packed = quantize_on_host(prepared, *call.recipe);
+  at::Tensor broken = at::zeros({1, 2, 256}, at::kBool);
+  broken[0][0][7] = broken[0][1][130] = true;
+  EXPECT_TRUE(at::equal(packed.q_scales.isnan(), broken));
+  EXPECT_TRUE(packed.v_scales[0][1].isnan().all().item<bool>());
+  EXPECT_FALSE(packed.v_scales[0][0].isnan().any().item<bool>());
+  in.q[0][0][7] = 0;
+  const AttendCall mended = call_of(in, {.recipe = call.recipe});
+  const cuda::PreparedCall again(mended, given.formats);
+  EXPECT_TRUE(at::equal(quantize_on_host(again, *call.recipe).q[0][0], packed.q[0][0]));
+}
+
+}  // namespace
+}  // namespace bitreel
