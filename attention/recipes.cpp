@@ -27,6 +27,7 @@ constexpr Recipe on_cuda(Precision precision, QkFormat qk, Smoothing smooth_q) {
           .q_scales = Granularity::token,
           .k_scales = Granularity::warpgroup,
           .smooth_q = smooth_q,
+          .v_mean = ValueMean::exact,
           .pv = PvFormat::fp8_ones_row,
           .exponential = Exponential::exact,
           .maximum = Maximum::running,

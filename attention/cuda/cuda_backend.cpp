@@ -100,7 +100,6 @@ class CudaCall {
 
 std::string common_refusal(const AttendCall& call) {
   if (!call.recipe) return "it only does quantized attention";
-  if (call.recipe->v_mean == ValueMean::exact) return "it adds no mean of V's rounding errors";
   if (call.recipe->channel_group != 0) return "its scales are of all channels of a token";
   const at::ScalarType type = call.q.scalar_type();
   if (type != at::kFloat && type != at::kHalf && type != at::kBFloat16) {

@@ -29,7 +29,7 @@
 //   v_scales  [B, Hkv, dim] fp32. NaN in every channel when the head holds NaN or infinity (or leaves fp32 when its
 //   mean
 //             is taken off): output and log-sum-exp of its queries must come out NaN.
-//   v_mean    [B, Hkv, dim] fp32, to be added to the output; zeros without smooth_v
+//   v_mean    [B, Hkv, dim] fp32, to be added to the output (Recipe::v_mean)
 //   k_mean    [B, Hkv, dim] fp32; zeros without smooth_k
 //   lse_shift [B, Hq, padded queries] fp32, or null when no log-sum-exp is asked for: q . mean(k) * scale, what
 //   smoothing
@@ -57,6 +57,12 @@ inline constexpr std::int64_t padded(std::int64_t tokens) {
 enum class Element : std::int32_t { fp32, fp16, bf16 };
 enum class KeyScales : std::int32_t { warpgroup, token };
 enum class ValueFormat : std::int32_t { int8, e4m3, fp16, e4m3_in_fp16 };
+
+// Numbers of V are whole multiples of one over this, so that their sums can be integers: exact in any order.
+inline constexpr std::int64_t units_of_one(ValueFormat format) {
+  if (format == ValueFormat::int8) return 1;
+  return format == ValueFormat::fp16 ? 1 << 24 : 1 << 9;
+}
 
 // [B, H, N, D] of the caller's, any strides, the last 1.
 struct Rows {

@@ -29,12 +29,14 @@ struct SourceCall {
   std::int32_t* kept;  // [B, keys]: places of the keys that count; null without a mask
   double* sums;        // of channels, by chunk of tokens
   float* extremes;
-  float* v_divisors;  // [B, Hkv, dim]
+  float* v_divisors;     // [B, Hkv, dim]
+  float* v_offsets;      // [B, Hkv, dim]: what is taken off values before they are rounded
+  std::int64_t* v_sums;  // [B, Hkv, dim]: of rounded values, in units of units_of_one; null when v_mean is not exact
 };
 
 // Elements of SourceCall's memory, for one call.
 struct QuantizationMemory {
-  std::int64_t sums, extremes, v_divisors;
+  std::int64_t sums, extremes, of_channels;  // the last: each of v_divisors, v_offsets, v_sums
 };
 
 inline constexpr std::int32_t statistics_chunk = 512;  // tokens that one CTA sums
@@ -44,7 +46,7 @@ inline QuantizationMemory quantization_memory(const PackedCall& call) {
   const std::int64_t chunks = (call.keys + statistics_chunk - 1) / statistics_chunk;
   return {.sums = heads * 2 * chunks * call.dim,
           .extremes = heads * 2 * chunks * 2 * call.dim,
-          .v_divisors = heads * call.dim};
+          .of_channels = heads * call.dim};
 }
 
 // Which units multiply P and V in e4m3: sm80: fp16, which holds its numbers, as every GPU since 8.0 has; sm89: e4m3.

@@ -102,7 +102,9 @@ PreparedCall::PreparedCall(const AttendCall& call, const PackedFormats& formats)
   layout.want(packed_.k_mean, key_heads * dim);
   layout.want(source_.sums, need.sums);
   layout.want(source_.extremes, need.extremes);
-  layout.want(source_.v_divisors, need.v_divisors);
+  layout.want(source_.v_divisors, need.of_channels);
+  layout.want(source_.v_offsets, need.of_channels);
+  if (call.recipe->v_mean == ValueMean::exact) layout.want(source_.v_sums, need.of_channels);
   if (call.log_sum_exp.defined()) layout.want(packed_.lse_shift, query_heads * queries);
   if (call.key_mask.defined()) {
     layout.want(source_.kept, std::int64_t{packed_.batch} * packed_.keys);

@@ -37,6 +37,12 @@ __global__ void __launch_bounds__(pass_threads) numbers_of_values(SourceCall sou
   quantize_values<T, Dim, Bytes>(source, call, blockIdx.x, blockIdx.y, memory);
 }
 
+// grid (key heads).
+template <int Dim>
+__global__ void __launch_bounds__(Dim) exact_means(SourceCall source, PackedCall call) {
+  finish_mean_of_values<Dim>(source, call, blockIdx.x);
+}
+
 template <class T, int Dim>
 int launch(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream) {
   const int chunks = (call.keys + statistics_chunk - 1) / statistics_chunk, key_heads = call.batch * call.key_heads;
@@ -51,6 +57,7 @@ int launch(const SourceCall& source, const Recipe& recipe, const PackedCall& cal
   } else {
     start(numbers_of_values<T, Dim, 2>, of_keys, pass_threads, stream, source, call);
   }
+  if (source.v_sums != nullptr) start(exact_means<Dim>, dim3(key_heads), Dim, stream, source, call);
   return last_start_error();
 }
 

@@ -97,7 +97,9 @@ __device__ void sum_chunk(const SourceCall& source, const PackedCall& call, int 
 }
 
 struct Channel {
-  float mean, amax;
+  float mean;
+  float offset;  // what is taken off: the mean when it smooths
+  float amax;    // of what is left
   bool finite;
 };
 
@@ -122,16 +124,18 @@ __device__ Channel add_chunks(const SourceCall& source, int chunks, int head, in
   memory.least[part][c] = low;
   memory.most[part][c] = high;
   __syncthreads();
-  if (part != 0 || count == 0) return {0, 0, true};
+  if (part != 0 || count == 0) return {0, 0, 0, true};
   for (int p = 1; p < parts; ++p) {
     sum += memory.sum[p][c];
     low = fminf(low, memory.least[p][c]);
     high = fmaxf(high, memory.most[p][c]);
   }
-  const float mean = smoothing == Smoothing::on ? static_cast<float>(sum / static_cast<double>(count)) : 0.0f;
+  const float mean = static_cast<float>(sum / static_cast<double>(count));
+  const float offset = smoothing == Smoothing::on ? mean : 0.0f;
   // Subtracting and rounding keep order: no value between is farther from zero than these.
-  const float farthest_below = low - mean, farthest_above = high - mean;
+  const float farthest_below = low - offset, farthest_above = high - offset;
   return {.mean = mean,
+          .offset = offset,
           .amax = fmaxf(fabsf(farthest_below), fabsf(farthest_above)),
           .finite = isfinite(sum) && isfinite(farthest_below) && isfinite(farthest_above)};
 }
@@ -154,7 +158,8 @@ inline __device__ float2 divisor_and_scale(float amax, const Recipe& recipe) {
   return make_float2(power, power);
 }
 
-// k_mean, v_mean, v_divisors and v_scales of a head whose chunks are summed.
+// k_mean, v_offsets, v_divisors and v_scales of a head whose chunks are summed. v_mean is the mean of the values where
+// it is to become exact (values.cuh), what is taken off elsewhere.
 template <int Dim>
 __device__ void finish_statistics(const SourceCall& source, const Recipe& recipe, const PackedCall& call, int head,
                                   int chunks, SumMemory<Dim>& memory) {
@@ -165,8 +170,10 @@ __device__ void finish_statistics(const SourceCall& source, const Recipe& recipe
   if (threadIdx.x >= Dim) return;
   const std::int64_t at = std::int64_t{head} * Dim + threadIdx.x;
   const float2 divisor = divisor_and_scale(value.amax, recipe);
-  call.k_mean[at] = key.mean;
-  call.v_mean[at] = value.mean;
+  call.k_mean[at] = key.offset;
+  call.v_mean[at] = source.v_sums != nullptr ? value.mean : value.offset;
+  if (source.v_sums != nullptr) source.v_sums[at] = 0;
+  source.v_offsets[at] = value.offset;
   source.v_divisors[at] = divisor.x;
   call.v_scales[at] = broken ? NAN : divisor.y;
 }

@@ -38,6 +38,20 @@ inline __device__ unsigned word_of_fp16(float a, float b, ValueFormat format, fl
   return *reinterpret_cast<unsigned*>(&both);
 }
 
+// The sum of a word's numbers, in units of units_of_one.
+inline __device__ std::int64_t sum_of_word(unsigned word, ValueFormat format) {
+  if (format == ValueFormat::int8) return __dp4a(static_cast<int>(word), 0x01010101, 0);
+  if (format == ValueFormat::e4m3) {
+    const float2 low = __half22float2(__half2(__nv_cvt_fp8x2_to_halfraw2(word & 0xffffu, __NV_E4M3)));
+    const float2 high = __half22float2(__half2(__nv_cvt_fp8x2_to_halfraw2(word >> 16, __NV_E4M3)));
+    const float sum = (low.x + low.y) + (high.x + high.y);  // 20 bits
+    return static_cast<int>(__float_as_uint(fmaf(sum, 512.0f, 12582912.0f)) - 0x4b400000u);
+  }
+  const float2 both = __half22float2(*reinterpret_cast<const __half2*>(&word));
+  const double units = static_cast<double>(units_of_one(format));
+  return __double2ll_rn((static_cast<double>(both.x) + static_cast<double>(both.y)) * units);
+}
+
 // In every element of a word.
 inline __device__ unsigned ones_of(ValueFormat format) {
   if (format == ValueFormat::int8) return 0x01010101u;
@@ -47,7 +61,10 @@ inline __device__ unsigned ones_of(ValueFormat format) {
 template <int Dim, int Bytes>
 struct ValueMemory {
   static constexpr int words = block_tokens * Bytes / 4;
+  // Of a block of tokens; 29 bits of bytes' units, 46 of fp16's.
+  using Sum = std::conditional_t<Bytes == 1, int, unsigned long long>;
   unsigned transposed[Dim][words + 1];  // one more: threads that write together are then in different banks
+  Sum sums[Dim];
 };
 
 template <class T, int Dim, int Bytes>
@@ -62,9 +79,15 @@ __device__ void quantize_values(const SourceCall& source, const PackedCall& call
   const std::int32_t* const kept = source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
   const int channel = threadIdx.x % threads_of_row * 8;
 
-  Octet<float> mean, factor;
-  mean.load(call.v_mean + std::int64_t{head} * Dim + channel);
+  Octet<float> offset, factor;
+  offset.load(source.v_offsets + std::int64_t{head} * Dim + channel);
   factor.load(source.v_divisors + std::int64_t{head} * Dim + channel);
+  using Sum = typename ValueMemory<Dim, Bytes>::Sum;
+  const bool sums = source.v_sums != nullptr;
+  if (sums) {
+    if (threadIdx.x < Dim) memory.sums[threadIdx.x] = 0;
+    __syncthreads();
+  }
 
 #pragma unroll
   for (int quad = threadIdx.x / threads_of_row; quad < quads; quad += quads_at_once) {
@@ -80,17 +103,28 @@ __device__ void quantize_values(const SourceCall& source, const PackedCall& call
     for (int i = 0; i < 8; ++i) {
       float v[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) v[j] = counts[j] ? x[j][i] - mean[i] : 0.0f;
+      for (int j = 0; j < 4; ++j) v[j] = counts[j] ? x[j][i] - offset[i] : 0.0f;
       unsigned* const to = memory.transposed[channel + i];
+      std::int64_t sum = 0;
       if constexpr (Bytes == 1) {
-        to[quad] = word_of_bytes(v[0], v[1], v[2], v[3], call.values, factor[i]);
+        const unsigned word = word_of_bytes(v[0], v[1], v[2], v[3], call.values, factor[i]);
+        to[quad] = word;
+        if (sums) sum = sum_of_word(word, call.values);
       } else {
-        to[quad * 2] = word_of_fp16(v[0], v[1], call.values, factor[i]);
-        to[quad * 2 + 1] = word_of_fp16(v[2], v[3], call.values, factor[i]);
+        const unsigned words_of_quad[2] = {word_of_fp16(v[0], v[1], call.values, factor[i]),
+                                           word_of_fp16(v[2], v[3], call.values, factor[i])};
+        to[quad * 2] = words_of_quad[0];
+        to[quad * 2 + 1] = words_of_quad[1];
+        if (sums) sum = sum_of_word(words_of_quad[0], call.values) + sum_of_word(words_of_quad[1], call.values);
       }
+      if (sums) atomicAdd(&memory.sums[channel + i], static_cast<Sum>(sum));
     }
   }
   __syncthreads();
+  if (sums && threadIdx.x < Dim) {
+    atomicAdd(reinterpret_cast<unsigned long long*>(source.v_sums) + std::int64_t{head} * Dim + threadIdx.x,
+              static_cast<unsigned long long>(static_cast<std::int64_t>(memory.sums[threadIdx.x])));
+  }
 
   const std::int64_t row_words = padded(call.keys) * Bytes / 4;
   unsigned* const out = static_cast<unsigned*>(call.v) + std::int64_t{head} * (Dim + extra_rows) * row_words +
@@ -110,6 +144,19 @@ __device__ void quantize_values(const SourceCall& source, const PackedCall& call
     }
     out[(Dim + i / words) * row_words + i % words] = value;
   }
+}
+
+// What outputs get back of a head: mean(v), which v_mean is so far, less the scale times the mean of the rounded
+// values.
+template <int Dim>
+__device__ void finish_mean_of_values(const SourceCall& source, const PackedCall& call, int head) {
+  const int count = call.key_count == nullptr ? call.keys : call.key_count[head / call.key_heads];
+  if (threadIdx.x >= Dim || count == 0) return;
+  const std::int64_t at = std::int64_t{head} * Dim + threadIdx.x;
+  const double sum = static_cast<double>(source.v_sums[at]) / static_cast<double>(units_of_one(call.values));
+  const auto mean = static_cast<float>(sum / static_cast<double>(count));
+  call.v_mean[at] = static_cast<float>(static_cast<double>(call.v_mean[at]) -
+                                       static_cast<double>(call.v_scales[at]) * static_cast<double>(mean));
 }
 
 }  // namespace bitreel::cuda

@@ -174,7 +174,7 @@ const std::vector<std::string>& recipe_texts() {
       "sage2-4b+pv=fp8-ones-row+smooth-v",
       "sage2-8b+pv=fp8-ones-row+smooth-v+v-mean=exact",
       "sage1-t+pv=fp16+v-mean=exact",
-      "int8@cuda+v-mean=exact",
+      "int8@cuda+v-mean=subtracted",
   };
   return all;
 }

@@ -111,6 +111,13 @@ inline float __fmul_rn(float a, float b) {
 inline float __fadd_rn(float a, float b) {
   return a + b;
 }
+inline long long __double2ll_rn(double x) {
+  return std::llrint(x);
+}
+inline int __dp4a(int a, int b, int sum) {
+  for (int i = 0; i < 32; i += 8) sum += static_cast<std::int8_t>(a >> i) * static_cast<std::int8_t>(b >> i);
+  return sum;
+}
 inline int __popc(unsigned x) {
   return std::popcount(x);
 }
