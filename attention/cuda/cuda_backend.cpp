@@ -47,14 +47,17 @@ cuda::ValueFormat values_of(PvFormat pv, Kernel kernel) {
   return as_fp16 ? cuda::ValueFormat::e4m3_in_fp16 : cuda::ValueFormat::e4m3;
 }
 
-// Halves of bytes where there is a unit for them; elsewhere the same integers are bytes.
-bool four_bits(const Recipe& recipe, Kernel kernel) {
-  if (kernel == Kernel::sm90 || !cuda::has_four_bit_kernel(recipe)) return false;
-  return kernel == Kernel::mma_sm80 || compute_capability() < 90;
+// Halves of bytes where there is a unit for them; Hopper's warpgroups multiply 4-bit integers as e4m3, whose products
+// come as the floats that int8's would have to become. Elsewhere the same integers are bytes.
+cuda::IntegerFormat integers_of(const Recipe& recipe, Kernel kernel) {
+  if (kernel == Kernel::sm90 && recipe.qk == QkFormat::int4) return cuda::IntegerFormat::e4m3;
+  if (kernel == Kernel::sm90 || !cuda::has_four_bit_kernel(recipe)) return cuda::IntegerFormat::bytes;
+  const bool has_unit = kernel == Kernel::mma_sm80 || compute_capability() < 90;
+  return has_unit ? cuda::IntegerFormat::halves : cuda::IntegerFormat::bytes;
 }
 
 cuda::PackedFormats formats_of(const Recipe& recipe, Kernel kernel) {
-  return {.four_bits = four_bits(recipe, kernel),
+  return {.integers = integers_of(recipe, kernel),
           .key_scales = kernel == Kernel::sm90 ? cuda::KeyScales::warpgroup : cuda::KeyScales::token,
           .values = values_of(recipe.pv, kernel)};
 }

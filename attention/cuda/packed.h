@@ -14,7 +14,8 @@
 //             Never negative: where the logits' scale is, q's integers are negated. NaN where the query holds NaN or
 //             infinity: its output and log-sum-exp must come out NaN, its integers are those of zeros. 0 for padding.
 //   k         [B, Hkv, padded keys, dim] int8, zeros for padding
-//             With four_bits both are [.., dim / 2]: two channels a byte, the even one in the low half.
+//             IntegerFormat::halves: both are [.., dim / 2], two channels a byte, the even one in the low half; e4m3:
+//             the same integers as numbers of that format, which holds those of 4 bits.
 //   k_scales  KeyScales::warpgroup: [B, Hkv, padded keys / 128, 4] fp32, of key j of a tile of 128 at (j % 8) / 2,
 //   which
 //             is what one thread of a wgmma.m64n128 (or of sixteen mma.m16n8) owns
@@ -55,6 +56,7 @@ inline constexpr std::int64_t padded(std::int64_t tokens) {
 }
 
 enum class Element : std::int32_t { fp32, fp16, bf16 };
+enum class IntegerFormat : std::int32_t { bytes, halves, e4m3 };
 enum class KeyScales : std::int32_t { warpgroup, token };
 enum class ValueFormat : std::int32_t { int8, e4m3, fp16, e4m3_in_fp16 };
 
@@ -92,7 +94,7 @@ struct PackedCall {
   float* q_means;
   float* qk_bias;
 
-  std::int32_t four_bits;
+  IntegerFormat integers;
   KeyScales key_scales;
   ValueFormat values;
 

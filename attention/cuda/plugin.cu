@@ -40,12 +40,13 @@ int attend_mma(const Recipe& recipe, MmaUnits units, const PackedCall& packed, v
   call.table = recipe.exponential == Exponential::table ? 1 : 0;
   call.one = 1;
   const auto on = static_cast<cudaStream_t>(stream);
+  const bool halves = packed.integers == IntegerFormat::halves;
   switch (recipe.pv) {
     case PvFormat::int8:
       call.one = static_cast<float>(recipe.p_levels);
       return attend_u8(call, on);
     case PvFormat::fp16:
-      return packed.four_bits != 0 ? attend_fp16_s4(call, on) : attend_fp16(call, on);
+      return halves ? attend_fp16_s4(call, on) : attend_fp16(call, on);
     case PvFormat::fp16_fp16_sum:
       return attend_fp16_sum(call, on);
     default:
@@ -55,8 +56,8 @@ int attend_mma(const Recipe& recipe, MmaUnits units, const PackedCall& packed, v
   call.octaves_of_one = 8.807354922f;
   call.rounded_sum = recipe.pv == PvFormat::fp8_ones_row ? 1 : 0;
   call.rounds_to_e4m3 = 1;
-  if (units == MmaUnits::sm80) return packed.four_bits != 0 ? attend_fp16_s4(call, on) : attend_fp16(call, on);
-  return packed.four_bits != 0 ? attend_e4m3_s4(call, on) : attend_e4m3(call, on);
+  if (units == MmaUnits::sm80) return halves ? attend_fp16_s4(call, on) : attend_fp16(call, on);
+  return halves ? attend_e4m3_s4(call, on) : attend_e4m3(call, on);
 }
 
 constexpr Plugin plugin = {

@@ -57,7 +57,7 @@ PackedCall shape_of(const AttendCall& call, const PackedFormats& formats) {
   packed.out_dim = int32(call.q.size(3));
   packed.causal = call.causality == Causality::bottom_right ? 1 : 0;
   packed.key_scales = formats.key_scales;
-  packed.four_bits = formats.four_bits ? 1 : 0;
+  packed.integers = formats.integers;
   packed.values = formats.values;
   packed.element = element_of(call.q.scalar_type());
   packed.head_count = packed.batch * packed.query_heads;
@@ -133,10 +133,10 @@ PackedTensors PreparedCall::tensors() const {
   const std::int64_t b = packed_.batch, hq = packed_.query_heads, hkv = packed_.key_heads, dim = packed_.dim;
   const std::int64_t queries = padded(packed_.queries), keys = padded(packed_.keys);
   const std::vector<std::int64_t> of_groups = {b, hkv, keys / block_tokens, 4}, of_tokens = {b, hkv, keys};
-  const std::int64_t row = packed_.four_bits != 0 ? dim / 2 : dim;
+  const std::int64_t row = packed_.integers == IntegerFormat::halves ? dim / 2 : dim;
   return {.q = view(packed_.q, {b, hq, queries, row}, at::kChar),
           .q_scales = view(packed_.q_scales, {b, hq, queries}, at::kFloat),
-          .k = view(packed_.k, {b, hkv, keys, row}, at::kChar),
+          .k = view(packed_.k, {b, hkv, keys, row}, integers),
           .k_scales =
               view(packed_.k_scales, packed_.key_scales == KeyScales::warpgroup ? of_groups : of_tokens, at::kFloat),
           .v = view(packed_.v, {b, hkv, dim + extra_rows, keys}, value_bytes() == 1 ? at::kByte : at::kHalf),

@@ -20,15 +20,15 @@ inline constexpr std::int64_t bias_bytes = std::int64_t{1} << 29;
 
 // How the pass writes what the recipe leaves open: as the kernel reads it.
 struct PackedFormats {
-  bool four_bits;
+  IntegerFormat integers;
   KeyScales key_scales;
   ValueFormat values;
 };
 
 // What the quantization pass writes, to look into: of one call, alive with it.
 struct PackedTensors {
-  at::Tensor q, q_scales;  // [B, Hq, padded, dim] int8 (dim / 2 as halves of bytes), [B, Hq, padded]
-  at::Tensor k, k_scales;  // [B, Hkv, padded, dim] int8, [B, Hkv, padded] or [B, Hkv, padded / 128, 4]
+  at::Tensor q, q_scales;  // [B, Hq, padded, dim] bytes (dim / 2 of halves), [B, Hq, padded]
+  at::Tensor k, k_scales;  // [B, Hkv, padded, dim] bytes, [B, Hkv, padded] or [B, Hkv, padded / 128, 4]
   at::Tensor v, v_scales;  // [B, Hkv, dim + 8, padded] in bytes or fp16, [B, Hkv, dim]
   at::Tensor v_mean, k_mean;
 };

@@ -6,6 +6,8 @@
 // so that atomicMax gives the same whoever comes first.
 #pragma once
 
+#include <cuda_fp8.h>
+
 #include "attention/cuda/statistics.cuh"
 
 namespace bitreel::cuda {
@@ -63,6 +65,14 @@ inline __device__ unsigned eight_halves(const float (&x)[8], float factor) {
 #pragma unroll
   for (int i = 0; i < 8; ++i) word |= (integer_of(x[i], factor) & 15) << (4 * i);
   return word;
+}
+
+// Integers up to 16 as e4m3, which holds them.
+inline __device__ unsigned four_e4m3(float a, float b, float c, float d, float factor) {
+  const auto whole = [&](float x) { return __fadd_rn(__fadd_rn(__fmul_rn(x, factor), 12582912.0f), -12582912.0f); };
+  const unsigned low = __nv_cvt_float2_to_fp8x2(make_float2(whole(a), whole(b)), __NV_SATFINITE, __NV_E4M3);
+  const unsigned high = __nv_cvt_float2_to_fp8x2(make_float2(whole(c), whole(d)), __NV_SATFINITE, __NV_E4M3);
+  return low | high << 16;
 }
 
 template <int Dim>
@@ -205,8 +215,12 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
 #pragma unroll
     for (int i = 0; i < 8; ++i) values[i] = x[pass][i] - mean[i];
     const std::int64_t at = (tokens_before + token) * Dim + channel;
-    if (call.four_bits != 0) {
+    if (call.integers == IntegerFormat::halves) {
       *reinterpret_cast<unsigned*>(integers + at / 2) = eight_halves(values, factor);
+    } else if (call.integers == IntegerFormat::e4m3) {
+      *reinterpret_cast<uint2*>(integers + at) =
+          make_uint2(four_e4m3(values[0], values[1], values[2], values[3], factor),
+                     four_e4m3(values[4], values[5], values[6], values[7], factor));
     } else {
       *reinterpret_cast<uint2*>(integers + at) =
           make_uint2(four_bytes(values[0], values[1], values[2], values[3], factor),

@@ -38,7 +38,8 @@ void expect_integers_of_oracle(const cuda::PackedTensors& packed, const AttendCa
   const auto integers = [&](const at::Tensor& of_batch, std::int64_t of, std::int64_t tokens) {
     const at::Tensor of_head = of_batch[0][of].cpu();
     const bool halves = of_head.size(1) < packed.v_scales.size(2);
-    return (halves ? whole_bytes(of_head) : of_head).slice(0, 0, tokens).slice(1, 0, dim);
+    const at::Tensor each = halves ? whole_bytes(of_head) : of_head.to(at::kFloat).to(at::kChar);
+    return each.slice(0, 0, tokens).slice(1, 0, dim);
   };
   EXPECT_TRUE(at::equal(integers(packed.q, head, queries), of_q.integers));
   EXPECT_TRUE(at::equal(integers(packed.k, key_head, keys), of_k.integers));

@@ -6,12 +6,28 @@ namespace bitreel::cuda::sm90 {
 namespace {
 
 // Measured (LOG.md). At head dim 64, CogVideoX's, accuracy goes before the last 4% of speed.
-using Narrow = Tuning<3, 3, 4, 4>;
-using Wide = Tuning<2, 3, 4, 8>;
+template <Product product>
+using Narrow = Tuning<3, 3, 4, 4, product>;
+template <Product product>
+using Wide = Tuning<2, 3, 4, 8, product>;
+
+// Of 8-bit integers. BITREEL_SM90_SCORES_FROM_BASE: what is not measured yet; 32 instructions a tile less (LOG.md).
+#ifdef BITREEL_SM90_SCORES_FROM_BASE
+constexpr Product eight_bits = Product::int8_from_base;
+#else
+constexpr Product eight_bits = Product::int8;
+#endif
+
+template <class Out, Product product>
+cudaError_t attend_to(const PackedCall& call, cudaStream_t stream) {
+  return call.dim == 64 ? launch<Out, 64, Narrow<product>>(call, stream)
+                        : launch<Out, 128, Wide<product>>(call, stream);
+}
 
 template <class Out>
 cudaError_t attend_as(const PackedCall& call, cudaStream_t stream) {
-  return call.dim == 64 ? launch<Out, 64, Narrow>(call, stream) : launch<Out, 128, Wide>(call, stream);
+  return call.integers == IntegerFormat::e4m3 ? attend_to<Out, Product::e4m3>(call, stream)
+                                              : attend_to<Out, eight_bits>(call, stream);
 }
 
 }  // namespace
@@ -31,7 +47,8 @@ const char* refuses(const Recipe& recipe, const PackedCall& call) {
   if (recipe.maximum != Maximum::running || recipe.key_block != tile_keys) {
     return "a maximum other than the running one over blocks of 128 keys";
   }
-  if (call.four_bits != 0) return "integers packed as halves of bytes";
+  const IntegerFormat expected = recipe.qk == QkFormat::int4 ? IntegerFormat::e4m3 : IntegerFormat::bytes;
+  if (call.integers != expected) return "integers in another format";
   return nullptr;
 }
 

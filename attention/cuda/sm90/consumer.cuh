@@ -43,21 +43,32 @@ constexpr bool by_line(int i) {
 template <int dim, class Tuning>
 struct Consumer {
   using L = Layout<dim, Tuning>;
+  using Kind = Scores<Tuning::product>;
   static constexpr int outputs = L::output_registers;
 
   Tile queries, keys, values;  // of the ring's first stage
+  std::uint32_t bases;         // shared memory with four of Kind::base
   float query_scale[2];
   float maximum[2];
   float output[outputs];
-  std::int32_t scores[64];
+  std::int32_t scores[64];  // bits of floats, where products are those
   std::uint32_t weights[16];
+
+  // Before issue_scores: what it adds to.
+  __device__ __forceinline__ void start_scores() {
+    if constexpr (Kind::base != 0) {
+#pragma unroll
+      for (int i = 0; i < 64; i += 4) start_four(scores + i, bases);
+    }
+  }
 
   __device__ __forceinline__ void issue_scores(int stage) {
     const Tile tile = keys + stage * (L::key_bytes / 16);
 #pragma unroll
     for (int k = 0; k < dim / 32; ++k) {
-      multiply_scores(scores, descriptor<dim>(queries + k * next_step), descriptor<dim>(tile + k * next_step),
-                      k == 0 ? Accumulate::no : Accumulate::yes);
+      multiply_scores<Tuning::product>(scores, descriptor<dim>(queries + k * next_step),
+                                       descriptor<dim>(tile + k * next_step),
+                                       k == 0 && Kind::base == 0 ? Accumulate::no : Accumulate::yes);
     }
     commit_products();
   }
@@ -76,8 +87,8 @@ struct Consumer {
   __device__ __forceinline__ bool move_maximum(const float (&scale)[2], float (&correction)[2]) {
     std::int32_t top[2];
     largest(scores, top);
-    const float x0 = __int2float_rn(top[0]) * scale[0];
-    const float x1 = __int2float_rn(top[1]) * scale[1];
+    const float x0 = (Kind::value(top[0]) - Kind::base) * scale[0];
+    const float x1 = (Kind::value(top[1]) - Kind::base) * scale[1];
     const bool moves = __any_sync(~0u, x0 > maximum[0] + slack || x1 > maximum[1] + slack);
     if (moves) {
       const float x[2] = {largest_of_quad(x0), largest_of_quad(x1)};
@@ -94,12 +105,13 @@ struct Consumer {
   __device__ __forceinline__ void weigh(const float (&scale)[2]) {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      const float shift = weight_octaves - maximum[r];
+      // Rounding base * scale moves scores by less than one of their steps.
+      const float shift = fmaf(-Kind::base, scale[r], weight_octaves - maximum[r]);
       const Line line = line_of(scale[r], shift);
 #pragma unroll
       for (int i = 0; i < 16; ++i) {
         std::int32_t* s = scores + 4 * i + 2 * r;
-        const float first = __int2float_rn(s[0]), second = __int2float_rn(s[1]);
+        const float first = Kind::value(s[0]), second = Kind::value(s[1]);
         if (by_line<Tuning::lines>(i)) {
           s[0] = static_cast<std::int32_t>(e4m3_pair_by_line(first, second, line));
         } else {

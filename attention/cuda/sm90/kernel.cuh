@@ -56,6 +56,7 @@ __device__ __forceinline__ void consume(const Parameters& p, std::uint8_t* share
   c.queries = tile_at(shared_address(shared) + group * rows_of_warpgroup * dim);
   c.keys = tile_at(shared_address(shared + L::keys_at));
   c.values = tile_at(shared_address(shared + L::values_at));
+  c.bases = shared_address(shared + L::bases_at);
   Sums<L::output_registers, Tuning::consumers * warpgroup> sums;
   sums.own = reinterpret_cast<float4*>(shared + L::sums_at) + threadIdx.x - warpgroup;
 
@@ -69,12 +70,13 @@ __device__ __forceinline__ void consume(const Parameters& p, std::uint8_t* share
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       c.query_scale[r] = query + 8 * r < p.call.queries ? query_scales[query + 8 * r] : 0;
-      c.maximum[r] = -1e30f;
+      c.maximum[r] = Scores<Tuning::product>::least_maximum;
     }
 #pragma unroll
     for (float& x : c.output) x = 0;
     sums.clear();
 
+    c.start_scores();
     wait(&barriers.queries.full, query_parity);
     query_parity ^= 1;
     wait(&barriers.stage[turn.stage].full, turn.parity);
@@ -94,6 +96,7 @@ __device__ __forceinline__ void consume(const Parameters& p, std::uint8_t* share
         scale[0] = c.query_scale[0] * key_scale;
         scale[1] = c.query_scale[1] * key_scale;
         if (j + 1 < p.key_tiles) key_scale = key_scales[4 * (j + 1)];
+        c.start_scores();
         wait(&barriers.stage[turn.stage].full, turn.parity);
         fence_registers();
         c.issue_scores(turn.stage);
@@ -132,6 +135,7 @@ __global__ void __launch_bounds__(Layout<dim, Tuning>::threads, 1)
     };
     for (StageBarriers& stage : barriers.stage) start(stage);
     start(barriers.queries);
+    for (int i = 0; i < 4; ++i) reinterpret_cast<float*>(shared + L::bases_at)[i] = Scores<Tuning::product>::base;
     fence_init();
   }
   __syncthreads();

@@ -7,6 +7,7 @@
 
 #include "attention/cuda/packed.h"
 #include "attention/cuda/sm90/copies.cuh"
+#include "attention/cuda/sm90/scores.cuh"
 
 namespace bitreel::cuda::sm90 {
 
@@ -15,12 +16,13 @@ inline constexpr int rows_of_warpgroup = 64;
 inline constexpr int tile_keys = block_tokens;
 
 // What is fixed when a kernel is compiled.
-template <int consumers_, int stages_, int lines_, int promote_tiles_>
+template <int consumers_, int stages_, int lines_, int promote_tiles_, Product product_>
 struct Tuning {
   static constexpr int consumers = consumers_;          // warpgroups of 64 queries
   static constexpr int stages = stages_;                // of the ring of keys and values
   static constexpr int lines = lines_;                  // of 8 pairs of weights, how many go by lines (exponent.cuh)
   static constexpr int promote_tiles = promote_tiles_;  // after so many, tensor cores' sums go to fp32 (sums.cuh)
+  static constexpr Product product = product_;          // of queries and keys (scores.cuh)
 };
 
 template <int dim, class Tuning>
@@ -41,7 +43,9 @@ struct Layout {
   static constexpr int values_at = keys_at + Tuning::stages * key_bytes;
   static constexpr int sums_at = values_at + Tuning::stages * value_bytes;
   static constexpr int barriers_at = sums_at + sums_bytes;
-  static constexpr int bytes = barriers_at + 2 * (Tuning::stages + 1) * int{sizeof(Barrier)};
+  static constexpr int bases_at = barriers_at + 2 * (Tuning::stages + 1) * int{sizeof(Barrier)};  // of four scores
+  static constexpr int bytes = bases_at + 4 * int{sizeof(float)};
+  static_assert(bases_at % 16 == 0);
   static_assert(query_bytes % 1024 == 0 && key_bytes % 1024 == 0 && value_bytes % 1024 == 0);
 };
 

@@ -2,7 +2,7 @@
 //
 //   const Tile keys = tile_at(shared_address(memory));         // 64 rows or more of 64 bytes, as TMA wrote them
 //   fence_registers();                                         // before a group that reads registers which we wrote
-//   multiply_scores(scores, descriptor<64>(queries), descriptor<64>(keys), Accumulate::no);
+//   multiply_scores<Product::int8>(scores, descriptor<64>(queries), descriptor<64>(keys), Accumulate::no);
 //   commit_products();
 //   wait_for_products<0>();                                    // until then nobody touches `scores`
 //
@@ -14,6 +14,8 @@
 #pragma once
 
 #include <cstdint>
+
+#include "attention/cuda/sm90/scores.cuh"
 
 namespace bitreel::cuda::sm90 {
 
@@ -67,10 +69,20 @@ enum class Accumulate { no, yes };
 #define BITREEL_NAMES_0_31 BITREEL_NAMES_0 ", " BITREEL_NAMES_1 ", " BITREEL_NAMES_2 ", " BITREEL_NAMES_3
 #define BITREEL_NAMES_32_63 BITREEL_NAMES_4 ", " BITREEL_NAMES_5 ", " BITREEL_NAMES_6 ", " BITREEL_NAMES_7
 
-// scores[64 x 128] (+)= queries[64 x 32] . keys[128 x 32]^T, int8 to int32.
+// scores[64 x 128] (+)= queries[64 x 32] . keys[128 x 32]^T, int8 to int32 or e4m3 to the bits of fp32.
+template <Product product>
 __device__ __forceinline__ void multiply_scores(std::int32_t (&s)[64], std::uint64_t queries, std::uint64_t keys,
                                                 Accumulate accumulate) {
   const int sum = accumulate == Accumulate::yes;
+  if constexpr (product == Product::e4m3) {
+    asm volatile(
+        "{.reg .pred sum; setp.ne.b32 sum, %66, 0;"
+        "wgmma.mma_async.sync.aligned.m64n128k32.f32.e4m3.e4m3 {" BITREEL_NAMES_0_31 ", " BITREEL_NAMES_32_63
+        "}, %64, %65, sum, 1, 1;}"
+        : BITREEL_32("+r", s, 0), BITREEL_32("+r", s, 32)
+        : "l"(queries), "l"(keys), "r"(sum));
+    return;
+  }
   asm volatile(
       "{.reg .pred sum; setp.ne.b32 sum, %66, 0;"
       "wgmma.mma_async.sync.aligned.m64n128k32.s32.s8.s8 {" BITREEL_NAMES_0_31 ", " BITREEL_NAMES_32_63

@@ -11,6 +11,7 @@
 namespace bitreel {
 namespace {
 
+using cuda::IntegerFormat;
 using cuda::KeyScales;
 using cuda::PackedFormats;
 using cuda::ValueFormat;
@@ -23,21 +24,23 @@ struct Case {
 // Every way of writing integers, numbers and scales.
 const std::vector<Case>& cases() {
   constexpr PackedFormats hopper = {
-      .four_bits = false, .key_scales = KeyScales::warpgroup, .values = ValueFormat::e4m3};
-  constexpr PackedFormats bytes = {.four_bits = false, .key_scales = KeyScales::token, .values = ValueFormat::int8};
-  constexpr PackedFormats fp16 = {.four_bits = false, .key_scales = KeyScales::token, .values = ValueFormat::fp16};
+      .integers = IntegerFormat::bytes, .key_scales = KeyScales::warpgroup, .values = ValueFormat::e4m3};
+  constexpr PackedFormats bytes = {
+      .integers = IntegerFormat::bytes, .key_scales = KeyScales::token, .values = ValueFormat::int8};
+  constexpr PackedFormats fp16 = {
+      .integers = IntegerFormat::bytes, .key_scales = KeyScales::token, .values = ValueFormat::fp16};
   constexpr PackedFormats ampere = {
-      .four_bits = true, .key_scales = KeyScales::token, .values = ValueFormat::e4m3_in_fp16};
+      .integers = IntegerFormat::halves, .key_scales = KeyScales::token, .values = ValueFormat::e4m3_in_fp16};
   static const std::vector<Case> all = {
       {"int8@cuda", hopper},
       {"int8@cuda+v-mean=subtracted", hopper},
       {"int8@cuda+smooth-v", hopper},
-      {"int4@cuda", ampere},
+      {"int4@cuda", {.integers = IntegerFormat::e4m3, .key_scales = KeyScales::warpgroup, .values = ValueFormat::e4m3}},
       {"sage1-vb+smooth-v+smooth-q+v-mean=exact", bytes},
       {"sage1-b+pv=fp16+smooth-v+v-mean=exact", fp16},
       {"sage2-4b+pv=fp8-ones-row", ampere},
       {"sage2-8b+scales=warp+smooth-k=off",
-       {.four_bits = false, .key_scales = KeyScales::token, .values = ValueFormat::e4m3}},
+       {.integers = IntegerFormat::bytes, .key_scales = KeyScales::token, .values = ValueFormat::e4m3}},
       {"int8@cpu+smooth-v=off", bytes},
   };
   return all;
