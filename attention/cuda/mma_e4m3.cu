@@ -1,6 +1,4 @@
-#include <cuda_runtime.h>
-
-#include "attention/cuda/mma.cuh"
+#include "attention/cuda/mma/kernel.cuh"
 
 namespace bitreel::cuda {
 

@@ -1,7 +1,7 @@
 // The table that libbitreel_cuda.so exports.
 #include <cuda_runtime.h>
 
-#include "attention/cuda/mma.cuh"
+#include "attention/cuda/mma.h"
 #include "attention/cuda/quantize.cuh"
 #ifdef BITREEL_CUDA_SM90
 #include "attention/cuda/sm90/attend.h"

@@ -69,7 +69,7 @@ struct Plugin {
   int (*quantize)(const SourceCall& source, const Recipe& recipe, const PackedCall& call, void* stream);
   // qk_bias of the heads [first_head, first_head + head_count).
   int (*qk_bias)(const SourceCall& source, const PackedCall& call, void* stream);
-  // Every recipe, mask and shape (attention/cuda/mma.cuh).
+  // Every recipe, mask and shape (attention/cuda/mma/).
   int (*attend_mma)(const Recipe& recipe, MmaUnits units, const PackedCall& call, void* stream);
   // The warp-specialised kernels of attention/cuda/sm90/: why they can't do a call (memory need not be there yet; null
   // when they can), and doing it. Null when the plugin was built without them.
