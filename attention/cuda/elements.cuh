@@ -27,6 +27,25 @@ struct Octet {
   };
   __device__ Octet() {}
   __device__ float operator[](int i) const { return to_float(values[i]); }
+  // The largest magnitude as fp32, NaN counting as more than infinity: bits without a sign compare as unsigned numbers
+  // do.
+  __device__ float largest() const {
+    if constexpr (sizeof(T) == 2) {
+      unsigned both = 0;
+#pragma unroll
+      for (const uint4& word : words) {
+        both = __vmaxu2(__vmaxu2(both, word.x & 0x7fff7fffu), word.y & 0x7fff7fffu);
+        both = __vmaxu2(__vmaxu2(both, word.z & 0x7fff7fffu), word.w & 0x7fff7fffu);
+      }
+      const auto bits = static_cast<unsigned short>(max(both & 0xffffu, both >> 16));
+      return to_float(*reinterpret_cast<const T*>(&bits));
+    } else {
+      unsigned most = 0;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) most = max(most, __float_as_uint(values[i]) & 0x7fffffffu);
+      return __uint_as_float(most);
+    }
+  }
   // From an address that is a multiple of 16.
   __device__ void load(const T* from) {
 #pragma unroll
@@ -56,6 +75,34 @@ struct HeadRows {
 #pragma unroll
       for (int i = 0; i < 8; ++i) {
         if (first + i < dim) x.values[i] = from[i];
+      }
+    }
+  }
+
+  // Of tokens first, first + step, ..., those before `end`, the others zeros. kept: which of the head's they are, or
+  // null.
+  template <int Count>
+  __device__ void load_some(const std::int32_t* kept, int first, int step, int end, int channel,
+                            Octet<T> (&x)[Count]) const {
+    if (aligned && kept == nullptr) {
+      const T* from = data + first * stride + channel;
+#pragma unroll
+      for (int i = 0; i < Count; ++i, from += step * stride) {
+        if (first + i * step < end) {
+          x[i].load(from);
+        } else {
+          x[i].clear();
+        }
+      }
+      return;
+    }
+#pragma unroll
+    for (int i = 0; i < Count; ++i) {
+      const int token = first + i * step;
+      if (token < end) {
+        load(kept == nullptr ? token : kept[token], channel, x[i]);
+      } else {
+        x[i].clear();
       }
     }
   }

@@ -26,13 +26,13 @@ __global__ void __launch_bounds__(pass_threads)
 
 // grid (blocks of 128 tokens, heads).
 template <class T, int Dim, Side side>
-__global__ void __launch_bounds__(pass_threads) integers_of_tokens(SourceCall source, Recipe recipe, PackedCall call) {
+__global__ void __launch_bounds__(token_threads) integers_of_tokens(SourceCall source, Recipe recipe, PackedCall call) {
   __shared__ TokenMemory<Dim> memory;
   quantize_tokens<T, Dim, side>(source, recipe, call, blockIdx.x, blockIdx.y, memory);
 }
 
 template <class T, int Dim, int Bytes>
-__global__ void __launch_bounds__(pass_threads) numbers_of_values(SourceCall source, PackedCall call) {
+__global__ void __launch_bounds__(token_threads) numbers_of_values(SourceCall source, PackedCall call) {
   __shared__ ValueMemory<Dim, Bytes> memory;
   quantize_values<T, Dim, Bytes>(source, call, blockIdx.x, blockIdx.y, memory);
 }
@@ -50,12 +50,12 @@ int launch(const SourceCall& source, const Recipe& recipe, const PackedCall& cal
   const dim3 of_keys(padded(call.keys) / block_tokens, key_heads);
   start(sum_chunks<T, Dim>, dim3(chunks, key_heads, 2), pass_threads, stream, source, call);
   start(finish_heads<Dim>, key_heads, pass_threads, stream, source, recipe, call, chunks);
-  start(integers_of_tokens<T, Dim, Side::query>, of_queries, pass_threads, stream, source, recipe, call);
-  start(integers_of_tokens<T, Dim, Side::key>, of_keys, pass_threads, stream, source, recipe, call);
+  start(integers_of_tokens<T, Dim, Side::query>, of_queries, token_threads, stream, source, recipe, call);
+  start(integers_of_tokens<T, Dim, Side::key>, of_keys, token_threads, stream, source, recipe, call);
   if (call.values == ValueFormat::int8 || call.values == ValueFormat::e4m3) {
-    start(numbers_of_values<T, Dim, 1>, of_keys, pass_threads, stream, source, call);
+    start(numbers_of_values<T, Dim, 1>, of_keys, token_threads, stream, source, call);
   } else {
-    start(numbers_of_values<T, Dim, 2>, of_keys, pass_threads, stream, source, call);
+    start(numbers_of_values<T, Dim, 2>, of_keys, token_threads, stream, source, call);
   }
   if (source.v_sums != nullptr) start(exact_means<Dim>, dim3(key_heads), Dim, stream, source, call);
   return last_start_error();

@@ -14,6 +14,9 @@ namespace bitreel::cuda {
 
 enum class Side { query, key };
 
+inline constexpr int token_threads =
+    128;  // of 64 numbers each at 64 channels: what is done once a thread is half of it
+
 // Which of a block's scales (of 128 tokens) a token has.
 inline __device__ int group_of(Granularity granularity, Side side, int token) {
   const bool query = side == Side::query;
@@ -33,11 +36,13 @@ inline __device__ int group_of(Granularity granularity, Side side, int token) {
   }
 }
 
-// Over lanes that lie side by side.
+// The largest of numbers without a sign, over lanes that lie side by side; of NaN in one and a number in another, NaN:
+// their bits compare as unsigned numbers.
 template <int Lanes>
 __device__ float largest_of_lanes(float x) {
 #pragma unroll
-  for (int step = 1; step < Lanes; step *= 2) x = fmaxf(x, __shfl_xor_sync(~0u, x, step));
+  for (int step = 1; step < Lanes; step *= 2)
+    x = __uint_as_float(max(__float_as_uint(x), __float_as_uint(__shfl_xor_sync(~0u, x, step))));
   return x;
 }
 
@@ -81,7 +86,7 @@ struct TokenMemory {
   unsigned group_amax[block_tokens];
   float factor[block_tokens];  // that a token's channels are multiplied with before they are rounded
   bool broken[block_tokens];
-  double sums[pass_threads / 32][Dim];
+  double sums[token_threads / 32][Dim];
 };
 
 // The mean over the block's tokens of each channel, into memory.mean; sums in fp64.
@@ -100,7 +105,7 @@ __device__ void mean_of_block(const Octet<T> (&x)[Passes], int count, int channe
   __syncthreads();
   if (threadIdx.x < Dim) {
     double sum = 0;
-    for (int w = 0; w < pass_threads / 32; ++w) sum += memory.sums[w][threadIdx.x];
+    for (int w = 0; w < token_threads / 32; ++w) sum += memory.sums[w][threadIdx.x];
     memory.mean[threadIdx.x] = static_cast<float>(sum / static_cast<double>(count));
   }
   __syncthreads();
@@ -110,7 +115,7 @@ __device__ void mean_of_block(const Octet<T> (&x)[Passes], int count, int channe
 template <class T, int Dim, Side side>
 __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, const PackedCall& call, int block,
                                 int head, TokenMemory<Dim>& memory) {
-  constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row, passes = block_tokens / rows;
+  constexpr int threads_of_row = Dim / 8, rows = token_threads / threads_of_row, passes = block_tokens / rows;
   constexpr bool is_query = side == Side::query;
   const int heads = is_query ? call.query_heads : call.key_heads;
   const int batch = head / heads, of_batch = head % heads;
@@ -125,29 +130,23 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
   const int row = threadIdx.x / threads_of_row, lane = threadIdx.x % threads_of_row, channel = lane * 8;
 
   Octet<T> x[passes];
-#pragma unroll
-  for (int pass = 0; pass < passes; ++pass) {
-    const int token = pass * rows + row;
-    if (token < here) {
-      source_rows.load(kept == nullptr ? first + token : kept[first + token], channel, x[pass]);
-    } else {
-      x[pass].clear();
-    }
-  }
+  source_rows.load_some(kept, first + row, rows, count, channel, x);
   if (threadIdx.x < block_tokens) memory.group_amax[threadIdx.x] = 0;
   if (threadIdx.x < Dim) {
     memory.mean[threadIdx.x] = is_query ? 0.0f : __ldcg(call.k_mean + key_head * Dim + threadIdx.x);
   }
 
   // A query that holds NaN or infinity is a row of zeros to the others of its block.
+  float largest[passes];
   if constexpr (is_query) {
 #pragma unroll
     for (int pass = 0; pass < passes; ++pass) {
-      float poison = 0;
-#pragma unroll
-      for (int i = 0; i < 8; ++i) poison = fmaf(x[pass][i], 0.0f, poison);  // zero, or NaN
-      const bool broken = largest_of_lanes<threads_of_row>(poison == 0 ? 0.0f : 1.0f) != 0;
-      if (broken) x[pass].clear();
+      largest[pass] = largest_of_lanes<threads_of_row>(x[pass].largest());
+      const bool broken = !isfinite(largest[pass]);
+      if (broken) {
+        x[pass].clear();
+        largest[pass] = 0;
+      }
       if (lane == 0) memory.broken[pass * rows + row] = broken;
     }
     if (call.lse_shift != nullptr) {
@@ -174,12 +173,17 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
 #pragma unroll
   for (int i = 0; i < 8; ++i) mean[i] = memory.mean[channel + i];
   const Granularity granularity = is_query ? recipe.q_scales : recipe.k_scales;
+  const bool less_mean = !is_query || recipe.smooth_q == Smoothing::on;
 #pragma unroll
   for (int pass = 0; pass < passes; ++pass) {
     float amax = 0;
+    if (less_mean) {
 #pragma unroll
-    for (int i = 0; i < 8; ++i) amax = fmaxf(amax, fabsf(x[pass][i] - mean[i]));
-    amax = largest_of_lanes<threads_of_row>(amax);
+      for (int i = 0; i < 8; ++i) amax = fmaxf(amax, fabsf(x[pass][i] - mean[i]));
+      amax = largest_of_lanes<threads_of_row>(amax);
+    } else if constexpr (is_query) {
+      amax = largest[pass];
+    }
     const int token = pass * rows + row;
     if (lane == 0 && token < here) {
       atomicMax(&memory.group_amax[group_of(granularity, side, token)], __float_as_uint(amax));

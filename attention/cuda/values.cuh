@@ -63,14 +63,20 @@ struct ValueMemory {
   static constexpr int words = block_tokens * Bytes / 4;
   // Of a block of tokens; 29 bits of bytes' units, 46 of fp16's.
   using Sum = std::conditional_t<Bytes == 1, int, unsigned long long>;
-  unsigned transposed[Dim][words + 1];  // one more: threads that write together are then in different banks
+  uint4 transposed[Dim][words / 4];
   Sum sums[Dim];
+
+  // Where a channel's word lies: threads that write together, of eight channels each, are then in different banks.
+  __device__ unsigned& word(int channel, int at) {
+    return reinterpret_cast<unsigned*>(transposed[channel])[at ^ channel / 8 % 8 * 4];
+  }
+  __device__ const uint4& four_words(int channel, int at) const { return transposed[channel][at ^ channel / 8 % 8]; }
 };
 
 template <class T, int Dim, int Bytes>
 __device__ void quantize_values(const SourceCall& source, const PackedCall& call, int block, int head,
                                 ValueMemory<Dim, Bytes>& memory) {
-  constexpr int threads_of_row = Dim / 8, quads = block_tokens / 4, quads_at_once = pass_threads / threads_of_row;
+  constexpr int threads_of_row = Dim / 8, quads = block_tokens / 4, quads_at_once = token_threads / threads_of_row;
   constexpr int words = ValueMemory<Dim, Bytes>::words;
   const int batch = head / call.key_heads;
   const int count = call.key_count == nullptr ? call.keys : call.key_count[batch];
@@ -93,28 +99,37 @@ __device__ void quantize_values(const SourceCall& source, const PackedCall& call
   for (int quad = threadIdx.x / threads_of_row; quad < quads; quad += quads_at_once) {
     Octet<T> x[4];
     bool counts[4];
+    const int first_key = first + key_at<Bytes>(quad * 4);  // the others are as far from it in every quad
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      const int key = first + key_at<Bytes>(quad * 4 + j);
-      counts[j] = key < count;
-      if (counts[j]) rows.load(kept == nullptr ? key : kept[key], channel, x[j]);
+    for (int j = 0; j < 4; ++j) counts[j] = first_key + key_at<Bytes>(j) < count;
+    if (rows.aligned && kept == nullptr) {
+      const T* const from = rows.data + first_key * rows.stride + channel;
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        if (counts[j]) x[j].load(from + key_at<Bytes>(j) * rows.stride);
+      }
+    } else {
+#pragma unroll
+      for (int j = 0; j < 4; ++j) {
+        const int key = first_key + key_at<Bytes>(j);
+        if (counts[j]) rows.load(kept == nullptr ? key : kept[key], channel, x[j]);
+      }
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       float v[4];
 #pragma unroll
       for (int j = 0; j < 4; ++j) v[j] = counts[j] ? x[j][i] - offset[i] : 0.0f;
-      unsigned* const to = memory.transposed[channel + i];
       std::int64_t sum = 0;
       if constexpr (Bytes == 1) {
         const unsigned word = word_of_bytes(v[0], v[1], v[2], v[3], call.values, factor[i]);
-        to[quad] = word;
+        memory.word(channel + i, quad) = word;
         if (sums) sum = sum_of_word(word, call.values);
       } else {
         const unsigned words_of_quad[2] = {word_of_fp16(v[0], v[1], call.values, factor[i]),
                                            word_of_fp16(v[2], v[3], call.values, factor[i])};
-        to[quad * 2] = words_of_quad[0];
-        to[quad * 2 + 1] = words_of_quad[1];
+        memory.word(channel + i, quad * 2) = words_of_quad[0];
+        memory.word(channel + i, quad * 2 + 1) = words_of_quad[1];
         if (sums) sum = sum_of_word(words_of_quad[0], call.values) + sum_of_word(words_of_quad[1], call.values);
       }
       if (sums) atomicAdd(&memory.sums[channel + i], static_cast<Sum>(sum));
@@ -129,10 +144,14 @@ __device__ void quantize_values(const SourceCall& source, const PackedCall& call
   const std::int64_t row_words = padded(call.keys) * Bytes / 4;
   unsigned* const out = static_cast<unsigned*>(call.v) + std::int64_t{head} * (Dim + extra_rows) * row_words +
                         std::int64_t{block} * words;
-  for (int i = threadIdx.x; i < Dim * words; i += pass_threads) {
-    out[i / words * row_words + i % words] = memory.transposed[i / words][i % words];
-  }
-  for (int i = threadIdx.x; i < extra_rows * words; i += pass_threads) {
+  // 16 bytes at a time, of a row's 128 or 256.
+  constexpr int fours = words / 4, rows_at_once = token_threads / fours;
+  const int row = threadIdx.x / fours, four = threadIdx.x % fours;
+  auto* to = reinterpret_cast<uint4*>(out + row * row_words) + four;
+#pragma unroll
+  for (int c = 0; c < Dim; c += rows_at_once, to += rows_at_once * row_words / 4)
+    *to = memory.four_words(row + c, four);
+  for (int i = threadIdx.x; i < extra_rows * words; i += token_threads) {
     unsigned value = 0;
     if (i < words) {
       constexpr int of_word = 4 / Bytes;

@@ -118,6 +118,10 @@ inline int __dp4a(int a, int b, int sum) {
   for (int i = 0; i < 32; i += 8) sum += static_cast<std::int8_t>(a >> i) * static_cast<std::int8_t>(b >> i);
   return sum;
 }
+// Of halves of words.
+inline unsigned __vmaxu2(unsigned a, unsigned b) {
+  return std::max(a & 0xffffu, b & 0xffffu) | std::max(a >> 16, b >> 16) << 16;
+}
 inline int __popc(unsigned x) {
   return std::popcount(x);
 }
@@ -132,6 +136,9 @@ inline int min(int a, int b) {
   return std::min(a, b);
 }
 inline int max(int a, int b) {
+  return std::max(a, b);
+}
+inline unsigned max(unsigned a, unsigned b) {
   return std::max(a, b);
 }
 
