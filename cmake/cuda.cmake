@@ -12,6 +12,9 @@ get_filename_component(cuda_home "${BITREEL_NVCC}" REALPATH)
 get_filename_component(cuda_home "${cuda_home}/../.." ABSOLUTE)
 find_library(BITREEL_CUDART cudart HINTS "${cuda_home}" PATH_SUFFIXES lib64 lib targets/x86_64-linux/lib REQUIRED)
 
+set(BITREEL_CUDA_FLAGS "" CACHE STRING "Further flags of nvcc, such as -DBITREEL_SM90_SCORES_FROM_BASE")
+separate_arguments(cuda_flags UNIX_COMMAND "${BITREEL_CUDA_FLAGS}")
+
 # Most files use what every GPU since sm_80 has; the PTX is what later ones translate. sm90/ is for Hopper alone.
 set(cuda_without_sm120 -gencode=arch=compute_80,code=sm_80 -gencode=arch=compute_89,code=sm_89
   -gencode=arch=compute_90,code=sm_90 -gencode=arch=compute_120,code=compute_120)
@@ -45,7 +48,7 @@ foreach(source ${cuda_sources} ${cuda_sm90_sources})
     # Fails where a kernel spills registers or ptxas serialises its products.
     COMMAND "${CMAKE_SOURCE_DIR}/cmake/checked-nvcc" ${CCACHE} "${BITREEL_NVCC}" -std=c++20 -O3 ${generate}
       --expt-relaxed-constexpr -Xptxas=-v -Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra
-      "-I${CMAKE_SOURCE_DIR}" ${cuda_has_sm90} "-DBITREEL_CUDA_ARCHITECTURES=\"${cuda_architectures}\""
+      "-I${CMAKE_SOURCE_DIR}" ${cuda_has_sm90} ${cuda_flags} "-DBITREEL_CUDA_ARCHITECTURES=\"${cuda_architectures}\""
       -MD -MF "${object}.d" -c "${source}" -o "${object}"
     DEPENDS "${source}" "${CMAKE_SOURCE_DIR}/cmake/checked-nvcc" DEPFILE "${object}.d"
     COMMENT "Building ${object}" VERBATIM)

@@ -183,7 +183,8 @@ Backend backend_of(std::string_view name, std::string_view summary) {
 
 std::span<const Backend> cuda_backends() {
   static const std::vector<Backend> all = {
-      backend_of<Kernel::sm90>("cuda-sm90", "warpgroup products and bulk copies (Hopper)"),
+      backend_of<Kernel::sm90>("cuda-sm90",
+                               "warpgroup products and bulk copies (Hopper); 4-bit integers are multiplied as e4m3"),
       backend_of<Kernel::mma>("cuda-mma", "warp products: every recipe and mask (Ampere and later)"),
       backend_of<Kernel::mma_sm80>("cuda-mma-sm80", "the same with an Ampere's units alone"),
   };

@@ -134,7 +134,8 @@ PackedTensors PreparedCall::tensors() const {
   const std::int64_t queries = padded(packed_.queries), keys = padded(packed_.keys);
   const std::vector<std::int64_t> of_groups = {b, hkv, keys / block_tokens, 4}, of_tokens = {b, hkv, keys};
   const std::int64_t row = packed_.integers == IntegerFormat::halves ? dim / 2 : dim;
-  return {.q = view(packed_.q, {b, hq, queries, row}, at::kChar),
+  const at::ScalarType integers = packed_.integers == IntegerFormat::e4m3 ? at::kFloat8_e4m3fn : at::kChar;
+  return {.q = view(packed_.q, {b, hq, queries, row}, integers),
           .q_scales = view(packed_.q_scales, {b, hq, queries}, at::kFloat),
           .k = view(packed_.k, {b, hkv, keys, row}, integers),
           .k_scales =

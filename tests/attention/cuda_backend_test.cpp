@@ -4,6 +4,7 @@
 #include "attention/cuda/cuda_backend.h"
 
 #include <ATen/ATen.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 #include <dlfcn.h>
@@ -140,6 +141,28 @@ TEST_F(CudaKernels, DoTheArithmeticAtTheLengthOfAVideo) {
       const Answer whole = run(*backend, in, {.recipe = recipe_from(text, at::kCUDA)});
       const Answer rows = {whole.out.slice(2, first, last), whole.log_sum_exp.slice(2, first, last)};
       EXPECT_TRUE(same_arithmetic(*backend, some, oracle, rows)) << backend->name << " " << text;
+    }
+  }
+}
+
+// Beyond a call's own tensors: bytes of packed numbers and their scales, and the bias of smoothed queries.
+TEST_F(CudaKernels, HoldBoundedMemory) {
+  c10::DeviceAllocator& allocator = *c10::getDeviceAllocator(at::kCUDA);
+  const auto held = [&] { return allocator.getDeviceStats(0).allocated_bytes[0]; };
+  for (const Shape& shape : {Shape{.batch = 2, .query_heads = 30, .key_heads = 30, .queries = 17776, .keys = 17776},
+                             Shape{.query_heads = 48, .key_heads = 48, .queries = 45106, .keys = 45106}}) {
+    const std::vector<std::int64_t> sizes = {shape.batch, shape.query_heads, shape.queries, shape.dim};
+    const at::TensorOptions bf16 = at::TensorOptions(at::kBFloat16).device(test_device());
+    const Inputs in = {at::randn(sizes, bf16), at::randn(sizes, bf16), at::randn(sizes, bf16)};
+    for (const char* text : {"int8", "int4", "sage2-4b"}) {
+      AttendCall call = call_of(in, {.recipe = recipe_from(text, at::kCUDA)});
+      const Backend& backend = choose_backend(call, "").backend;
+      allocator.resetPeakStats(0);
+      const std::int64_t before = held().current;
+      backend.run(call);
+      const double bytes = static_cast<double>(held().peak - before);
+      const double bias = call.recipe->smooth_q == Smoothing::on ? static_cast<double>(cuda::bias_bytes) : 0;
+      EXPECT_LE(bytes, 3.5 * static_cast<double>(in.q.numel()) + bias) << backend.name << " " << text << " " << shape;
     }
   }
 }

@@ -45,7 +45,7 @@ __device__ __forceinline__ void produce(const Parameters& p, std::uint8_t* share
   }
 }
 
-template <class Out, int dim, class Tuning>
+template <int dim, class Tuning>
 __device__ __forceinline__ void consume(const Parameters& p, std::uint8_t* shared, Barriers<Tuning::stages>& barriers) {
   using L = Layout<dim, Tuning>;
   const int group = __shfl_sync(~0u, threadIdx.x / warpgroup, 0) - 1;  // known to be the same in a warp
@@ -118,11 +118,11 @@ __device__ __forceinline__ void consume(const Parameters& p, std::uint8_t* share
     wait_for_products<0>();
     if (thread == 0) arrive(&barriers.stage[before].empty);
     sums.add_to(c.output, c.maximum);
-    write_rows<Out, dim>(p.call, place, query, lane % 4, c.output, c.maximum);
+    write_rows<dim>(p.call, place, query, lane % 4, c.output, c.maximum);
   }
 }
 
-template <class Out, int dim, class Tuning>
+template <int dim, class Tuning>
 __global__ void __launch_bounds__(Layout<dim, Tuning>::threads, 1)
     attention_kernel(const __grid_constant__ Parameters p) {
   using L = Layout<dim, Tuning>;
@@ -144,7 +144,7 @@ __global__ void __launch_bounds__(Layout<dim, Tuning>::threads, 1)
     if (threadIdx.x == 0) produce<dim, Tuning>(p, shared, barriers);
   } else {
     take_registers<L::consumer_registers>();
-    consume<Out, dim, Tuning>(p, shared, barriers);
+    consume<dim, Tuning>(p, shared, barriers);
   }
 }
 

@@ -35,7 +35,7 @@ inline bool map_rows(PFN_cuTensorMapEncodeTiled_v12000 encode, CUtensorMap& map,
                 CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 
-template <class Out, int dim, class Tuning>
+template <int dim, class Tuning>
 cudaError_t launch(const PackedCall& call, cudaStream_t stream) {
   using L = Layout<dim, Tuning>;
   PFN_cuTensorMapEncodeTiled_v12000 encode = nullptr;
@@ -60,7 +60,7 @@ cudaError_t launch(const PackedCall& call, cudaStream_t stream) {
       error != cudaSuccess) {
     return error;
   }
-  const auto kernel = attention_kernel<Out, dim, Tuning>;
+  const auto kernel = attention_kernel<dim, Tuning>;
   if (const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, L::bytes);
       error != cudaSuccess) {
     return error;

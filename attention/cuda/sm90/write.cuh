@@ -36,10 +36,10 @@ __device__ __forceinline__ void store_pair(Out* out, int channels, float first, 
   if (channels >= 2) out[1] = rounded<Out>(second);
 }
 
-// Rows `query` and `query` + 8 of a consumer's thread.
+// Of rows of one type.
 template <class Out, int dim, int outputs>
-__device__ __forceinline__ void write_rows(const PackedCall& call, const Place& place, int query, int quad_lane,
-                                           const float (&output)[outputs], const float (&maximum)[2]) {
+__device__ __forceinline__ void write_rows_as(const PackedCall& call, const Place& place, int query, int quad_lane,
+                                              const float (&output)[outputs], const float (&maximum)[2]) {
   const int batch = place.head / call.query_heads, head = place.head % call.query_heads;
   const float* scales = call.v_scales + std::int64_t{place.key_head} * dim;
   const float* means = call.v_mean + std::int64_t{place.key_head} * dim;
@@ -65,6 +65,20 @@ __device__ __forceinline__ void write_rows(const PackedCall& call, const Place& 
       call.log_sum_exp[batch * call.lse_batch_stride + head * call.lse_head_stride + query * call.lse_token_stride] =
           fmaf(maximum[r] - weight_octaves + log2f(sum), natural, shift) + nan_of_head;
     }
+  }
+}
+
+// Rows `query` and `query` + 8 of a consumer's thread. Once a tile, so that the type of output is not worth a kernel.
+template <int dim, int outputs>
+__device__ __forceinline__ void write_rows(const PackedCall& call, const Place& place, int query, int quad_lane,
+                                           const float (&output)[outputs], const float (&maximum)[2]) {
+  switch (call.element) {
+    case Element::fp16:
+      return write_rows_as<__half, dim>(call, place, query, quad_lane, output, maximum);
+    case Element::bf16:
+      return write_rows_as<__nv_bfloat16, dim>(call, place, query, quad_lane, output, maximum);
+    default:
+      return write_rows_as<float, dim>(call, place, query, quad_lane, output, maximum);
   }
 }
 
