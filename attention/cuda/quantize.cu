@@ -34,7 +34,8 @@ __global__ void __launch_bounds__(token_threads) integers_of_tokens(SourceCall s
 template <class T, int Dim, int Bytes>
 __global__ void __launch_bounds__(token_threads) numbers_of_values(SourceCall source, PackedCall call) {
   __shared__ ValueMemory<Dim, Bytes> memory;
-  quantize_values<T, Dim, Bytes>(source, call, blockIdx.x, blockIdx.y, memory);
+  const int head = gridDim.y - 1 - blockIdx.y;  // the last heads' values, summed last, are still in the GPU's cache
+  quantize_values<T, Dim, Bytes>(source, call, blockIdx.x, head, memory);
 }
 
 // grid (key heads).
@@ -50,13 +51,13 @@ int launch(const SourceCall& source, const Recipe& recipe, const PackedCall& cal
   const dim3 of_keys(padded(call.keys) / block_tokens, key_heads);
   start(sum_chunks<T, Dim>, dim3(chunks, key_heads, 2), pass_threads, stream, source, call);
   start(finish_heads<Dim>, key_heads, pass_threads, stream, source, recipe, call, chunks);
-  start(integers_of_tokens<T, Dim, Side::query>, of_queries, token_threads, stream, source, recipe, call);
-  start(integers_of_tokens<T, Dim, Side::key>, of_keys, token_threads, stream, source, recipe, call);
   if (call.values == ValueFormat::int8 || call.values == ValueFormat::e4m3) {
     start(numbers_of_values<T, Dim, 1>, of_keys, token_threads, stream, source, call);
   } else {
     start(numbers_of_values<T, Dim, 2>, of_keys, token_threads, stream, source, call);
   }
+  start(integers_of_tokens<T, Dim, Side::query>, of_queries, token_threads, stream, source, recipe, call);
+  start(integers_of_tokens<T, Dim, Side::key>, of_keys, token_threads, stream, source, recipe, call);
   if (source.v_sums != nullptr) start(exact_means<Dim>, dim3(key_heads), Dim, stream, source, call);
   return last_start_error();
 }
