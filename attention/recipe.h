@@ -48,8 +48,8 @@ enum class PvFormat { int8, fp16, fp16_fp16_sum, fp8_two_level, fp8_ones_row };
 
 enum class Smoothing { off, on };
 
-// What of V's mean outputs get back. subtracted: what smooth_v took off. exact: mean(v) - sv * mean(V as rounded), so that
-// equal weights give the mean of the values. Rounding errors of a channel have a mean of their own, 2.5e-4 of its
+// What of V's mean outputs get back. subtracted: what smooth_v took off. exact: mean(v) - sv * mean(V as rounded), so
+// that equal weights give the mean of the values. Rounding errors of a channel have a mean of their own, 2.5e-4 of its
 // deviation in e4m3 however many keys there are, which stands out where outputs average thousands of values.
 enum class ValueMean { subtracted, exact };
 

@@ -20,8 +20,8 @@ struct Preset {
   Recipe recipe;
 };
 
-// What GPU kernels do fastest: integers for q k^T, e4m3 for P V, with a row of ones that sums P. Queries keep their means,
-// whose term of the logits would cost 4 bits what they gain; sage2-4b takes them off.
+// What GPU kernels do fastest: integers for q k^T, e4m3 for P V, with a row of ones that sums P. Queries keep their
+// means, whose term of the logits would cost 4 bits what they gain; sage2-4b takes them off.
 constexpr Recipe on_cuda(Precision precision, QkFormat qk) {
   return {.precision = precision,
           .qk = qk,
