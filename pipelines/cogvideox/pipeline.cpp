@@ -1,14 +1,16 @@
 #include "pipelines/cogvideox/pipeline.h"
 
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/InferenceMode.h>
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <mutex>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "pipelines/cogvideox/clip_denoising.h"
 #include "pipelines/cogvideox/cost.h"
 #include "pipelines/cogvideox/elementwise.h"
 #include "pipelines/cogvideox/guidance.h"
@@ -22,11 +24,22 @@ namespace bitreel {
 
 // What is loaded: the tokenizer and encoder by the first encode(), and so on.
 struct CogVideoX::Parts {
-  CogVideoXConfig config;
-  std::optional<T5Tokenizer> tokenizer = {};
-  std::optional<T5Encoder> encoder = {};
-  std::optional<Transformer> transformer = {};
-  std::optional<Vae> vae = {};
+  explicit Parts(CogVideoXConfig read) : config(std::move(read)) {}
+
+  // The part in its place, made there if there is none: by one thread, for which others wait.
+  template <class Part, class Make>
+  const Part& loaded(std::optional<Part>& place, const Make& make) {
+    const std::lock_guard one_loads(loading);
+    if (!place) place.emplace(make());
+    return *place;
+  }
+
+  const CogVideoXConfig config;
+  std::mutex loading;
+  std::optional<T5Tokenizer> tokenizer;
+  std::optional<T5Encoder> encoder;
+  std::optional<Transformer> transformer;
+  std::optional<Vae> vae;
 };
 
 namespace {
@@ -48,11 +61,8 @@ PipelineTraits traits_of(const CogVideoXConfig& config) {
           .layers = config.transformer.num_layers,
           .fps = config.transformer.patch_size_t ? 16.0 : 8.0,
           .schedulers = {SchedulerKind::ddim, SchedulerKind::dpm},
-          .not_settings = {}};
-}
-
-std::unique_ptr<NoiseScheduler> scheduler_for(const Request& request, const CogVideoXConfig& config) {
-  return make_scheduler(request.scheduler, NoiseSchedule(config.schedule, request.steps));
+          .not_settings = {},
+          .concurrent = true};
 }
 
 // [1, 3, T, H, W] in [-1, 1] -> T frames of 8-bit RGB, rounded as the peer rounds.
@@ -67,12 +77,6 @@ void emit_frames(const at::Tensor& pixels, const std::function<void(const Frame&
   }
 }
 
-const at::Tensor& tensor_in(const NamedTensors& tensors, const std::string& name) {
-  const auto found = tensors.find(name);
-  if (found == tensors.end()) throw Error(fmt::format("there is no tensor {}, which this model takes", name));
-  return found->second;
-}
-
 }  // namespace
 
 CogVideoX::CogVideoX(const Checkpoint& checkpoint, RunOptions options)
@@ -80,9 +84,17 @@ CogVideoX::CogVideoX(const Checkpoint& checkpoint, RunOptions options)
 
 CogVideoX::CogVideoX(const Checkpoint& checkpoint, RunOptions options, CogVideoXConfig config)
     : Pipeline(checkpoint, with_dtype(std::move(options), checkpoint), traits_of(config)),
-      parts_(std::make_unique<Parts>(Parts{.config = std::move(config)})) {}
+      parts_(std::make_unique<Parts>(std::move(config))) {}
 
 CogVideoX::~CogVideoX() = default;
+
+LoadOptions CogVideoX::load_options() const {
+  return {.dtype = dtype(), .device = options().device};
+}
+
+const T5Tokenizer& CogVideoX::tokenizer() const {
+  return parts_->loaded(parts_->tokenizer, [&] { return T5Tokenizer::open(checkpoint().folder() / "tokenizer"); });
+}
 
 const CogVideoXConfig& CogVideoX::config() const {
   return parts_->config;
@@ -115,12 +127,12 @@ void CogVideoX::check(const Request& request) const {
 
 std::vector<std::string> CogVideoX::remarks(const Request& request) const {
   std::vector<std::string> remarks;
-  if (!parts_->tokenizer) parts_->tokenizer = T5Tokenizer::open(checkpoint().folder() / "tokenizer");
+  const T5Tokenizer& tokenizer = this->tokenizer();
   const std::int64_t limit = config().transformer.max_text_seq_length;
   // Long prompts are cut where the peer cuts them; unlike there, it is said.
   for (const auto& [flag, text] :
        {std::pair{"--prompt", &request.prompt}, {"--negative-prompt", &request.negative_prompt}}) {
-    const std::int64_t dropped = parts_->tokenizer->encode(*text, limit).dropped;
+    const std::int64_t dropped = tokenizer.encode(*text, limit).dropped;
     if (dropped == 0) continue;
     remarks.push_back(fmt::format("{} is {} tokens longer than the {} that the model reads: its end is ignored", flag,
                                   dropped, limit));
@@ -153,77 +165,78 @@ Elementwise CogVideoX::elementwise() const {
 
 NamedTensors CogVideoX::encode(const Request& request) {
   const c10::InferenceMode no_gradients;
-  Parts& parts = *parts_;
-  if (!parts.tokenizer) parts.tokenizer = T5Tokenizer::open(checkpoint().folder() / "tokenizer");
-  if (!parts.encoder) {
-    parts.encoder.emplace(checkpoint().weights("text_encoder"), config().text_encoder,
-                          LoadOptions{.dtype = dtype(), .device = options().device});
-  }
+  const T5Tokenizer& tokenizer = this->tokenizer();
+  const T5Encoder& encoder = parts_->loaded(parts_->encoder, [&] {
+    return T5Encoder(checkpoint().weights("text_encoder"), config().text_encoder, load_options());
+  });
   const auto encode = [&](const std::string& text) {
-    const TokenIds tokens = parts.tokenizer->encode(text, config().transformer.max_text_seq_length);
+    const TokenIds tokens = tokenizer.encode(text, config().transformer.max_text_seq_length);
     const at::Tensor ids = at::tensor(tokens.ids, at::TensorOptions(at::kLong)).unsqueeze(0).to(options().device);
-    return (*parts.encoder)(ids).to(dtype());
+    return encoder(ids).to(dtype());
   };
   NamedTensors embeddings = {{"prompt_embeds", encode(request.prompt)}};
   if (uses_guidance(request)) embeddings["negative_prompt_embeds"] = encode(request.negative_prompt);
   return embeddings;
 }
 
-NamedTensors CogVideoX::denoise(const Request& request, const NamedTensors& embeddings,
-                                const DenoiseOptions& denoising) {
+NamedTensors CogVideoX::denoise(const Request& request, const NamedTensors& embeddings, const DenoiseOptions& options) {
+  return std::move(denoise_together({{.request = request, .embeddings = embeddings, .options = options}}).front());
+}
+
+bool CogVideoX::shares_batch(const Request& a, const Request& b) const {
+  return uses_guidance(a) == uses_guidance(b) && latent_shapes(a) == latent_shapes(b) && timesteps(a) == timesteps(b);
+}
+
+std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoising>& all) {
   const c10::InferenceMode no_gradients;
-  check(request);
-  const bool guides = uses_guidance(request);
-  const Geometry geometry = geometry_of(request, config());
+  std::vector<ClipDenoising> clips;
+  clips.reserve(all.size());
+  for (const Denoising& one : all) {
+    check(one.request);
+    if (!shares_batch(one.request, all.front().request)) return Pipeline::denoise_together(all);
+    clips.emplace_back(
+        one, config(),
+        LatentsAsRun{.shapes = latent_shapes(one.request), .dtype = dtype(), .device = options().device});
+  }
+  const Transformer& transformer = parts_->loaded(parts_->transformer, [&] {
+    return Transformer(checkpoint().weights("transformer"), config().transformer, load_options(),
+                       options().elementwise);
+  });
+  const Geometry geometry = geometry_of(all.front().request, config());
   const LatentGrid grid{geometry.latent_frames, geometry.latent_height, geometry.latent_width};
-  std::optional<Transformer>& transformer = parts_->transformer;
-  if (!transformer) {
-    transformer.emplace(checkpoint().weights("transformer"), config().transformer,
-                        LoadOptions{.dtype = dtype(), .device = options().device}, options().elementwise);
-  }
-  const at::Tensor& positive = tensor_in(embeddings, "prompt_embeds");
-  const Conditioning conditioning = transformer->condition(
-      guides ? at::cat({tensor_in(embeddings, "negative_prompt_embeds"), positive}) : positive, grid);
-  const std::unique_ptr<NoiseScheduler> scheduler = scheduler_for(request, config());
-  const std::vector<std::int64_t>& timesteps = scheduler->schedule().timesteps();
-  const auto count = static_cast<std::int64_t>(timesteps.size());
+  const auto first = std::ranges::min_element(clips, {}, &ClipDenoising::first_step);
 
-  // Noise is drawn on the CPU in the model's dtype, then moved: the only numbers that every machine agrees on.
-  at::Generator generator = at::detail::createCPUGenerator(request.seed);
-  const LatentShapes shapes = latent_shapes(request);
-  at::Tensor latents;
-  if (const auto& from = denoising.from) {
-    check_state(*from, shapes, count);
-    latents = from->latents.at("latents");
-    generator.set_state(from->generator);
-    NamedTensors remembered = from->scheduler;
-    for (auto& [name, tensor] : remembered) tensor = tensor.to(options().device);
-    scheduler->restore(remembered);
-  } else {
-    latents = at::randn(shapes.at("latents"), generator, at::TensorOptions(dtype()));
-  }
-  latents = latents.to(options().device);
-
-  for (std::int64_t i = denoising.from ? denoising.from->steps_done : 0; i < count; ++i) {
-    const DenoisingStep step{.index = i, .count = count, .timestep = timesteps[static_cast<std::size_t>(i)]};
-    const double guidance = guidance_at(request, i, step.timestep);
-    const at::Tensor input = guides ? at::cat({latents, latents}) : latents;
-    const LayerAttention attention =
-        denoising.attention_of_step ? denoising.attention_of_step(step) : full_attention(options().attention_backend);
-    at::Tensor prediction =
-        (*transformer)(input, conditioning, {.timestep = step.timestep, .attention = attention}).to(at::kFloat);
-    if (guides) prediction = guided(prediction, guidance);
-    latents = scheduler->step(prediction, static_cast<std::size_t>(i), latents, generator).to(dtype());
-    const NamedTensors named = {{"latents", latents}};
-    check_finite(named, step);
-    const auto state = [&]() -> DenoisingState {
-      return {
-          .steps_done = i + 1, .latents = named, .scheduler = scheduler->state(), .generator = generator.get_state()};
+  std::size_t in_batch = 0;
+  Conditioning conditioning;
+  for (const DenoisingStep& step : first->steps_left()) {
+    std::vector<ClipDenoising*> running;
+    for (ClipDenoising& clip : clips) {
+      if (clip.first_step() <= step.index) running.push_back(&clip);
+    }
+    const auto batched = [&](auto part) {
+      std::vector<at::Tensor> parts;
+      for (const ClipDenoising* clip : running) parts.push_back((clip->*part)());
+      return parts.size() == 1 ? parts.front() : at::cat(parts);
     };
-    if (denoising.on_step)
-      denoising.on_step({.step = step, .guidance_scale = guidance, .latents = named, .state = state});
+    if (running.size() != in_batch) {
+      conditioning = transformer.condition(batched(&ClipDenoising::text), grid);
+      in_batch = running.size();
+    }
+    const std::int64_t branches = running.front()->branches();
+    std::vector<LayerAttention> attention;
+    for (const ClipDenoising* clip : running) {
+      attention.push_back(clip->attention_of(step, options().attention_backend));
+    }
+    const at::Tensor predictions =
+        transformer(batched(&ClipDenoising::input), conditioning,
+                    {.timestep = step.timestep, .attention = each_on_its_own(std::move(attention), branches)});
+    for (std::int64_t i = 0; i < std::ssize(running); ++i) {
+      running[static_cast<std::size_t>(i)]->advance(step, predictions.narrow(0, i * branches, branches));
+    }
   }
-  return {{"latents", latents}};
+  std::vector<NamedTensors> latents;
+  for (const ClipDenoising& clip : clips) latents.push_back(clip.latents());
+  return latents;
 }
 
 void CogVideoX::decode(const Request& request, const NamedTensors& all, const DecodeSink& sink) {
@@ -237,20 +250,18 @@ void CogVideoX::decode(const Request& request, const NamedTensors& all, const De
                             latents.dim(), wanted, vae_config.latent_channels),
                 "decode with the model that made them");
   }
-  std::optional<Vae>& vae = parts_->vae;
-  if (!vae) {
-    vae.emplace(checkpoint().weights("vae"), vae_config, LoadOptions{.dtype = dtype(), .device = options().device},
-                VaeParts::decoder);
-  }
+  const Vae& vae = parts_->loaded(
+      parts_->vae, [&] { return Vae(checkpoint().weights("vae"), vae_config, load_options(), VaeParts::decoder); });
   VaeRunOptions run;
   if (options().vae_tiling) run.tiling = default_tiling(vae_config);
   const at::Tensor clip =
       latents.narrow(1, latents.size(1) - wanted, wanted).to(options().device, dtype()).permute({0, 2, 1, 3, 4});
-  vae->decode((1.0 / vae_config.scaling_factor) * clip, run,
-              [&](const at::Tensor& pixels) { emit_frames(pixels, sink.on_frame); });
+  vae.decode((1.0 / vae_config.scaling_factor) * clip, run,
+             [&](const at::Tensor& pixels) { emit_frames(pixels, sink.on_frame); });
 }
 
 void CogVideoX::release(Phase phase) {
+  const std::lock_guard none_loads(parts_->loading);
   switch (phase) {
     case Phase::encode:
       parts_->encoder.reset();

@@ -16,10 +16,13 @@
 #include <string>
 #include <vector>
 
+#include "pipelines/checkpoint/loader.h"
 #include "pipelines/cogvideox/config.h"
 #include "pipelines/model/pipeline.h"
 
 namespace bitreel {
+
+class T5Tokenizer;
 
 class CogVideoX final : public Pipeline {
  public:
@@ -41,6 +44,8 @@ class CogVideoX final : public Pipeline {
   NamedTensors encode(const Request& request) override;
   NamedTensors denoise(const Request& request, const NamedTensors& embeddings,
                        const DenoiseOptions& options = {}) override;
+  [[nodiscard]] bool shares_batch(const Request& a, const Request& b) const override;
+  std::vector<NamedTensors> denoise_together(const std::vector<Denoising>& clips) override;
   // Frames come one VAE frame batch after the other; the whole clip is never held as float. Latent frames in front that
   // request.num_frames doesn't account for are padding and are dropped.
   void decode(const Request& request, const NamedTensors& latents, const DecodeSink& sink) override;
@@ -50,6 +55,9 @@ class CogVideoX final : public Pipeline {
  private:
   struct Parts;
   CogVideoX(const Checkpoint& checkpoint, RunOptions options, CogVideoXConfig config);
+  [[nodiscard]] LoadOptions load_options() const;
+  [[nodiscard]] const T5Tokenizer& tokenizer() const;
+
   std::unique_ptr<Parts> parts_;
 };
 

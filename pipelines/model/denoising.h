@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "pipelines/model/layer_attention.h"
+#include "pipelines/model/request.h"
 #include "schedulers/noise/scheduler.h"
 
 namespace bitreel {
@@ -45,6 +46,13 @@ struct DenoiseOptions {
   StepAttention attention_of_step = {};                    // full precision everywhere when empty
   std::function<void(const std::string&)> on_remark = {};  // what a person should know, found out on the way
   std::optional<DenoisingState> from = {};
+};
+
+// One of several clips that are denoised together (Pipeline::denoise_together).
+struct Denoising {
+  Request request;
+  NamedTensors embeddings;
+  DenoiseOptions options = {};
 };
 
 // Errors, for models to call: a state that is not of these latents or not of one of `count` steps; latents that are no

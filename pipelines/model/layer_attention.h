@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
 namespace bitreel {
 
@@ -29,5 +30,8 @@ using StepAttention = std::function<LayerAttention(const DenoisingStep& step)>;
 
 // Full precision everywhere, on the backend of that name; the best there is when empty.
 LayerAttention full_attention(const std::string& backend = {});
+
+// Of several clips in one batch, `branches` entries of it each, in order: every clip attends as it would alone.
+LayerAttention each_on_its_own(std::vector<LayerAttention> clips, std::int64_t branches);
 
 }  // namespace bitreel

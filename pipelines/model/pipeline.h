@@ -48,6 +48,7 @@ struct PipelineTraits {
   double fps = 0;                         // frames a second as trained; 0 when no mode makes video
   std::vector<SchedulerKind> schedulers;  // those that it can run with
   std::vector<std::string> not_settings;  // settings that mean nothing to it, by their names on the command line
+  bool concurrent = false;                // phases may run on several threads at once; release() never beside them
 };
 
 // Where results go. A call that a mode's media need must be there; pictures and texts come sample by sample, in order.
@@ -93,6 +94,12 @@ class Pipeline {
   // they stop being finite.
   virtual NamedTensors denoise(const Request& request, const NamedTensors& embeddings,
                                const DenoiseOptions& options = {}) = 0;
+  // Whether one batch of the denoiser can hold both: of equal shape and timesteps, with or without guidance.
+  [[nodiscard]] virtual bool shares_batch(const Request& /*a*/, const Request& /*b*/) const { return false; }
+  // Several at once, each as denoise() gives it: requests that share a batch within 1e-4 of the largest latent in fp32,
+  // others one after the other. Each attends as its own options say; one that goes on from a later step joins there.
+  // A step's callbacks come in the clips' order. An exception, whosever it is, ends all.
+  virtual std::vector<NamedTensors> denoise_together(const std::vector<Denoising>& clips);
   virtual void decode(const Request& request, const NamedTensors& latents, const DecodeSink& sink) = 0;
 
   // Lets go of the phase's parts; running it again loads them again.

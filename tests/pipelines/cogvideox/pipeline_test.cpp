@@ -2,12 +2,16 @@
 #include "pipelines/cogvideox/pipeline.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
+#include <array>
 #include <cstdlib>
 #include <limits>
 #include <string_view>
+#include <thread>
 #include <vector>
 
+#include "attention/attention.h"
 #include "pipelines/model/device.h"
 #include "tests/error_text.h"
 #include "tests/golden.h"
@@ -191,6 +195,86 @@ TEST_P(WholeClip, KeptOverRequestsIsTheSameAsLoadedAnew) {
   EXPECT_TRUE(at::equal(kept.denoise(request, kept.encode(request)).at("latents"), first));
   for (const Phase phase : {Phase::encode, Phase::denoise, Phase::decode}) kept.release(phase);
   EXPECT_TRUE(at::equal(kept.denoise(request, kept.encode(request)).at("latents"), first)) << "loaded again";
+}
+
+// Seeds, prompts, guidance, schedulers and precisions may differ; one clip is taken up after its second step.
+TEST_P(WholeClip, SharingABatchGivesWhatEachClipGetsAlone) {
+  CogVideoX clip = model(at::kFloat);
+  const StepAttention in_int8 = [](const DenoisingStep&) -> LayerAttention {
+    return [](std::int64_t, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+      return attend(q, k, v, {.precision = Precision::int8});
+    };
+  };
+  std::vector<Request> requests(4, request);
+  requests[1].prompt = "something else";
+  requests[1].seed = 99;
+  requests[2].scheduler = request.scheduler == SchedulerKind::dpm ? SchedulerKind::ddim : SchedulerKind::dpm;
+  requests[2].guidance_scale = 2.5;
+  requests[3].seed = 7;
+  std::vector<Denoising> together;
+  std::vector<std::vector<at::Tensor>> alone, seen(requests.size());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    Denoising one{.request = requests[i], .embeddings = clip.encode(requests[i])};
+    if (i == 1) one.options.attention_of_step = in_int8;
+    std::vector<at::Tensor>& steps = alone.emplace_back();
+    std::optional<DenoisingState> second;
+    one.options.on_step = [&](const StepEvent& event) {
+      steps.push_back(event.latents.at("latents"));
+      if (event.step.index == 1) second = event.state();
+    };
+    (void)clip.denoise(one.request, one.embeddings, one.options);
+    if (i == 3) one.options.from = second;
+    one.options.on_step = [&seen, i](const StepEvent& event) { seen[i].push_back(event.latents.at("latents")); };
+    together.push_back(std::move(one));
+    EXPECT_TRUE(clip.shares_batch(requests[i], request));
+  }
+  const std::vector<NamedTensors> latents = clip.denoise_together(together);
+  golden.expect(latents[0].at("latents"), "denoise", "final_latents", tolerance::latents);
+  alone[3].erase(alone[3].begin(), alone[3].begin() + 2);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    ASSERT_EQ(seen[i].size(), alone[i].size()) << "clip " << i;
+    for (std::size_t step = 0; step < seen[i].size(); ++step) {
+      EXPECT_LE(worst_share(seen[i][step], alone[i][step]), tolerance::latents) << "clip " << i << " step " << step;
+    }
+    EXPECT_TRUE(at::equal(latents[i].at("latents"), seen[i].back()));
+  }
+}
+
+TEST_P(WholeClip, SharesNoBatchWithOtherShapesStepsOrGuidance) {
+  CogVideoX clip = model(at::kFloat);
+  Request longer = request, narrower = request, unguided = request;
+  longer.steps = request.steps + 1;
+  narrower.width = request.width - 16;
+  unguided.guidance_scale = 1;
+  for (const Request& other : {longer, narrower, unguided}) EXPECT_FALSE(clip.shares_batch(request, other));
+  const NamedTensors own = clip.encode(unguided);
+  const auto latents = clip.denoise_together({{.request = request, .embeddings = text()},
+                                              {.request = unguided, .embeddings = own},
+                                              {.request = longer, .embeddings = text()}});
+  EXPECT_TRUE(at::equal(latents[0].at("latents"), clip.denoise(request, text()).at("latents")));
+  EXPECT_TRUE(at::equal(latents[1].at("latents"), clip.denoise(unguided, own).at("latents")));
+  EXPECT_TRUE(at::equal(latents[2].at("latents"), clip.denoise(longer, text()).at("latents")));
+}
+
+TEST_P(WholeClip, PhasesRunOnSeveralThreadsAtOnce) {
+  CogVideoX shared = model(at::kFloat);
+  ASSERT_TRUE(shared.traits().concurrent);
+  std::array<at::Tensor, 3> latents;
+  std::array<std::int64_t, 3> frames = {};
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < latents.size(); ++i) {
+    threads.emplace_back([&, i] {
+      at::set_num_threads(1);
+      const NamedTensors result = shared.denoise(request, shared.encode(request));
+      shared.decode(request, result, {.on_frame = [&](const Frame&) { ++frames[i]; }});
+      latents[i] = result.at("latents");
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (std::size_t i = 0; i < latents.size(); ++i) {
+    golden.expect(latents[i], "denoise", "final_latents", tolerance::latents);
+    EXPECT_EQ(frames[i], request.num_frames);
+  }
 }
 
 TEST_P(WholeClip, ReadsItsSizeBackFromLatents) {
