@@ -31,72 +31,124 @@ std::vector<NamedTensors> encode_all(Pipeline& model, const std::vector<Request>
   return all;
 }
 
-ClipRecord run_clip(const Render& render, Console& console, const ClipRun& run) {
-  Pipeline& model = *render.model;
-  const PeakMemory peak(model.options().device);
-  ClipRecord record = record_of(render, run.identity);
-  const auto note = [&] {
+struct RunningClip::Work {
+  Work(const Render& clip, Console& shown, ClipRun of)
+      : render(clip),
+        console(shown),
+        run(std::move(of)),
+        peak(clip.model->options().device),
+        record(record_of(clip, run.identity)),
+        report(fallback_warnings(shown)) {
+    if (run.lanes > 1) record.run["clips_side_by_side"] = run.lanes;
+    if (run.plan != nullptr)
+      planned.emplace(*run.plan, planned_options(render, *run.plan, console, report), run.before);
+    if (run.embeddings) embeddings = *run.embeddings;
+  }
+
+  void note() {
     record.peak_host_bytes = PeakMemory::host_bytes();
     record.peak_device_bytes = peak.device_bytes();
     record.events = console.warnings();
-  };
-  std::optional<PlannedAttention> planned;
-  AttendReport report = fallback_warnings(console);
-  if (run.plan != nullptr) planned.emplace(*run.plan, planned_options(render, *run.plan, console, report), run.before);
-  const auto finish_phase = [&](const std::string& name, Phase phase, Clock::time_point begun) {
-    record.seconds[name] = seconds_since(begun);
-    note();
-    if (!run.keep.contains(phase)) model.release(phase);
-  };
-
-  NamedTensors embeddings;
-  if (run.embeddings) {
-    embeddings = *run.embeddings;
-  } else {
-    if (run.name.empty()) console.begin("text");
-    const Clock::time_point begun = Clock::now();
-    embeddings = model.encode(render.request);
-    finish_phase("text", Phase::encode, begun);
-    check_interrupt(run.if_interrupted);
   }
 
-  const std::int64_t steps_done = run.from ? run.from->steps_done : 0;
-  console.begin(run.name.empty() ? "denoise" : run.name, render.request.steps, steps_done);
-  const Clock::time_point denoising = Clock::now();
-  Clock::time_point last = denoising;
-  const auto record_attention = [&] {
+  void finish_phase(const std::string& name, Phase phase) {
+    record.seconds[name] = seconds_since(begun);
+    note();
+    if (!run.keep.contains(phase)) render.model->release(phase);
+  }
+
+  void record_attention() {
     if (!planned) return;
     record.executed = planned->executed();
     record.attention = attention_record(render, *run.plan, *planned, merged(run.before.ran, report.rows()));
-  };
-  const auto on_step = [&](const StepEvent& event) {
-    record.step_seconds.push_back(seconds_since(last));
-    const bool more = event.step.index + 1 < event.step.count;
-    if (run.on_step) {
-      record_attention();
-      run.on_step(event, record);
-    }
-    if (more) check_interrupt(run.if_interrupted);
-    console.count(event.step.count);
-    console.step(event.step.index + 1);
-    last = Clock::now();
-  };
-  const NamedTensors latents =
-      model.denoise(render.request, embeddings,
-                    {.on_step = on_step,
-                     .attention_of_step = planned ? StepAttention(std::ref(*planned)) : run.attention,
-                     .on_remark = [&](const std::string& remark) { console.warn(remark); },
-                     .from = run.from});
-  record_attention();
-  finish_phase("denoise", Phase::denoise, denoising);
-  if (!run.on_denoised) return record;
+  }
 
-  const DecodeSink sink = run.on_denoised(latents, record);
-  if (!sink.on_frame && !sink.on_image && !sink.on_text) return record;
-  const Clock::time_point decoding = Clock::now();
-  model.decode(render.request, latents, sink);
-  finish_phase("decode", Phase::decode, decoding);
-  return record;
+  Denoising denoising() {
+    console.begin(run.name.empty() ? "denoise" : run.name, render.request.steps, run.from ? run.from->steps_done : 0);
+    begun = last = Clock::now();
+    // A signal is looked at before a step, once the last one's callbacks have kept what they keep.
+    const auto attention_of_step = [this](const DenoisingStep& step) {
+      if (!record.step_seconds.empty()) check_interrupt(run.if_interrupted);
+      return planned ? (*planned)(step) : run.attention(step);
+    };
+    const auto on_step = [this](const StepEvent& event) {
+      record.step_seconds.push_back(seconds_since(last));
+      if (run.on_step) {
+        record_attention();
+        run.on_step(event, record);
+      }
+      console.count(event.step.count);
+      console.step(event.step.index + 1);
+      last = Clock::now();
+    };
+    return {.request = render.request,
+            .embeddings = embeddings,
+            .options = {.on_step = on_step,
+                        .attention_of_step = attention_of_step,
+                        .on_remark = [this](const std::string& remark) { console.warn(remark); },
+                        .from = run.from}};
+  }
+
+  const Render& render;
+  Console& console;
+  ClipRun run;
+  PeakMemory peak;
+  ClipRecord record;
+  AttendReport report;
+  std::optional<PlannedAttention> planned = {};
+  NamedTensors embeddings = {};
+  NamedTensors latents = {};
+  Clock::time_point begun = {}, last = {};  // of the phase, and of its last step's end
+};
+
+RunningClip::RunningClip(const Render& render, Console& console, ClipRun run)
+    : work_(std::make_unique<Work>(render, console, std::move(run))) {}
+RunningClip::~RunningClip() = default;
+
+void RunningClip::encode() {
+  Work& work = *work_;
+  if (work.run.embeddings) return;
+  if (work.run.name.empty()) work.console.begin("text");
+  work.begun = Clock::now();
+  work.embeddings = work.render.model->encode(work.render.request);
+  work.finish_phase("text", Phase::encode);
+  check_interrupt(work.run.if_interrupted);
+}
+
+void denoise(const std::vector<RunningClip*>& clips) {
+  std::vector<Denoising> all;
+  for (RunningClip* clip : clips) all.push_back(clip->work_->denoising());
+  Pipeline& model = *clips.front()->work_->render.model;
+  std::vector<NamedTensors> latents = model.denoise_together(all);
+  for (std::size_t i = 0; i < clips.size(); ++i) {
+    RunningClip::Work& work = *clips[i]->work_;
+    work.latents = std::move(latents[i]);
+    if (all.size() > 1 && model.shares_batch(all[i].request, all.front().request)) {
+      work.record.run["clips_in_batch"] = all.size();
+    }
+    work.record_attention();
+    work.record.seconds["denoise"] = seconds_since(work.begun);
+    work.note();
+  }
+  if (!clips.front()->work_->run.keep.contains(Phase::denoise)) model.release(Phase::denoise);
+}
+
+ClipRecord RunningClip::decode(const OnDenoised& on_denoised) {
+  Work& work = *work_;
+  if (!on_denoised) return work.record;
+  const DecodeSink sink = on_denoised(work.latents, work.record);
+  if (!sink.on_frame && !sink.on_image && !sink.on_text) return work.record;
+  work.begun = Clock::now();
+  work.render.model->decode(work.render.request, work.latents, sink);
+  work.finish_phase("decode", Phase::decode);
+  return work.record;
+}
+
+ClipRecord run_clip(const Render& render, Console& console, const ClipRun& run) {
+  RunningClip clip(render, console, run);
+  clip.encode();
+  denoise({&clip});
+  return clip.decode(run.on_denoised);
 }
 
 }  // namespace bitreel

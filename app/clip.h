@@ -8,10 +8,16 @@
 //       run_clip(render, console, {.identity = identity, .plan = &plan, .on_denoised = on_denoised});
 //
 // Text, denoising, decoding, in this order; a phase's parts of the model are released after it unless the run is to
-// keep them for the next clip.
+// keep them for the next clip. The phases apart, for clips of one model that are denoised together:
+//
+//   RunningClip clip(render, console, {.identity = identity, .plan = &plan});
+//   clip.encode();
+//   denoise({&clip});                   // several in one batch, where their requests share it (Pipeline::shares_batch)
+//   const ClipRecord record = clip.decode(on_denoised);
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -25,6 +31,9 @@
 
 namespace bitreel {
 
+// Gets the final latents and says where what they decode to goes; nothing is decoded when it is empty.
+using OnDenoised = std::function<DecodeSink(const NamedTensors& latents, const ClipRecord& so_far)>;
+
 struct ClipRun {
   ModelIdentity identity;
 
@@ -36,12 +45,13 @@ struct ClipRun {
   std::optional<DenoisingState> from = {};      // with what ran before it
   PlanProgress before = {};
   std::set<Phase> keep = {};  // phases whose parts stay loaded
+  std::size_t lanes = 1;      // clips that this process renders side by side, this one included: for the record
   std::string name = {};      // what the console calls the denoising; its own phases, "text" and "denoise", when empty
   std::string if_interrupted = {};  // what is true then, for the person
 
   std::function<void(const StepEvent& event, const ClipRecord& so_far)> on_step = {};
-  // Gets the final latents and says where what they decode to goes; nothing is decoded when it is empty.
-  std::function<DecodeSink(const NamedTensors& latents, const ClipRecord& so_far)> on_denoised = {};
+  OnDenoised on_denoised = {};  // by run_clip
+};
 };
 
 // The embeddings of several requests, after which the model lets go of what made them: beside what is kept over clips
@@ -52,5 +62,25 @@ std::vector<NamedTensors> encode_all(Pipeline& model, const std::vector<Request>
 // The record is complete once this returns; callbacks see it as far as it is. Throws Interrupted between two steps
 // after a signal.
 ClipRecord run_clip(const Render& render, Console& console, const ClipRun& run);
+
+class RunningClip {
+ public:
+  // render and console have to outlive this.
+  RunningClip(const Render& render, Console& console, ClipRun run);
+  ~RunningClip();
+  RunningClip(const RunningClip&) = delete;
+  RunningClip& operator=(const RunningClip&) = delete;
+
+  void encode();  // unless the run has embeddings
+  ClipRecord decode(const OnDenoised& on_denoised);
+
+ private:
+  struct Work;
+  std::unique_ptr<Work> work_;
+  friend void denoise(const std::vector<RunningClip*>& clips);
+};
+
+// Of one model, which keeps what the first one's run says. Throws whatever befalls one of them.
+void denoise(const std::vector<RunningClip*>& clips);
 
 }  // namespace bitreel

@@ -34,6 +34,11 @@ std::string fitting_line(const std::string& text) {
   return text.substr(0, bytes);
 }
 
+std::size_t rows_of_terminal() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0 ? 24 : size.ws_row;
+}
+
 ProgressStyle resolved(ProgressStyle style) {
   if (style != ProgressStyle::automatic) return style;
   return isatty(STDERR_FILENO) != 0 ? ProgressStyle::terminal : ProgressStyle::plain;
@@ -44,65 +49,62 @@ ProgressStyle resolved(ProgressStyle style) {
 Console::Console(ProgressStyle style) : style_(resolved(style)) {}
 
 Console::~Console() {
-  clear_line();
+  clear_lines();
 }
 
 void Console::say(const std::string& text, const std::string& event, const ordered_json& fields) {
   if (style_ == ProgressStyle::silent) return;
   if (style_ == ProgressStyle::json) return emit(event, fields);
-  clear_line();
+  clear_lines();
   print_error(printable_lines(text) + "\n");
 }
 
-void Console::warn(const std::string& message) {
+void Console::warn(const std::string& message, const ordered_json& fields) {
   warnings_.push_back(message);
-  say(fmt::format("bitreel: warning: {}", message), "warning", {{"message", message}});
+  ordered_json all = {{"message", message}};
+  if (fields.is_object()) all.update(fields);
+  say(fmt::format("bitreel: warning: {}", message), "warning", all);
 }
 
-void Console::warn_once(const std::string& message) {
-  if (std::ranges::find(warnings_, message) == warnings_.end()) warn(message);
+void Console::warn_once(const std::string& message, const ordered_json& fields) {
+  if (std::ranges::find(warnings_, message) == warnings_.end()) warn(message, fields);
+}
+
+void Console::tell(const std::string& event, const ordered_json& fields) {
+  if (style_ == ProgressStyle::json) emit(event, fields);
 }
 
 void Console::begin(const std::string& phase, std::int64_t count, std::int64_t done, const std::string& unit) {
   end();
   phase_ = phase;
   unit_ = unit;
-  count_ = count;
-  done_before_ = done;
+  steps_ = StepClock(count, done);
   begun_ = last_line_ = Clock::now();
-  if (style_ == ProgressStyle::json) {
-    emit("phase", {{"phase", phase}});
-  } else {
-    show_line(fmt::format("[{}]", phase));
-  }
+  tell("phase", {{"phase", phase}});
+  show({fmt::format("[{}]", phase)});
 }
 
 void Console::count(std::int64_t steps) {
-  count_ = steps;
+  steps_.count(steps);
 }
 
 void Console::step(std::int64_t done) {
+  steps_.step(done);
+  const double pace = steps_.seconds_a_step(), left = steps_.seconds_left();
+  tell("step", {{"phase", phase_},
+                {"step", done},
+                {"of", steps_.count()},
+                {"unit", unit_},
+                {"seconds_per_step", pace},
+                {"seconds_left", left}});
   const Clock::time_point now = Clock::now();
-  const std::int64_t done_here = done - done_before_;
-  if (done_here == 1) first_step_ = now;
-  // The first step pays for what is set up once, so later ones alone set the pace once there are any.
-  const double pace = done_here > 1 ? seconds_between(first_step_, now) / static_cast<double>(done_here - 1)
-                                    : seconds_between(begun_, now);
-  const double left = pace * static_cast<double>(count_ - done);
-  if (style_ == ProgressStyle::json) {
-    return emit("step", {{"phase", phase_},
-                         {"step", done},
-                         {"of", count_},
-                         {"unit", unit_},
-                         {"seconds_per_step", pace},
-                         {"seconds_left", left}});
-  }
-  if (style_ == ProgressStyle::plain && done_here != 1 && done != count_ &&
+  if (style_ == ProgressStyle::plain && steps_.done_here() != 1 && done != steps_.count() &&
       seconds_between(last_line_, now) < plain_line_every_s) {
     return;
   }
   last_line_ = now;
-  show_line(fmt::format("[{}] {}/{}  {:.3g} s/{}  {} left", phase_, done, count_, pace, unit_, duration_text(left)));
+  show({fmt::format("[{}] {}/{}  {:.3g} s/{}  {} left", phase_, done, steps_.count(), pace, unit_,
+                    duration_text(left))});
 }
 
 void Console::end() {
@@ -125,19 +127,25 @@ void Console::emit(const std::string& event, const ordered_json& fields) {
   flush_output();
 }
 
-void Console::clear_line() {
-  if (!line_open_) return;
-  print_error("\r\033[K");
-  line_open_ = false;
+void Console::clear_lines() {
+  if (lines_shown_ == 0) return;
+  print_error("\r");
+  if (lines_shown_ > 1) print_error(fmt::format("\033[{}A", lines_shown_ - 1));
+  print_error("\033[J");
+  lines_shown_ = 0;
 }
 
-void Console::show_line(const std::string& text) {
-  if (style_ == ProgressStyle::silent) return;
-  if (style_ == ProgressStyle::terminal) {
-    print_error("\r\033[K" + fitting_line(printable(text)));
-    line_open_ = true;
-  } else {
-    print_error(printable(text) + "\n");
+void Console::show(const std::vector<std::string>& lines) {
+  if (style_ == ProgressStyle::plain) {
+    for (const std::string& line : lines) print_error(printable(line) + "\n");
+  }
+  if (style_ != ProgressStyle::terminal) return;
+  clear_lines();
+  const std::size_t rows = std::min(lines.size(), rows_of_terminal());
+  for (std::size_t i = lines.size() - rows; i < lines.size(); ++i) {
+    if (lines_shown_ > 0) print_error("\n");
+    print_error(fitting_line(printable(lines[i])));
+    ++lines_shown_;
   }
 }
 

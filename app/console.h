@@ -10,6 +10,11 @@
 // terminal: one line on stderr that is rewritten, cut at the terminal's width. plain: lines on stderr, at most one step
 // line every few seconds. json: one object a line on stdout (docs/events.md lists them); nothing else is written there.
 // Errors are main's business and go to stderr in every style.
+// Work that runs side by side shows a line for each, and tells programs for itself:
+//
+//   console.show({"[1/8 star] 12/50", "[2/8 ring] 3/50"});
+//   console.tell("step", {{"job", 0}, {"step", 12}});
+//
 // What is shown is shown printable (base/printable.h); JSON stays exact. A stream that takes no more is not an error
 // here: the work goes on, and main says at its end that standard output is not whole.
 // silent: nothing is written; warnings and seconds are kept for whoever asks, a batch for instance, whose own console
@@ -22,6 +27,8 @@
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "app/step_clock.h"
 
 namespace bitreel {
 
@@ -37,14 +44,21 @@ class Console {
 
   // For people: a line of text. For programs: the event with its fields.
   void say(const std::string& text, const std::string& event, const nlohmann::ordered_json& fields = {});
-  void warn(const std::string& message);
-  void warn_once(const std::string& message);  // unless the same was said before
+  // fields: of the event, beside the message.
+  void warn(const std::string& message, const nlohmann::ordered_json& fields = {});
+  void warn_once(const std::string& message, const nlohmann::ordered_json& fields = {});  // unless it was said before
+  // For programs alone: nothing in other styles.
+  void tell(const std::string& event, const nlohmann::ordered_json& fields);
 
   // done: steps that were complete before. unit: what step() counts.
   void begin(const std::string& phase, std::int64_t count = 0, std::int64_t done = 0, const std::string& unit = "step");
   void count(std::int64_t steps);  // when it is known only after begin()
   void step(std::int64_t done);    // steps of this phase that are complete
   void end();
+  // Lines that take the place of those shown before, where lines can be rewritten; a terminal that has fewer rows than
+  // lines shows the last ones. Nothing for programs.
+  void show(const std::vector<std::string>& lines);
+  [[nodiscard]] bool rewrites_lines() const { return style_ == ProgressStyle::terminal; }
 
   // Seconds by phase, in order, the running one included.
   [[nodiscard]] nlohmann::ordered_json seconds() const;
@@ -54,16 +68,14 @@ class Console {
   using Clock = std::chrono::steady_clock;
 
   void emit(const std::string& event, const nlohmann::ordered_json& fields);
-  void clear_line();
-  void show_line(const std::string& text);  // one that is followed by the next of its kind
+  void clear_lines();
 
   ProgressStyle style_;
   std::string phase_, unit_;
-  std::int64_t count_ = 0, done_before_ = 0;
+  StepClock steps_;
   Clock::time_point begun_;
-  Clock::time_point first_step_;  // when the first step was complete: later ones set the pace
   Clock::time_point last_line_;
-  bool line_open_ = false;
+  std::size_t lines_shown_ = 0;  // that the next ones take the place of
   std::vector<std::pair<std::string, double>> finished_;
   std::vector<std::string> warnings_;
 };

@@ -34,10 +34,12 @@
 #include "app/reports/contact_sheet.h"
 #include "app/reports/plan_pictures.h"
 #include "app/reports/scene.h"
+#include "app/step_clock.h"
 #include "attention/attention.h"
 #include "base/written_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/cogvideox/block.h"
+#include "pipelines/cogvideox/clip_denoising.h"
 #include "pipelines/cogvideox/cost.h"
 #include "pipelines/cogvideox/elementwise.h"
 #include "pipelines/cogvideox/guidance.h"
@@ -193,6 +195,27 @@ TEST_F(Examples, OfTheTransformer) {
   const Rotary rotary = rotary_positions(config, 13, 30, 45);
   at::Tensor table = sincos_positions(config, 13, 30, 45);
   EXPECT_EQ(rotary.cos.size(0), table.size(0));
+}
+
+TEST_F(Examples, OfOneClipInABatch) {
+  const c10::InferenceMode no_gradients;
+  CogVideoX model(Checkpoint::open("assets/pocket"), {.dtype = at::kBFloat16});
+  Request request = model.default_request();
+  request.prompt = "a red circle moves right on a navy background";
+  request.steps = 2;
+  const Denoising denoising{.request = request, .embeddings = model.encode(request)};
+  const CogVideoXConfig& config = model.config();
+  const at::ScalarType dtype = model.dtype();
+  const at::Device device = model.options().device;
+  const auto transformer = std::make_unique<Transformer>(model.checkpoint().weights("transformer"), config.transformer,
+                                                         LoadOptions{.dtype = dtype, .device = device});
+  ClipDenoising clip(denoising, config, {.shapes = model.latent_shapes(request), .dtype = dtype, .device = device});
+  const Conditioning conditioning = transformer->condition(clip.text(), {.frames = 7, .height = 32, .width = 32});
+  for (const DenoisingStep& step : clip.steps_left()) {
+    clip.advance(step, (*transformer)(clip.input(), conditioning, {.timestep = step.timestep}));
+  }
+  const NamedTensors latents = clip.latents();
+  EXPECT_TRUE(at::equal(latents.at("latents"), model.denoise(request, denoising.embeddings).at("latents")));
 }
 
 TEST_F(Examples, OfABlock) {
@@ -371,6 +394,14 @@ TEST_F(Examples, OfAClipsRun) {
   };
   EXPECT_EQ(decoded().executed.size(), 1U);
   {
+    const auto on_denoised = [&](const NamedTensors&, const ClipRecord&) { return sink; };
+    RunningClip clip(render, console, {.identity = identity, .plan = &plan});
+    clip.encode();
+    denoise({&clip});
+    const ClipRecord record = clip.decode(on_denoised);
+    EXPECT_EQ(record.executed.size(), 1U);
+  }
+  {
     const ClipRecord record = record_of(render, identity);
     ClipFile file(render, record, console);
     render.model->decode(render.request, latents, file.sink());
@@ -404,6 +435,13 @@ TEST_F(Examples, OfAClipsRun) {
 }
 
 TEST_F(Examples, OfPaceAndMemory) {
+  {
+    StepClock clock(50);
+    clock.step(12);
+    clock.seconds_a_step();
+    clock.seconds_left();
+    EXPECT_DOUBLE_EQ(clock.seconds_left(), 38 * clock.seconds_a_step());
+  }
   const Render render = short_clip();
   const Plan plan = resolve_attention(render, identify(*render.model));
   const Cost cost = render.model->cost(render.request);
