@@ -23,14 +23,12 @@ TaskCost cost_of(const Render& render) {
   const Cost cost = render.model->cost(render.request);
   const auto flop = [](const PhaseCost& phase) { return phase.product_flop + phase.attention_flop; };
   TaskCost all{.flop = flop(cost.denoise) * static_cast<double>(render.request.steps * cost.rounds)};
-  double activations = 0;
   for (const PhaseCost* phase : {&cost.encode, &cost.denoise, &cost.decode}) {
     if (phase != &cost.denoise) all.flop += flop(*phase);
     all.peak_bytes = std::max(all.peak_bytes, phase->bytes());
-    all.all_bytes += phase->weight_bytes;
-    activations = std::max(activations, phase->activation_bytes);
+    all.weight_bytes += phase->weight_bytes;
+    all.activation_bytes = std::max(all.activation_bytes, phase->activation_bytes);
   }
-  all.all_bytes += activations;
   return all;
 }
 

@@ -23,9 +23,13 @@ namespace bitreel {
 
 // What a clip takes, as its model states it.
 struct TaskCost {
-  double flop = 0;        // from text to frames
-  double peak_bytes = 0;  // phase after phase
-  double all_bytes = 0;   // every phase's weights at once, and the largest activations
+  double flop = 0;              // from text to frames
+  double peak_bytes = 0;        // phase after phase
+  double weight_bytes = 0;      // of all phases
+  double activation_bytes = 0;  // of the largest phase
+
+  // Every phase's weights at once, and the largest activations.
+  [[nodiscard]] double all_bytes() const { return weight_bytes + activation_bytes; }
 };
 
 struct Task {

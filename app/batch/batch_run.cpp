@@ -5,16 +5,17 @@
 #include <c10/util/Exception.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
+#include <mutex>
 #include <new>
 #include <string>
 
 #include "app/batch/embeddings.h"
-#include "app/batch/folder_lock.h"
 #include "app/batch/ledger.h"
 #include "app/batch/render_task.h"
+#include "app/batch/task_book.h"
 #include "app/interrupt.h"
 #include "app/render.h"
 #include "base/error.h"
@@ -23,18 +24,22 @@ namespace bitreel {
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 
-double seconds_since(Clock::time_point begun) {
-  return std::chrono::duration<double>(Clock::now() - begun).count();
-}
-
-JobResult result_of(const Task& task) {
-  return {.key = task.key,
-          .index = task.job.index,
-          .name = task.job.name,
-          .output = task.job.options.output.string(),
-          .settings = to_json(task.job.options)};
+// The text of whatever ends a task; empty when nothing does. A signal ends the batch.
+template <class Action>
+std::string error_of(Action&& action) {
+  try {
+    action();
+    return {};
+  } catch (const Error& error) {
+    return error.hint().empty() ? error.what() : fmt::format("{}\n{}", error.what(), error.hint());
+  } catch (const c10::Error& error) {
+    return error.what_without_backtrace();
+  } catch (const std::bad_alloc&) {
+    return "out of memory\ntry vae_tiling, a smaller size or fewer frames";
+  } catch (const std::exception& error) {
+    return error.what();
+  }
 }
 
 void make_folder(const fs::path& folder) {
@@ -43,15 +48,7 @@ void make_folder(const fs::path& folder) {
   if (failed) throw Error(fmt::format("{} can't be made: {}", folder.string(), failed.message()));
 }
 
-// All that a model is opened with (ModelPool::open): tasks that share it have the same.
-std::string model_of(const Task& task) {
-  const GenerateOptions& options = task.job.options;
-  std::string text;
-  for (const char* name : {"model", "dtype", "device", "attention-backend", "elementwise", "vae-tiling"}) {
-    text += setting(name).get(options).dump();
-  }
-  return text;
-}
+using Places = std::vector<std::size_t>;  // of tasks
 
 class Batch {
  public:
@@ -59,221 +56,204 @@ class Batch {
       : models_(models),
         options_(options),
         console_(console),
-        lock_(FolderLock::take(options.folder, options.shard)),
-        ledger_(Ledger::open(options.folder / ledger_name(options.shard))),
-        tasks_(tasks_of(tasks, options.shard)) {
-    if (!ledger_.repair().empty()) console.warn(ledger_.repair());
-    const LedgerLines read = read_ledgers(options.folder);
-    for (const std::string& warning : read.warnings) console.warn(warning);
-    for (const LedgerLine& line : read.lines) history_.add(line);
-    for (const Task* task : tasks_) results_.push_back(result_of(*task));
-  }
+        tasks_(tasks_of(tasks, options.shard)),
+        book_(tasks_, {.folder = options.folder, .shard = options.shard}, console) {}
 
   std::vector<JobResult> run() {
-    std::vector<std::size_t> left = pending();
+    Places left = book_.pending();
     std::vector<const Task*> unfinished;
     for (const std::size_t i : left) unfinished.push_back(tasks_[i]);
     remove_leftovers(unfinished, options_.folder);
-    for (const Task* task : unfinished) flop_left_ += task->cost.flop;
-    console_.say(fmt::format("{} jobs: {} to do, {} done by an earlier run", tasks_.size(), left.size(),
-                             tasks_.size() - left.size()),
-                 "batch", {{"jobs", tasks_.size()}, {"to_do", left.size()}, {"folder", options_.folder.string()}});
     try {
-      for (int round = 0; round <= options_.retries && !left.empty(); ++round) left = run_round(left, round);
-    } catch (const Interrupted&) {
-      write();
-      throw;
+      for (int round = 0; round <= options_.retries && !left.empty(); ++round) {
+        if (round > 0) std::ranges::for_each(left, [&](std::size_t i) { book_.again(i); });
+        for (const Places& of_one_model : by_model(left)) run_model(of_one_model);
+        std::erase_if(left, [&](std::size_t i) { return book_.results()[i].outcome != JobOutcome::failed; });
+      }
+    } catch (const Interrupted& interrupted) {
+      book_.write();
+      throw Interrupted{interrupted.signal, book_.outcome_text()};
     }
-    write();
-    return results_;
+    book_.write();
+    return book_.results();
   }
 
  private:
-  static std::string ledger_name(Shard shard) {
-    return shard.count == 1 ? "ledger.jsonl" : fmt::format("ledger.{}.jsonl", name_of(shard));
+  // In the order in which models first come.
+  [[nodiscard]] std::vector<Places> by_model(const Places& places) const {
+    std::vector<Places> stretches;
+    std::map<std::string, std::size_t> stretch_of;
+    for (const std::size_t i : places) {
+      const auto [known, is_new] = stretch_of.emplace(model_of(*tasks_[i]), stretches.size());
+      if (is_new) stretches.emplace_back();
+      stretches[known->second].push_back(i);
+    }
+    return stretches;
   }
 
-  // In the order in which they run; the others' results are those of the run that rendered them.
-  std::vector<std::size_t> pending() {
-    std::vector<std::size_t> pending;
-    std::map<std::string, std::size_t> model_order;
-    std::vector<std::size_t> model(tasks_.size());
-    for (std::size_t i = 0; i < tasks_.size(); ++i) {
-      JobResult& result = results_[i];
-      result.attempts = history_.attempts(tasks_[i]->key);
-      if (is_done(*tasks_[i], options_.folder, history_)) {
-        result.outcome = JobOutcome::skipped;
-        result.seconds = history_.done(result.output)->seconds;
-        remove_kept_work(*tasks_[i], options_.folder);
+  void run_model(const Places& places) {
+    Places able;
+    for (const std::size_t i : places) {
+      if (tasks_[i]->obstacle.empty()) {
+        able.push_back(i);
+      } else {
+        book_.begin(i);
+        book_.failed(i, tasks_[i]->obstacle);
+      }
+    }
+    if (able.empty()) return;
+    const std::shared_ptr<Pipeline> model = models_.open(tasks_[able.front()]->job.options);
+    models_.use(*model);
+    std::vector<const Task*> tasks;
+    for (const std::size_t i : able) tasks.push_back(tasks_[i]);
+    lanes_ = lanes_of(tasks, *model, options_.lanes);
+    keep_ = keep_of(tasks, *model);
+    if (!lanes_.remark.empty()) console_.warn_once(lanes_.remark);
+    if (const std::string how = text_of(lanes_); !how.empty()) {
+      console_.say(fmt::format("{} clips of {}, {}", able.size(), model->checkpoint().folder().string(), how), "lanes",
+                   {{"model", model->checkpoint().folder().string()},
+                    {"clips", able.size()},
+                    {"side_by_side", lanes_.count},
+                    {"batch_size", lanes_.batch_size}});
+    }
+    const std::vector<Places> groups = grouped(able, *model);
+    on_lanes(lanes_.count, groups.size(), [&](std::size_t group) {
+      check_interrupt("");
+      run_group(groups[group], [&] { return requests_after(groups, group); });
+      book_.write_when_due();
+    });
+  }
+
+  // Asked before the model is loaded: what is free later is free of its weights.
+  std::set<Phase> keep_of(const std::vector<const Task*>& tasks, const Pipeline& model) {
+    const std::set<Phase> all = {Phase::encode, Phase::denoise, Phase::decode};
+    if (lanes_.count > 1) return all;  // none may go while another lane's clip is in it
+    double bytes = 0;
+    for (const Task* task : tasks) bytes = std::max(bytes, task->cost.all_bytes());
+    return phases_to_keep(model, bytes);
+  }
+
+  // Clips that share a batch, in the order in which their groups are begun by the first of each in the file.
+  [[nodiscard]] std::vector<Places> grouped(const Places& places, const Pipeline& model) const {
+    struct Open {
+      std::size_t group;
+      Request first;
+    };
+    std::vector<Places> groups;
+    std::vector<Open> open;  // groups that have room
+    for (const std::size_t i : places) {
+      if (lanes_.batch_size == 1) {
+        groups.push_back({i});
         continue;
       }
-      model[i] = model_order.emplace(model_of(*tasks_[i]), model_order.size()).first->second;
-      pending.push_back(i);
-    }
-    std::ranges::stable_sort(pending, {}, [&](std::size_t i) { return model[i]; });
-    return pending;
-  }
-
-  // Returns those that failed.
-  std::vector<std::size_t> run_round(const std::vector<std::size_t>& queue, int round) {
-    std::vector<std::size_t> failed;
-    for (std::size_t place = 0; place < queue.size(); ++place) {
-      check_interrupt(outcome_text());
-      const std::size_t i = queue[place];
-      if (round > 0) {
-        console_.say(fmt::format("{}: once more", label(i)), "retry", {{"index", results_[i].index}});
+      const Request request = request_of(i);
+      auto found = std::ranges::find_if(open, [&](const Open& one) { return model.shares_batch(one.first, request); });
+      if (found == open.end()) {
+        found = open.insert(open.end(), {.group = groups.size(), .first = request});
+        groups.emplace_back();
       }
-      run_task(i, [&] { return requests_after(queue, place); });
-      if (results_[i].outcome == JobOutcome::failed) failed.push_back(i);
-      if (seconds_since(written_) > 30) write();
+      Places& group = groups[found->group];
+      group.push_back(i);
+      if (group.size() == lanes_.batch_size) open.erase(found);
     }
-    return failed;
+    return groups;
   }
 
-  void run_task(std::size_t i, const std::function<std::vector<Request>()>& ahead) {
-    const Task& task = *tasks_[i];
-    JobResult& result = results_[i];
-    const LedgerLine* last = history_.started(result.output);
-    const std::string last_begun = last != nullptr ? last->key : "";
-    result.attempts = history_.attempts(task.key) + 1;
-    result.error.clear();
-    const auto note = [&](JobState state, const std::string& error) {
-      history_.add(ledger_.append({.key = task.key,
-                                   .state = state,
-                                   .attempt = result.attempts,
-                                   .output = result.output,
-                                   .seconds = result.seconds.value_or(0),
-                                   .bytes = state == JobState::done ? written_bytes(task, options_.folder) : 0,
-                                   .error = error}));
+  void run_group(const Places& group, const std::function<std::vector<Request>()>& ahead) {
+    struct Member {
+      std::size_t i;
+      TaskBook::Before before;
+      std::unique_ptr<ClipOfTask> clip = {};
     };
-    const Clock::time_point begun = Clock::now();
-    note(JobState::started, {});
-    console_.begin(label(i), task.job.options.steps.value_or(0));
-    const auto finish = [&] {
-      result.seconds = seconds_since(begun);
-      result.outcome = JobOutcome::done;
-      note(JobState::done, {});
+    std::vector<Member> members;
+    for (const std::size_t i : group) members.push_back({.i = i, .before = book_.begin(i)});
+
+    // Those whom an error ends are written down and leave; the others stay.
+    const auto each = [&](const std::function<void(Member&)>& work) {
+      std::erase_if(members, [&](Member& member) {
+        const std::string error = error_of([&] { work(member); });
+        if (!error.empty()) book_.failed(member.i, error);
+        return !error.empty();
+      });
     };
-    const std::string error = error_of([&] {
-      const std::vector<std::string> warnings = render_task(task, options_.folder,
-                                                            {.models = models_,
-                                                             .embeddings = embeddings_,
-                                                             .history = history_,
-                                                             .last_begun = last_begun,
-                                                             .keep = keep_of(task),
-                                                             .ahead = ahead,
-                                                             .on_step =
-                                                                 [&](std::int64_t done, std::int64_t of) {
-                                                                   console_.count(of);
-                                                                   console_.step(done);
-                                                                 },
-                                                             .on_file = finish});
-      for (const std::string& warning : warnings) console_.warn_once(warning);  // what many clips say alike
+    const auto encode = [&](Member& member) {
+      member.clip =
+          std::make_unique<ClipOfTask>(*tasks_[member.i], options_.folder, task_run(member.i, member.before, ahead));
+      member.clip->encode();
+      tell_events(member.i, *member.clip);
+    };
+    each(encode);
+    if (members.size() > 1) {
+      std::vector<ClipOfTask*> together;
+      for (const Member& member : members) together.push_back(member.clip.get());
+      const std::string error = error_of([&] { denoise_in_turn(together); });
+      if (!error.empty()) {
+        book_.warn_once(members.front().i, fmt::format("{} clips go on one by one: {}", members.size(), error));
+        for (Member& member : members) member.before.last_begun = tasks_[member.i]->key;  // what it has kept is its own
+        each([&](Member& member) {
+          member.clip.reset();
+          encode(member);
+          denoise_in_turn({member.clip.get()});
+        });
+      }
+    } else {
+      each([&](Member& member) { denoise_in_turn({member.clip.get()}); });
+    }
+    each([&](Member& member) {
+      member.clip->finish();
+      tell_events(member.i, *member.clip);
+      member.clip.reset();
     });
-    console_.end();
-    if (!error.empty()) {
-      result.seconds = seconds_since(begun);
-      result.outcome = JobOutcome::failed;
-      result.error = error;
-      note(JobState::failed, error);
-    }
-    tell(task, result);
   }
 
-  // The text of whatever ends a task; empty when it is rendered. A signal ends the batch.
-  template <class Action>
-  static std::string error_of(Action&& action) {
-    try {
-      action();
-      return {};
-    } catch (const Error& error) {
-      return error.hint().empty() ? error.what() : fmt::format("{}\n{}", error.what(), error.hint());
-    } catch (const c10::Error& error) {
-      return error.what_without_backtrace();
-    } catch (const std::bad_alloc&) {
-      return "out of memory\ntry vae_tiling, a smaller size or fewer frames";
-    } catch (const std::exception& error) {
-      return error.what();
-    }
+  TaskRun task_run(std::size_t i, const TaskBook::Before& before, const std::function<std::vector<Request>()>& ahead) {
+    return {.models = models_,
+            .embeddings = embeddings_,
+            .last_begun = before.last_begun,
+            .pictures = before.pictures,
+            .keep = keep_,
+            .lanes = lanes_.count,
+            .ahead = ahead,
+            .on_step = [this, i](std::int64_t done, std::int64_t of) { book_.step(i, done, of); },
+            .on_file = [this, i] { book_.done(i); }};
   }
 
-  // Asked before the model is loaded, once: what is free later is free of its weights.
-  std::set<Phase> keep_of(const Task& task) {
-    if (!task.obstacle.empty()) return {};
-    const std::string model = model_of(task);
-    if (const auto known = keep_.find(model); known != keep_.end()) return known->second;
-    double bytes = 0;
-    for (const Task* other : tasks_) {
-      if (model_of(*other) == model) bytes = std::max(bytes, other->cost.all_bytes);
-    }
-    return keep_[model] = phases_to_keep(*models_.open(task.job.options), bytes);
+  void tell_events(std::size_t i, const ClipOfTask& clip) {
+    for (const std::string& event : clip.events()) book_.warn_once(i, event);  // what many clips say alike
   }
 
-  std::vector<Request> requests_after(const std::vector<std::size_t>& queue, std::size_t place) {
+  // On a GPU one lane denoises while the other decodes and encodes: two denoisings would only wait for each other.
+  void denoise_in_turn(const std::vector<ClipOfTask*>& clips) {
+    std::unique_lock turn(one_denoises_, std::defer_lock);
+    if (clips.front()->runs_on_gpu()) turn.lock();
+    denoise(clips);
+  }
+
+  [[nodiscard]] Request request_of(std::size_t i) const {
+    const GenerateOptions& options = tasks_[i]->job.options;
+    return resolve(options, models_.open(options)).request;
+  }
+
+  std::vector<Request> requests_after(const std::vector<Places>& groups, std::size_t group) {
     std::vector<Request> requests;
-    const std::string model = model_of(*tasks_[queue[place]]);
-    for (std::size_t next = place + 1; next < queue.size() && requests.size() < Embeddings::most; ++next) {
-      const Task& task = *tasks_[queue[next]];
-      if (model_of(task) != model) break;
-      if (!task.obstacle.empty()) continue;
-      requests.push_back(resolve(task.job.options, models_.open(task.job.options)).request);
+    for (std::size_t next = group + 1; next < groups.size(); ++next) {
+      for (const std::size_t i : groups[next]) {
+        if (requests.size() == Embeddings::most) return requests;
+        requests.push_back(request_of(i));
+      }
     }
     return requests;
-  }
-
-  [[nodiscard]] std::string label(std::size_t i) const {
-    return fmt::format("{}/{} {}", i + 1, tasks_.size(), results_[i].name);
-  }
-
-  void tell(const Task& task, const JobResult& result) {
-    const double flop = task.cost.flop;
-    flop_left_ -= flop;
-    if (result.outcome == JobOutcome::done) {
-      flop_done_ += flop;
-      seconds_done_ += *result.seconds;
-    }
-    const JobCounts counts = counts_of(results_);
-    const double left = flop_done_ > 0 ? seconds_done_ * std::max(flop_left_, 0.0) / flop_done_ : 0;
-    std::string text = fmt::format("{} {}  {}", name_of(result.outcome), result.output, duration_text(*result.seconds));
-    if (result.outcome == JobOutcome::failed) text += ": " + result.error;
-    text += fmt::format("\n{} of {} jobs to go", counts.missing, results_.size());
-    if (flop_done_ > 0 && counts.missing > 0) text += fmt::format(", about {}", duration_text(left));
-    console_.say(text, "job",
-                 {{"index", result.index},
-                  {"name", result.name},
-                  {"key", result.key},
-                  {"state", name_of(result.outcome)},
-                  {"output", result.output},
-                  {"seconds", *result.seconds},
-                  {"attempts", result.attempts},
-                  {"error", result.error.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(result.error)},
-                  {"jobs_left", counts.missing},
-                  {"seconds_left", left}});
-  }
-
-  [[nodiscard]] std::string outcome_text() const {
-    const JobCounts counts = counts_of(results_);
-    return fmt::format("{} of {} jobs are done; the same command goes on from there", counts.done + counts.skipped,
-                       results_.size());
-  }
-
-  void write() {
-    if (options_.shard.count == 1) write_results(options_.folder, results_);
-    written_ = Clock::now();
   }
 
   ModelPool& models_;
   const BatchOptions& options_;
   Console& console_;
-  FolderLock lock_;
-  Ledger ledger_;
   std::vector<const Task*> tasks_;
-  std::vector<JobResult> results_;
-  History history_;
+  TaskBook book_;
   Embeddings embeddings_;
-  std::map<std::string, std::set<Phase>> keep_;
-  double flop_left_ = 0, flop_done_ = 0, seconds_done_ = 0;
-  Clock::time_point written_ = Clock::now();
+  std::mutex one_denoises_;
+  Lanes lanes_;  // of the model that is at work
+  std::set<Phase> keep_;
 };
 
 }  // namespace
@@ -287,6 +267,24 @@ std::vector<const Task*> tasks_of(const std::vector<Task>& tasks, Shard shard) {
     if (owner[i] == shard.number) own.push_back(&tasks[i]);
   }
   return own;
+}
+
+std::string model_of(const Task& task) {
+  const GenerateOptions& options = task.job.options;
+  std::string text;
+  for (const char* name : {"model", "dtype", "device", "attention-backend", "elementwise", "vae-tiling"}) {
+    text += setting(name).get(options).dump();
+  }
+  return text;
+}
+
+Lanes lanes_of(const std::vector<const Task*>& tasks, const Pipeline& model, const LanesAsked& asked) {
+  LanesNeed need{.jobs = tasks.size()};
+  for (const Task* task : tasks) {
+    need.weight_bytes = std::max(need.weight_bytes, task->cost.weight_bytes);
+    need.activation_bytes = std::max(need.activation_bytes, task->cost.activation_bytes);
+  }
+  return choose_lanes(model, need, asked);
 }
 
 std::vector<JobResult> run_batch(const std::vector<Task>& tasks, ModelPool& models, const BatchOptions& options,

@@ -1,9 +1,11 @@
-// A batch at work: one task after the other, what happened to each in the ledger, what came of all in results.json.
+// A batch at work: what happened to each task in the ledger, what came of all in results.json.
 //
 //   const std::vector<JobResult> results = run_batch(tasks, models, {.folder = "out", .retries = 1}, console);
 //
-// Tasks of one model follow each other, so that each model is loaded once; within that, the file's order. A task that
-// fails is written down and passed by; after the last one, those that failed run again, as often as retries says.
+// Tasks of one model follow each other, so that each model is loaded once; within that, the file's order, several at
+// once where that is faster (lanes.h). A task that fails is written down and passed by; clips of one transformer batch
+// that fails go on alone, from what is kept of each. After the last one, those that failed run again, as often as
+// retries says.
 // Done tasks are skipped (agenda.h). results.json is written at the end, at an interrupt, and every half minute.
 // Errors: Error when the folder is another batch's at the moment (folder_lock.h) or the ledger can't be written;
 // Interrupted after a signal. A task's errors are results.
@@ -13,6 +15,7 @@
 #include <vector>
 
 #include "app/batch/agenda.h"
+#include "app/batch/lanes.h"
 #include "app/batch/model_pool.h"
 #include "app/batch/results.h"
 #include "app/batch/shard.h"
@@ -24,6 +27,7 @@ struct BatchOptions {
   std::filesystem::path folder;
   Shard shard = {};  // of several: only its tasks run, and results are left to collect()
   int retries = 0;
+  LanesAsked lanes = {};
 };
 
 // Of the shard's tasks, in the file's order.
@@ -32,6 +36,12 @@ std::vector<JobResult> run_batch(const std::vector<Task>& tasks, ModelPool& mode
 
 // Of all tasks, by what the folder's ledgers say and the clips that are there; runs nothing.
 std::vector<JobResult> collect(const std::vector<Task>& tasks, const std::filesystem::path& folder, Console& console);
+
+// How many of these tasks, all of one model, are made at once.
+Lanes lanes_of(const std::vector<const Task*>& tasks, const Pipeline& model, const LanesAsked& asked);
+
+// All that a model is opened with (ModelPool::open): tasks that share it have the same.
+std::string model_of(const Task& task);
 
 // The shard's tasks, by their index.
 std::vector<const Task*> tasks_of(const std::vector<Task>& tasks, Shard shard);

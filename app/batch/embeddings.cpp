@@ -25,6 +25,7 @@ std::string text_of(const Request& request) {
 }  // namespace
 
 NamedTensors Embeddings::of(Pipeline& model, const Request& request, const EncodeOptions& options) {
+  const std::lock_guard lock(one_encodes_);
   const Key key(&model, text_of(request));
   if (const auto found = kept_.find(key); found != kept_.end()) return found->second;
   NamedTensors embeddings = encoded(model, request);

@@ -4,12 +4,13 @@
 //   const NamedTensors text = embeddings.of(*model, request, {.keep = keep, .ahead = next_requests});
 //
 // Where the text encoder does not stay loaded (model_pool.h), the texts of the clips to come are encoded with it while
-// it is, and it lets go of its weights after.
+// it is, and it lets go of its weights after. Clips that are made side by side wait for each other's texts here.
 #pragma once
 
 #include <deque>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <set>
 #include <string>
 #include <utility>
@@ -35,6 +36,7 @@ class Embeddings {
   using Key = std::pair<const Pipeline*, std::string>;
   const NamedTensors& encoded(Pipeline& model, const Request& request);
 
+  std::mutex one_encodes_;
   std::map<Key, NamedTensors> kept_;
   std::deque<Key> order_;  // oldest first
 };

@@ -27,7 +27,12 @@ double free_bytes(const at::Device& device) {
 
 }  // namespace
 
+double usable_bytes(const at::Device& device) {
+  return 0.75 * free_bytes(device);
+}
+
 std::shared_ptr<Pipeline> ModelPool::open(const GenerateOptions& options) {
+  const std::lock_guard lock(one_asks_);
   nlohmann::ordered_json key = {{"folder", model_folder(options).string()}};
   for (const char* name : {"dtype", "device", "attention-backend", "elementwise", "vae-tiling"}) {
     key[name] = setting(name).get(options);
@@ -38,6 +43,7 @@ std::shared_ptr<Pipeline> ModelPool::open(const GenerateOptions& options) {
 }
 
 const ModelIdentity& ModelPool::identity(const Pipeline& model) {
+  const std::lock_guard lock(one_asks_);
   const std::string folder = model.checkpoint().folder().string();
   const auto known = identities_.find(folder);
   if (known != identities_.end()) return known->second;
@@ -45,6 +51,7 @@ const ModelIdentity& ModelPool::identity(const Pipeline& model) {
 }
 
 const std::string& ModelPool::content(const Pipeline& model) {
+  const std::lock_guard lock(one_asks_);
   std::string& content = contents_[model.checkpoint().folder().string()];
   if (content.empty()) content = content_of(model, identity(model));
   return content;
@@ -58,7 +65,7 @@ void ModelPool::use(Pipeline& model) {
 }
 
 std::set<Phase> phases_to_keep(const Pipeline& model, double all_bytes) {
-  if (all_bytes <= 0.75 * free_bytes(model.options().device)) return {Phase::encode, Phase::denoise, Phase::decode};
+  if (all_bytes <= usable_bytes(model.options().device)) return {Phase::encode, Phase::denoise, Phase::decode};
   return {Phase::denoise};
 }
 

@@ -42,91 +42,134 @@ std::optional<LatentsFile> kept_in(const fs::path& path, const Render& render, C
   return std::nullopt;
 }
 
-// A clip's file takes the place of an older one by itself, a folder of pictures doesn't.
-void remove_old_pictures(const Task& task, const fs::path& output, const History& history) {
-  if (fs::is_directory(output) && history.done(task.job.options.output.string()) != nullptr) fs::remove_all(output);
-}
+}  // namespace
 
-void decode_kept(const Render& render, const LatentsFile& latents, Console& console, const TaskRun& run) {
-  const PeakMemory peak(render.model->options().device);
-  ClipRecord record = record_of(render, run.models.identity(*render.model));
-  record.attention = latents.attention;
-  ClipFile file(render, record, console);
-  render.model->decode(render.request, latents.latents, file.sink());
-  if (!run.keep.contains(Phase::decode)) render.model->release(Phase::decode);
-  record.seconds = console.seconds();
-  record.peak_host_bytes = PeakMemory::host_bytes();
-  record.peak_device_bytes = peak.device_bytes();
-  record.events = console.warnings();
-  file.finish(record);
-  run.on_file();
-}
+struct ClipOfTask::Work {
+  Work(const Task& of, const fs::path& in, TaskRun how) : task(of), folder(in), run(std::move(how)) {
+    if (!task.obstacle.empty()) throw Error(task.obstacle);
+    const GenerateOptions options = options_in(folder, task);
+    for (const fs::path& path : {unfinished_path(options.output), latents_path(options)}) {
+      fs::create_directories(path.parent_path());
+    }
+    // A clip's file takes the place of an older one by itself, a folder of pictures doesn't.
+    if (run.pictures == NamesPictures::of_an_earlier_job && fs::is_directory(options.output)) {
+      fs::remove_all(options.output);
+    }
+    render = resolve_to_video(options, run.models.open(options));
+    for (const std::string& warning : render.warnings) console.warn(warning);
+    find_kept();
+  }
 
-void render_from(const Render& render, const LatentsFile& from, Console& console, const TaskRun& run) {
-  const ModelIdentity& identity = run.models.identity(*render.model);
-  const Plan plan = resolve_attention(render, identity);
-  const PlanProgress before = progress_of(from);
-  UnfinishedOnDisk unfinished(render, console, from);
-  std::optional<LatentsOnDisk> saved;
-  std::optional<ClipFile> file;
-  const ClipRecord record =
-      run_clip(render, console,
-               {.identity = identity,
-                .plan = &plan,
+  void find_kept() {
+    const bool is_ours = run.last_begun == task.key;
+    if (is_ours) {
+      denoised = kept_in(latents_path(render.options), render, console);
+      if (denoised && denoised->unfinished) denoised.reset();
+      if (denoised) return console.warn("denoised by an earlier run, decoded by this one");
+    }
+    const fs::path path = unfinished_path(render.options.output);
+    std::optional<LatentsFile> kept = is_ours ? kept_in(path, render, console) : std::nullopt;
+    if (kept && kept->unfinished) {
+      from = std::move(*kept);
+      console.warn(fmt::format("taken up again after step {} of {}", from.unfinished->steps_done, from.steps));
+    } else {
+      fs::remove(path);
+    }
+  }
+
+  void begin() {
+    const ModelIdentity& identity = run.models.identity(*render.model);
+    plan = resolve_attention(render, identity);
+    const PlanProgress before = progress_of(from);
+    unfinished.emplace(render, console, from);
+    clip.emplace(
+        render, console,
+        ClipRun{.identity = identity,
+                .plan = &*plan,
                 .embeddings = run.embeddings.of(*render.model, render.request, {.keep = run.keep, .ahead = run.ahead}),
                 .from = from.unfinished,
                 .before = before,
                 .keep = run.keep,
+                .lanes = run.lanes,
                 .if_interrupted = "the clip is not denoised to its end; the same command goes on from there",
-                .on_step =
-                    [&](const StepEvent& event, const ClipRecord& so_far) {
-                      const std::int64_t done = event.step.index + 1;
-                      if (done < event.step.count) unfinished.keep(event, so_far);
-                      run.on_step(done, event.step.count);
-                    },
-                .on_denoised =
-                    [&](const NamedTensors& latents, const ClipRecord& so_far) {
-                      saved.emplace(latents, render, so_far, console);
-                      unfinished.remove();
-                      return file.emplace(render, so_far, console).sink();
-                    }});
-  file->finish(record);
-  run.on_file();
+                .on_step = [this](const StepEvent& event, const ClipRecord& so_far) {
+                  const std::int64_t done = event.step.index + 1;
+                  if (done < event.step.count) unfinished->keep(event, so_far);
+                  run.on_step(done, event.step.count);
+                }});
+  }
+
+  void decode() {
+    std::optional<LatentsOnDisk> saved;  // until the clip has its name; stays when an exception passes
+    std::optional<ClipFile> file;
+    const ClipRecord record = clip->decode([&](const NamedTensors& latents, const ClipRecord& so_far) {
+      saved.emplace(latents, render, so_far, console);
+      unfinished->remove();
+      return file.emplace(render, so_far, console).sink();
+    });
+    file->finish(record);
+    run.on_file();
+  }
+
+  void decode_kept() {
+    const PeakMemory peak(render.model->options().device);
+    ClipRecord record = record_of(render, run.models.identity(*render.model));
+    record.attention = denoised->attention;
+    ClipFile file(render, record, console);
+    render.model->decode(render.request, denoised->latents, file.sink());
+    if (!run.keep.contains(Phase::decode)) render.model->release(Phase::decode);
+    record.seconds = console.seconds();
+    record.peak_host_bytes = PeakMemory::host_bytes();
+    record.peak_device_bytes = peak.device_bytes();
+    record.events = console.warnings();
+    file.finish(record);
+    run.on_file();
+    remove_kept_work(task, folder);
+  }
+
+  const Task& task;
+  fs::path folder;
+  TaskRun run;
+  Console console{ProgressStyle::silent};
+  Render render;
+  std::optional<LatentsFile> denoised;  // by an earlier run
+  LatentsFile from;                     // else what it left unfinished, if anything
+  std::optional<Plan> plan;
+  std::optional<UnfinishedOnDisk> unfinished;
+  std::optional<RunningClip> clip;
+};
+
+ClipOfTask::ClipOfTask(const Task& task, const fs::path& folder, TaskRun run)
+    : work_(std::make_unique<Work>(task, folder, std::move(run))) {}
+ClipOfTask::~ClipOfTask() = default;
+
+bool ClipOfTask::runs_on_gpu() const {
+  return work_->render.model->options().device.is_cuda();
 }
 
-}  // namespace
+bool ClipOfTask::is_denoised() const {
+  return work_->denoised.has_value();
+}
 
-std::vector<std::string> render_task(const Task& task, const fs::path& folder, const TaskRun& run) {
-  if (!task.obstacle.empty()) throw Error(task.obstacle);
-  const GenerateOptions options = options_in(folder, task);
-  for (const fs::path& path : {unfinished_path(options.output), latents_path(options)}) {
-    fs::create_directories(path.parent_path());
-  }
-  remove_old_pictures(task, options.output, run.history);
+void ClipOfTask::encode() {
+  if (!is_denoised()) work_->begin();
+}
 
-  Console console(ProgressStyle::silent);
-  const Render render = resolve_to_video(options, run.models.open(options));
-  for (const std::string& warning : render.warnings) console.warn(warning);
-  run.models.use(*render.model);
-  const bool is_ours = run.last_begun == task.key;
-  if (is_ours) {
-    if (const auto latents = kept_in(latents_path(options), render, console); latents && !latents->unfinished) {
-      console.warn("denoised by an earlier run, decoded by this one");
-      decode_kept(render, *latents, console, run);
-      remove_kept_work(task, folder);
-      return console.warnings();
-    }
+void ClipOfTask::finish() {
+  if (is_denoised()) return work_->decode_kept();
+  work_->decode();
+}
+
+const std::vector<std::string>& ClipOfTask::events() const {
+  return work_->console.warnings();
+}
+
+void denoise(const std::vector<ClipOfTask*>& clips) {
+  std::vector<RunningClip*> running;
+  for (const ClipOfTask* clip : clips) {
+    if (!clip->is_denoised()) running.push_back(&*clip->work_->clip);
   }
-  const fs::path unfinished = unfinished_path(options.output);
-  std::optional<LatentsFile> from = is_ours ? kept_in(unfinished, render, console) : std::nullopt;
-  if (from && from->unfinished) {
-    console.warn(fmt::format("taken up again after step {} of {}", from->unfinished->steps_done, from->steps));
-  } else {
-    fs::remove(unfinished);
-    from.reset();
-  }
-  render_from(render, from.value_or(LatentsFile{}), console, run);
-  return console.warnings();
+  if (!running.empty()) denoise(running);
 }
 
 void remove_kept_work(const Task& task, const fs::path& folder) {

@@ -3,10 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,7 @@
 #include "app/batch/agenda.h"
 #include "app/batch/batch_run.h"
 #include "app/batch/jobs_file.h"
+#include "app/batch/lanes.h"
 #include "app/batch/ledger.h"
 #include "app/batch/model_pool.h"
 #include "app/batch/results.h"
@@ -37,6 +39,7 @@ struct BatchCommand {
   fs::path output;
   std::string shard;
   int retries = 0;
+  std::string parallel = "auto", batch_size = "auto";
   bool dry_run = false;
   bool print_config = false;
   bool collect = false;
@@ -81,12 +84,30 @@ class Estimates {
   std::map<std::string, Estimate> known_;
 };
 
+// "auto" or a number from 1.
+std::optional<std::size_t> count_asked_for(const char* flag, const std::string& text) {
+  if (text == "auto") return std::nullopt;
+  std::size_t count = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  constexpr std::size_t most = 1024;
+  if (error != std::errc() || end != text.data() + text.size() || count < 1 || count > most) {
+    throw UsageError(fmt::format("{} {}, expected auto or a number from 1 to {}", flag, text, most));
+  }
+  return count;
+}
+
+LanesAsked lanes_asked_for(const BatchCommand& command) {
+  return {.count = count_asked_for("--parallel", command.parallel),
+          .batch_size = count_asked_for("--batch-size", command.batch_size)};
+}
+
 void show_dry_run(const std::vector<Task>& tasks, ModelPool& models, const BatchCommand& command, Shard shard) {
   const History history(read_ledgers(command.output).lines);
   Estimates estimates(models);
   double seconds = 0, bytes = 0;
   std::size_t to_do = 0;
   std::string text;
+  std::map<std::string, std::vector<const Task*>> of_model;
   const std::vector<const Task*> own = tasks_of(tasks, shard);
   for (const Task* task : own) {
     const GenerateOptions& o = task->job.options;
@@ -105,6 +126,16 @@ void show_dry_run(const std::vector<Task>& tasks, ModelPool& models, const Batch
     ++to_do;
     seconds += estimate.seconds;
     bytes = std::max(bytes, estimate.bytes);
+    if (task->obstacle.empty()) of_model[model_of(*task)].push_back(task);
+  }
+  for (const auto& [model, clips] : of_model) {
+    const Pipeline& pipeline = *models.open(clips.front()->job.options);
+    const Lanes lanes = lanes_of(clips, pipeline, lanes_asked_for(command));
+    const std::string how = text_of(lanes);
+    if (how.empty()) continue;
+    bytes = std::max(bytes, lanes.bytes);
+    text += fmt::format("{} clips of {}, {}{}\n", clips.size(), pipeline.checkpoint().folder().string(), how,
+                        lanes.remark.empty() ? "" : ": " + lanes.remark);
   }
   text += fmt::format(
       "{} jobs{}, {} to do: {} to denoise when nothing else runs, about {} of memory at the peak\n", own.size(),
@@ -153,6 +184,7 @@ void run(const BatchCommand& command) {
   if (command.collect && !command.shard.empty()) {
     throw UsageError("--collect is for all shards together", "leave --shard out");
   }
+  (void)lanes_asked_for(command);
   const Shard shard = command.collect ? Shard{} : shard_asked_for(command.shard);
   ModelPool models;
   const fs::path folder = command.output.empty() ? fs::path(".") : command.output;
@@ -174,8 +206,10 @@ void run(const BatchCommand& command) {
     return finish(results, command.output / "index.html", console);
   }
   watch_interrupts();
-  const std::vector<JobResult> results =
-      run_batch(tasks, models, {.folder = command.output, .shard = shard, .retries = command.retries}, console);
+  const std::vector<JobResult> results = run_batch(
+      tasks, models,
+      {.folder = command.output, .shard = shard, .retries = command.retries, .lanes = lanes_asked_for(command)},
+      console);
   finish(results, shard.count == 1 ? command.output / "index.html" : fs::path(), console);
 }
 
@@ -190,6 +224,17 @@ void add_batch(CLI::App& app) {
   command->add_flag("--dry-run", state->dry_run, "Print the jobs with times and memory, and stop");
   command->add_flag("--print-config", state->print_config, "Print every job with every setting as YAML, and stop");
   command->add_option("--retries", state->retries, "Run what failed again, up to so many times")->type_name("INT");
+  command
+      ->add_option(
+          "--parallel", state->parallel,
+          "Clips made side by side, which share the cores out: auto is one for each core of a CPU and two on a "
+          "GPU, as far as memory allows")
+      ->type_name("auto|INT");
+  command
+      ->add_option("--batch-size", state->batch_size,
+                   "Clips of equal shape in one batch of the transformer: auto is 1 on a CPU, up to 8 on a GPU; equal "
+                   "to clips made alone but for rounding")
+      ->type_name("auto|INT");
   command
       ->add_option("--shard", state->shard,
                    "Only the K-th of N parts of about the same work; without it, what SLURM_ARRAY_TASK_ID or "

@@ -2,6 +2,7 @@
 //
 //   bitreel batch jobs.yaml --output out/batch --dry-run     # what it would render, with times and memory
 //   bitreel batch jobs.yaml --output out/batch               # again after a crash: goes on from there
+//   bitreel batch jobs.yaml --output out/batch --parallel 1   # one clip after the other (app/batch/lanes.h)
 //   bitreel batch jobs.yaml --output out/batch --shard 2/4   # one machine of four; also from Slurm's and Kubernetes'
 //   bitreel batch jobs.yaml --output out/batch --collect     # variables; then one result of all
 //

@@ -2,6 +2,7 @@
 #include <ATen/ATen.h>
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <filesystem>
 #include <iostream>
 
@@ -12,14 +13,17 @@
 #include "app/batch/gallery.h"
 #include "app/batch/job_key.h"
 #include "app/batch/jobs_file.h"
+#include "app/batch/lanes.h"
 #include "app/batch/ledger.h"
 #include "app/batch/model_pool.h"
 #include "app/batch/output_names.h"
+#include "app/batch/progress.h"
 #include "app/batch/prompt_rows.h"
 #include "app/batch/render_task.h"
 #include "app/batch/results.h"
 #include "app/batch/setting_values.h"
 #include "app/batch/shard.h"
+#include "app/batch/task_book.h"
 #include "app/render.h"
 #include "base/json_file.h"
 #include "base/written_file.h"
@@ -97,7 +101,7 @@ TEST_F(BatchExamples, OfTheWork) {
   const TaskCost& cost = task.cost;
   const std::shared_ptr<Pipeline> model = models.open(job.options);
   models.use(*model);
-  const std::set<Phase> keep = phases_to_keep(*model, cost.all_bytes);
+  const std::set<Phase> keep = phases_to_keep(*model, cost.all_bytes());
   EXPECT_TRUE(keep.contains(Phase::denoise));
   const GenerateOptions& options = task.asked;
   const std::string content = content_of(*model, identify(*model));
@@ -121,16 +125,53 @@ TEST_F(BatchExamples, OfTheWork) {
     EXPECT_EQ(history.done("star/7.mp4"), nullptr);
     const TaskRun run{.models = models,
                       .embeddings = embeddings,
-                      .history = history,
                       .last_begun = {},
                       .keep = keep,
                       .ahead = next_requests,
                       .on_step = [](std::int64_t, std::int64_t) {},
                       .on_file = [] {}};
-    const std::vector<std::string> events = render_task(task, "out", run);
+    ClipOfTask clip(task, "out", run);
+    clip.encode();
+    denoise({&clip});
+    clip.finish();
+    const std::vector<std::string>& events = clip.events();
+    EXPECT_TRUE(events.empty());
     EXPECT_TRUE(fs::exists("out/1.mp4"));
   }
   Console console(ProgressStyle::silent);
+  {
+    const double flop = 1e9;
+    BatchProgress progress(console, {.jobs = 8});
+    progress.expect(flop);
+    progress.begin({.index = 3, .label = "4/8 ring", .flop = flop});
+    progress.step(3, 12, 50);
+    progress.end(3, ClipEnd::made);
+    progress.seconds_left();
+    EXPECT_EQ(progress.seconds_left(), 0) << "nothing is left";
+  }
+  {
+    const double weights = 1e9, activations = 1e8;
+    const Lanes lanes =
+        choose_lanes(*model, {.jobs = 16, .weight_bytes = weights, .activation_bytes = activations}, {});
+    const std::vector<int> groups(16, 1);
+    std::atomic<int> sum = 0;
+    const auto render = [&](int clips) { sum += clips; };
+    on_lanes(lanes.count, groups.size(), [&](std::size_t i) { render(groups[i]); });
+    EXPECT_EQ(sum, 16);
+  }
+  {
+    const std::string error = "no";
+    const std::vector<const Task*> tasks = {&task};
+    TaskBook book(tasks, {.folder = "out2"}, console);
+    for (const std::size_t i : book.pending()) {
+      const TaskBook::Before before = book.begin(i);
+      book.step(i, 1, 50);
+      EXPECT_EQ(before.last_begun, "");
+      book.failed(i, error);
+    }
+    book.write();
+    EXPECT_EQ(read_json("out2/results.json")["counts"]["failed"], 1);
+  }
   const std::vector<JobResult> results = run_batch(tasks, models, {.folder = "out", .retries = 1}, console);
   EXPECT_EQ(counts_of(results).done, 4);
   write_results("out", results);

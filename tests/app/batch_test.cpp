@@ -9,9 +9,11 @@
 #include <sstream>
 
 #include "app/batch/folder_lock.h"
+#include "app/files/latents_file.h"
 #include "base/json_file.h"
 #include "tests/app/program.h"
 #include "tests/files.h"
+#include "tests/golden.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel::test {
@@ -107,8 +109,8 @@ TEST(Batch, KilledAnywhereEndsInTheSameFiles) {
   for (const std::string& after :
        {std::string("\"to_do\":4"), step_event("1/4 circle", 1), step_event("1/4 circle", 200),
         std::string("\"jobs_left\":3"), step_event("3/4 star", 1), std::string("\"jobs_left\":1")}) {
-    const Outcome outcome =
-        killed.run({"--progress", "json"}, {.file_size_limit = {}, .signal_after = after, .signal = SIGKILL});
+    const Outcome outcome = killed.run({"--progress", "json", "--parallel", "1"},
+                                       {.file_size_limit = {}, .signal_after = after, .signal = SIGKILL});
     EXPECT_EQ(outcome.code, 1000 + SIGKILL) << after << "\n" << outcome.err;
   }
   // A crash of the machine may tear the last line.
@@ -121,11 +123,128 @@ TEST(Batch, KilledAnywhereEndsInTheSameFiles) {
   EXPECT_EQ(killed.done_by_output(), whole.done_by_output()) << "every job was done once";
 }
 
+TEST(Batch, KilledWithClipsSideBySideEndsInTheSameFiles) {
+  const Batch whole(jobs_yaml(four_jobs, 200));
+  ASSERT_EQ(whole.run({"--parallel", "1"}).code, 0);
+  const Batch killed(jobs_yaml(four_jobs, 200));
+  for (const std::string& after : {step_event("1/4 circle", 1), step_event("2/4 circle", 100),
+                                   std::string("\"jobs_left\":3"), step_event("4/4 star", 50)}) {
+    const Outcome outcome = killed.run({"--progress", "json", "--parallel", "3"},
+                                       {.file_size_limit = {}, .signal_after = after, .signal = SIGKILL});
+    EXPECT_EQ(outcome.code, 1000 + SIGKILL) << after << "\n" << outcome.err;
+  }
+  const Outcome last = killed.run({"--parallel", "3"});
+  EXPECT_EQ(last.code, 0) << last.err;
+  EXPECT_EQ(killed.clips(), whole.clips()) << "bit for bit, and nothing is left beside them";
+  EXPECT_EQ(killed.done_by_output(), whole.done_by_output()) << "every job was done once";
+}
+
+TEST(Batch, InterruptedKeepsEveryRunningClip) {
+  const Batch whole(jobs_yaml(four_jobs, 200)), batch(jobs_yaml(four_jobs, 200));
+  ASSERT_EQ(whole.run().code, 0);
+  for (const std::vector<std::string>& how :
+       {std::vector<std::string>{"--parallel", "2"}, {"--parallel", "1", "--batch-size", "2"}}) {
+    fs::remove_all(batch.out);
+    const Outcome outcome =
+        batch.run(std::vector<std::string>{"--progress", "json"} + how,
+                  {.file_size_limit = {}, .signal_after = step_event("2/4 circle", 1), .signal = SIGTERM});
+    EXPECT_EQ(outcome.code, 128 + SIGTERM) << outcome.err;
+    EXPECT_EQ(batch.results()["counts"], counts(0, 0, 0, 4));
+    for (const char* kept : {"circle/1.unfinished.safetensors", "circle/2.unfinished.safetensors"}) {
+      EXPECT_TRUE(fs::exists(batch.out / kept)) << kept;
+    }
+    const Outcome again = batch.run(how);
+    EXPECT_EQ(again.code, 0) << again.err;
+    EXPECT_THAT(again.err, ContainsRegex("taken up again after step [0-9]+ of 200"));
+    if (how.size() == 2) {
+      EXPECT_EQ(batch.clips(), whole.clips());
+    } else {
+      EXPECT_EQ(batch.clips().size(), 4) << "and nothing beside them";
+    }
+  }
+}
+
+TEST(Batch, ClipsThatShareABatchEqualThoseMadeAlone) {
+  const std::string jobs =
+      "  - {name: circle, prompt: a red circle, seed: [1, 2], guidance_scale: 3}\n"
+      "  - {name: star, prompt: a blue star, seed: [1, 2], attention: int8, guard: 2, guard_bound: 1e-7}\n"
+      "  - {name: dot, prompt: a dot, guidance_scale: 1}\n";
+  const std::string defaults = "defaults: {model: " + tiny_model +
+                               ", device: cpu, dtype: fp32, steps: 9, save_latents: \"{name}/{seed}.safetensors\"}\n";
+  const std::string yaml = defaults + "jobs:\n" + jobs + "output: \"{name}/{seed}.mkv\"\n";
+  const Batch alone(yaml), together(yaml);
+  ASSERT_EQ(alone.run({"--parallel", "1", "--batch-size", "1"}).code, 0);
+  const Outcome outcome = together.run({"--parallel", "1", "--batch-size", "3", "--progress", "json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr(R"("side_by_side":1,"batch_size":3)"));
+  for (const auto& [clip, in_batch] :
+       {std::pair{"circle/1", 3}, {"circle/2", 3}, {"star/1", 3}, {"star/2", 0}, {"dot/0", 0}}) {
+    SCOPED_TRACE(clip);
+    const std::string latents = std::string(clip) + ".safetensors", sidecar = std::string(clip) + ".mkv.json";
+    EXPECT_LE(worst_share(read_latents(together.out / latents).latents.at("latents"),
+                          read_latents(alone.out / latents).latents.at("latents")),
+              1e-4);
+    const json own = read_json(alone.out / sidecar), shared = read_json(together.out / sidecar);
+    EXPECT_EQ(shared["run"].value("clips_in_batch", 0), in_batch);
+    EXPECT_EQ(shared["attention"]["executed"], own["attention"]["executed"]) << "the guard's moves included";
+    EXPECT_EQ(shared["attention"]["ran"], own["attention"]["ran"]);
+  }
+}
+
+TEST(Batch, AClipThatFailsInABatchStopsNoOther) {
+  const Batch batch(
+      jobs_yaml("  - {name: circle, prompt: a red circle, seed: [1, 2]}\n"
+                "  - {name: lost, prompt: a ring, guidance_scale: 1e39}\n"
+                "  - {name: star, prompt: a blue star}\n",
+                4));
+  const Outcome outcome = batch.run({"--parallel", "1", "--batch-size", "4"});
+  EXPECT_EQ(outcome.code, 1) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("4 clips go on one by one: step 1 of 4: the latents are no longer finite"),
+                                 HasSubstr("1 of 4 jobs are not done")));
+  const json results = batch.results();
+  EXPECT_EQ(results["counts"], counts(3, 1, 0, 0));
+  EXPECT_EQ(results["jobs"][2]["state"], "failed");
+  for (const json& job : results["jobs"]) EXPECT_EQ(job["attempts"], 1);
+}
+
+TEST(Batch, AModelThatCannotBeReadForAWhileCostsNothingThatIsDone) {
+  const Batch batch("");
+  const fs::path model = batch.folder / "model";
+  fs::copy(tiny_model, model, fs::copy_options::recursive);
+  const std::string defaults = "defaults: {model: " + model.string() + ", device: cpu, no_metadata: true, steps: 2}\n";
+  write_text(batch.jobs, defaults + "jobs:\n" + four_jobs + "output: \"{name}/{seed}.mkv\"\n");
+  ASSERT_EQ(batch.run().code, 0);
+  const auto clips = batch.clips();
+  const fs::path weights = model / "transformer/diffusion_pytorch_model.safetensors";
+  fs::rename(weights, batch.folder / "away");
+  const Outcome without = batch.run();
+  EXPECT_EQ(without.code, 1) << without.err;
+  EXPECT_THAT(without.err, HasSubstr("transformer"));
+  EXPECT_EQ(batch.clips(), clips) << "what was rendered stays";
+  fs::rename(batch.folder / "away", weights);
+  ASSERT_EQ(batch.run().code, 0);
+  EXPECT_EQ(batch.results()["counts"], counts(0, 0, 4, 0));
+}
+
+TEST(Batch, RefusesLanesThatMakeNoSense) {
+  const Batch batch(jobs_yaml(four_jobs));
+  for (const std::vector<std::string>& flags : {std::vector<std::string>{"--parallel", "0"},
+                                                {"--parallel", "two"},
+                                                {"--batch-size", "-1"},
+                                                {"--batch-size", "1025"}}) {
+    const Outcome outcome = batch.run(flags);
+    EXPECT_EQ(outcome.code, 2) << outcome.err;
+    EXPECT_THAT(outcome.err, HasSubstr("expected auto or a number from 1 to 1024"));
+  }
+  EXPECT_FALSE(fs::exists(batch.out));
+}
+
 TEST(Batch, InterruptedKeepsTheRunningClipAndSaysSo) {
   const Batch whole(jobs_yaml(four_jobs, 200)), batch(jobs_yaml(four_jobs, 200));
   ASSERT_EQ(whole.run().code, 0);
-  const Outcome outcome = batch.run(
-      {"--progress", "json"}, {.file_size_limit = {}, .signal_after = step_event("2/4 circle", 1), .signal = SIGTERM});
+  const Outcome outcome =
+      batch.run({"--progress", "json", "--parallel", "1"},
+                {.file_size_limit = {}, .signal_after = step_event("2/4 circle", 1), .signal = SIGTERM});
   EXPECT_EQ(outcome.code, 128 + SIGTERM) << outcome.err;
   EXPECT_THAT(outcome.err, HasSubstr("the same command goes on from there"));
   EXPECT_EQ(batch.results()["counts"], counts(1, 0, 0, 3));
@@ -221,7 +340,13 @@ TEST(Batch, SpeaksJson) {
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   std::map<std::string, int> events;
   std::istringstream lines(outcome.out);
-  for (std::string line; std::getline(lines, line);) ++events[json::parse(line)["event"]];
+  for (std::string line; std::getline(lines, line);) {
+    const json event = json::parse(line);
+    ++events[event["event"]];
+    if (event["event"] != "step") continue;
+    EXPECT_EQ(event["name"], "circle");
+    EXPECT_EQ(event["phase"], std::to_string(event["job"].get<int>() + 1) + "/2 circle") << "which job it is of";
+  }
   EXPECT_EQ(events["job"], 2);
   EXPECT_EQ(events["step"], 4);
   EXPECT_EQ(events["done"], 1);

@@ -11,8 +11,6 @@ are dated as they come.
 import argparse
 import datetime
 import json
-import os
-import platform
 import shlex
 import statistics
 import subprocess
@@ -21,8 +19,10 @@ import tempfile
 import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).absolute().parents[1] / "bench"))
+from result_file import machine, portable
+
 PROMPT = "a red circle moves right on a navy background"
-ROOT = Path(__file__).absolute().parents[2]
 
 
 def run_bitreel(arguments: argparse.Namespace, attention: str) -> dict:
@@ -66,24 +66,6 @@ def run_peer(arguments: argparse.Namespace) -> dict:
         "start_to_first_step_s": report["start_to_first_step_s"], "step_median_s": clip["step_median_s"],
         "step_min_s": clip["step_min_s"], "steps": clip["steps"], "peak_rss_mib": report["peak_rss_mib"],
         "versions": {name: report[name] for name in ("diffusers", "transformers", "torch")}}
-
-
-def machine() -> dict:
-    cpuinfo = Path("/proc/cpuinfo").read_text()
-    field = lambda name: next(line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if line.startswith(name))
-    flags = set(field("flags").split())
-    return {"processor": field("model name"), "cores": os.cpu_count(), "cores_used": len(os.sched_getaffinity(0)),
-            "system": platform.platform(), "bf16_instructions": sorted(flags & {"avx512_bf16", "amx_bf16"}),
-            "load_before": os.getloadavg()[0]}
-
-
-def portable(word: str) -> str:
-    """A path in the repository from its root, of any other, which is a matter of the machine, the name alone."""
-    if "/" not in word:
-        return word
-    option, equals, value = word.rpartition("=")
-    path = Path(os.path.abspath(value))
-    return option + equals + (str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) else path.name)
 
 
 def main() -> None:

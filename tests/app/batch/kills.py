@@ -1,8 +1,8 @@
 """Kills a batch at random moments, starts it again, and compares what comes of it with an undisturbed run.
 
-    python3 tests/app/batch/kills.py build/cpu/bitreel --kills 50
+    python3 tests/app/batch/kills.py build/cpu/bitreel --kills 50 --lanes 2
 
-Every clip has to have the same bytes, and every job to be done exactly once. ./dev test kills at a few chosen moments
+The undisturbed run makes one clip after the other, the killed ones as many side by side as --lanes says. Every clip has to have the same bytes, and every job to be done exactly once. ./dev test kills at a few chosen moments
 (tests/app/batch_test.cpp); this takes some minutes.
 """
 
@@ -33,9 +33,9 @@ def ledger(out):
     return [json.loads(line) for line in (out / "ledger.jsonl").read_text().splitlines()]
 
 
-def batch(program, jobs, out, **options):
-    return subprocess.Popen([program, "batch", jobs, "--output", out, "--progress", "json"], stderr=subprocess.PIPE,
-                            stdout=subprocess.PIPE, text=True, **options)
+def batch(program, jobs, out, lanes):
+    return subprocess.Popen([program, "batch", jobs, "--output", out, "--progress", "json", "--parallel", str(lanes)],
+                            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def finish(process):
@@ -57,6 +57,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("program")
     parser.add_argument("--kills", type=int, default=50)
+    parser.add_argument("--lanes", type=int, default=2)
     parser.add_argument("--steps", type=int, default=400)
     parser.add_argument("--model", default="tests/golden/cog2b/model")
     parser.add_argument("--seed", type=int, default=1)
@@ -67,14 +68,14 @@ def main():
         jobs = folder / "jobs.yaml"
         jobs.write_text(JOBS.format(model=arguments.model, steps=arguments.steps))
         begun = time.monotonic()
-        finish(batch(arguments.program, jobs, folder / "whole"))
+        finish(batch(arguments.program, jobs, folder / "whole", lanes=1))
         whole = time.monotonic() - begun
         reference = clips(folder / "whole")
         print(f"undisturbed: {len(reference)} clips in {whole:.1f} s", flush=True)
 
         out, killed, rounds, torn, taken_up = folder / "killed", 0, 0, 0, 0
         while killed < arguments.kills:
-            process = batch(arguments.program, jobs, out)
+            process = batch(arguments.program, jobs, out, arguments.lanes)
             try:
                 output, errors = process.communicate(timeout=chance.uniform(0.02, whole / 3))
             except subprocess.TimeoutExpired:
@@ -91,7 +92,7 @@ def main():
                 with open(out / "ledger.jsonl", "a") as lines:
                     lines.write('{"time": "2026-')
                 torn += 1
-        output = finish(batch(arguments.program, jobs, out))
+        output = finish(batch(arguments.program, jobs, out, arguments.lanes))
         taken_up += output.count("taken up again after step")
         check(out, reference)
         print(f"{killed} kills in {rounds + 1} batches, {torn} torn lines, {taken_up} clips taken up again: "
