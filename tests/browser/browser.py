@@ -1,6 +1,6 @@
 """Headless Chromium for the scripts beside this file, through chromedriver (Debian: chromium-driver).
 
-A script exits with 77 where there is no chromedriver.
+A script exits with 77 where there is no chromedriver, and says so. ctest runs pages.py, which runs the others.
 """
 
 import argparse
@@ -13,20 +13,45 @@ import socket
 import subprocess
 import sys
 import time
+import typing
 import urllib.request
 
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the W3C WebDriver protocol's name for "this is an element"
 
 
+class Window(typing.NamedTuple):
+    name: str
+    width: int
+    height: int
+    scheme: str  # light or dark
+    touch: bool
+
+
+WINDOWS = (Window("desk-light", 1280, 1000, "light", False), Window("desk-dark", 1280, 1000, "dark", False),
+           Window("phone-light", 390, 844, "light", True), Window("phone-dark", 390, 844, "dark", True))
+
+
 class Browser:
     """One session of the W3C WebDriver protocol, over plain HTTP."""
 
-    def __init__(self, port, width):
+    def __init__(self, port, window):
         self.root = f"http://127.0.0.1:{port}"
-        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", f"--window-size={width},1000"]
+        arguments = ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
         answer = self.call("POST", "/session", {"capabilities": {"alwaysMatch": {
             "goog:chromeOptions": {"args": arguments}, "goog:loggingPrefs": {"browser": "ALL"}}}})
         self.root += "/session/" + answer["sessionId"]
+        self.devtools("Emulation.setDeviceMetricsOverride", width=window.width, height=window.height,
+                      deviceScaleFactor=1, mobile=window.touch)
+        self.devtools("Emulation.setEmulatedMedia",
+                      features=[{"name": "prefers-color-scheme", "value": window.scheme}])
+
+    def devtools(self, command, **parameters):
+        return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
+
+    def picture(self):
+        """Of the whole page, as PNG."""
+        shot = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True)
+        return base64.b64decode(shot["data"])
 
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -80,25 +105,47 @@ def check_window(browser):
     assert not problems, f"the console complains: {problems}"
 
 
+def check_colours(browser, window):
+    """Words stand out from what is behind them, in the scheme that the person has."""
+    brightness = ("(c => { const [r, g, b] = c.match(/[\\d.]+/g).map(Number); return 0.2126*r + 0.7152*g + 0.0722*b; })"
+                  "(getComputedStyle(document.body).%s)")
+    behind, words = (browser.run("return " + brightness % of) for of in ("backgroundColor", "color"))
+    dark = window.scheme == "dark"
+    assert (behind < 80 and words > 160) if dark else (behind > 200 and words < 90), (
+        f"{window.scheme}: words of brightness {words:.0f} on {behind:.0f}")
+
+
+def is_there():
+    """Whether there is a browser to drive; says so when there is none."""
+    if shutil.which("chromedriver"):
+        return True
+    print("skipped: there is no chromedriver (Debian: apt-get install chromium-driver)")
+    return False
+
+
+def drive(page, name, check, screenshots=None):
+    """check(browser, page) in every window, and what holds for every page. name: of the screenshots."""
+    with driver() as port:
+        for window in WINDOWS:
+            browser = Browser(port, window)
+            try:
+                check(browser, page)
+                check_colours(browser, window)
+                check_window(browser)
+                if screenshots:
+                    screenshots.mkdir(parents=True, exist_ok=True)
+                    (screenshots / f"{name}-{window.name}.png").write_bytes(browser.picture())
+            finally:
+                browser.call("DELETE", "")
+            print(f"{page}: fine in {window.name}, {window.width} pixels", flush=True)
+
+
 def main(description, name, check):
-    """A script: check(browser, page) at two widths. name: of the screenshots."""
+    """A script on a page that is there."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("page", type=pathlib.Path)
     parser.add_argument("--screenshots", type=pathlib.Path)
     arguments = parser.parse_args()
-    if not shutil.which("chromedriver"):
-        print("skipped: there is no chromedriver (Debian: apt-get install chromium-driver)")
+    if not is_there():
         sys.exit(77)
-    with driver() as port:
-        for width in (1280, 500):
-            browser = Browser(port, width)
-            try:
-                check(browser, arguments.page)
-                check_window(browser)
-                if arguments.screenshots:
-                    arguments.screenshots.mkdir(parents=True, exist_ok=True)
-                    picture = base64.b64decode(browser.call("GET", "/screenshot"))
-                    (arguments.screenshots / f"{name}-{width}.png").write_bytes(picture)
-            finally:
-                browser.call("DELETE", "")
-            print(f"{arguments.page}: fine at {width} pixels")
+    drive(arguments.page, name, check, arguments.screenshots)
