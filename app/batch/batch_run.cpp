@@ -180,7 +180,7 @@ class Batch {
       member.clip =
           std::make_unique<ClipOfTask>(*tasks_[member.i], options_.folder, task_run(member.i, member.before, ahead));
       member.clip->encode();
-      tell_events(member.i, *member.clip);
+      tell(member.i, member.clip->events());
     };
     each(encode);
     if (members.size() > 1) {
@@ -201,7 +201,6 @@ class Batch {
     }
     each([&](Member& member) {
       member.clip->finish();
-      tell_events(member.i, *member.clip);
       member.clip.reset();
     });
   }
@@ -215,11 +214,15 @@ class Batch {
             .lanes = lanes_.count,
             .ahead = ahead,
             .on_step = [this, i](std::int64_t done, std::int64_t of) { book_.step(i, done, of); },
-            .on_file = [this, i] { book_.done(i); }};
+            .on_file =
+                [this, i](const std::vector<std::string>& events) {
+                  tell(i, events);
+                  book_.done(i);
+                }};
   }
 
-  void tell_events(std::size_t i, const ClipOfTask& clip) {
-    for (const std::string& event : clip.events()) book_.warn_once(i, event);  // what many clips say alike
+  void tell(std::size_t i, const std::vector<std::string>& events) {
+    for (const std::string& event : events) book_.warn_once(i, event);  // what many clips say alike
   }
 
   // On a GPU one lane denoises while the other decodes and encodes: two denoisings would only wait for each other.

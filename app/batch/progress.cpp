@@ -28,9 +28,9 @@ void BatchProgress::begin(const ClipShown& clip) {
 
 void BatchProgress::step(std::size_t index, std::int64_t done, std::int64_t of) {
   Running& running = running_.at(index);
-  if (!running.has_step)
-    running.steps = StepClock(of, done - 1);  // the steps of an earlier run are not this one's pace
+  if (!running.has_step) running.steps.begin_at(done - 1);  // an earlier run's steps are not this one's pace
   running.has_step = true;
+  running.steps.count(of);
   running.steps.step(done);
   console_.tell("step", {{"phase", running.clip.label},
                          {"step", done},

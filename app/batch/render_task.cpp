@@ -108,7 +108,7 @@ struct ClipOfTask::Work {
       return file.emplace(render, so_far, console).sink();
     });
     file->finish(record);
-    run.on_file();
+    run.on_file(console.warnings());
   }
 
   void decode_kept() {
@@ -123,7 +123,7 @@ struct ClipOfTask::Work {
     record.peak_device_bytes = peak.device_bytes();
     record.events = console.warnings();
     file.finish(record);
-    run.on_file();
+    run.on_file(console.warnings());
     remove_kept_work(task, folder);
   }
 

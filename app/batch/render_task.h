@@ -37,7 +37,7 @@ struct TaskRun {
   std::size_t lanes = 1;                        // clips side by side (app/clip.h)
   std::function<std::vector<Request>()> ahead;  // embeddings.h
   std::function<void(std::int64_t done, std::int64_t of)> on_step;
-  std::function<void()> on_file;  // the clip has its name
+  std::function<void(const std::vector<std::string>& events)> on_file;  // the clip has its name
 };
 
 class ClipOfTask {

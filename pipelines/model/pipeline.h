@@ -96,9 +96,10 @@ class Pipeline {
                                const DenoiseOptions& options = {}) = 0;
   // Whether one batch of the denoiser can hold both: of equal shape and timesteps, with or without guidance.
   [[nodiscard]] virtual bool shares_batch(const Request& /*a*/, const Request& /*b*/) const { return false; }
-  // Several at once, each as denoise() gives it: requests that share a batch within 1e-4 of the largest latent in fp32,
-  // others one after the other. Each attends as its own options say; one that goes on from a later step joins there.
-  // A step's callbacks come in the clips' order. An exception, whosever it is, ends all.
+  // Several at once, each as denoise() gives it: requests that share a batch within 1e-4 of the largest latent in fp32
+  // (in quantized attention a last bit may tip an integer, and the clip differs as by quantizing), others one after the
+  // other. Each attends as its own options say; one that goes on from a later step joins there. A step's callbacks come
+  // in the clips' order. An exception, whosever it is, ends all.
   virtual std::vector<NamedTensors> denoise_together(const std::vector<Denoising>& clips);
   virtual void decode(const Request& request, const NamedTensors& latents, const DecodeSink& sink) = 0;
 

@@ -129,7 +129,7 @@ TEST_F(BatchExamples, OfTheWork) {
                       .keep = keep,
                       .ahead = next_requests,
                       .on_step = [](std::int64_t, std::int64_t) {},
-                      .on_file = [] {}};
+                      .on_file = [](const std::vector<std::string>&) {}};
     ClipOfTask clip(task, "out", run);
     clip.encode();
     denoise({&clip});

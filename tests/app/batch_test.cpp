@@ -191,20 +191,22 @@ TEST(Batch, ClipsThatShareABatchEqualThoseMadeAlone) {
   }
 }
 
-TEST(Batch, AClipThatFailsInABatchStopsNoOther) {
+TEST(Batch, AClipThatFailsStopsNoOtherOfItsBatch) {
   const Batch batch(
       jobs_yaml("  - {name: circle, prompt: a red circle, seed: [1, 2]}\n"
-                "  - {name: lost, prompt: a ring, guidance_scale: 1e39}\n"
-                "  - {name: star, prompt: a blue star}\n",
-                4));
+                "  - {name: lost, prompt: a ring}\n"
+                "  - {name: star, prompt: a blue star}\n"));
+  fs::create_directories(batch.out);
+  write_text(batch.out / "lost", "no folder");
   const Outcome outcome = batch.run({"--parallel", "1", "--batch-size", "4"});
   EXPECT_EQ(outcome.code, 1) << outcome.err;
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("4 clips go on one by one: step 1 of 4: the latents are no longer finite"),
-                                 HasSubstr("1 of 4 jobs are not done")));
+  EXPECT_THAT(outcome.err, HasSubstr("1 of 4 jobs are not done"));
   const json results = batch.results();
   EXPECT_EQ(results["counts"], counts(3, 1, 0, 0));
   EXPECT_EQ(results["jobs"][2]["state"], "failed");
-  for (const json& job : results["jobs"]) EXPECT_EQ(job["attempts"], 1);
+  fs::remove(batch.out / "lost");
+  ASSERT_EQ(batch.run().code, 0);
+  EXPECT_EQ(batch.results()["counts"], counts(1, 0, 3, 0));
 }
 
 TEST(Batch, AModelThatCannotBeReadForAWhileCostsNothingThatIsDone) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdlib>
 #include <limits>
+#include <set>
 #include <string_view>
 #include <thread>
 #include <vector>
@@ -197,12 +198,14 @@ TEST_P(WholeClip, KeptOverRequestsIsTheSameAsLoadedAnew) {
   EXPECT_TRUE(at::equal(kept.denoise(request, kept.encode(request)).at("latents"), first)) << "loaded again";
 }
 
-// Seeds, prompts, guidance, schedulers and precisions may differ; one clip is taken up after its second step.
+// Seeds, prompts, guidance, schedulers and what attends may differ; one clip is taken up after its second step.
 TEST_P(WholeClip, SharingABatchGivesWhatEachClipGetsAlone) {
   CogVideoX clip = model(at::kFloat);
-  const StepAttention in_int8 = [](const DenoisingStep&) -> LayerAttention {
-    return [](std::int64_t, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-      return attend(q, k, v, {.precision = Precision::int8});
+  std::set<std::int64_t> branches;
+  const StepAttention of_its_own = [&](const DenoisingStep&) -> LayerAttention {
+    return [&](std::int64_t, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+      branches.insert(q.size(0));
+      return attend(q, k, v, {.backend = "reference"});
     };
   };
   std::vector<Request> requests(4, request);
@@ -215,7 +218,7 @@ TEST_P(WholeClip, SharingABatchGivesWhatEachClipGetsAlone) {
   std::vector<std::vector<at::Tensor>> alone, seen(requests.size());
   for (std::size_t i = 0; i < requests.size(); ++i) {
     Denoising one{.request = requests[i], .embeddings = clip.encode(requests[i])};
-    if (i == 1) one.options.attention_of_step = in_int8;
+    if (i == 1) one.options.attention_of_step = of_its_own;
     std::vector<at::Tensor>& steps = alone.emplace_back();
     std::optional<DenoisingState> second;
     one.options.on_step = [&](const StepEvent& event) {
@@ -229,6 +232,7 @@ TEST_P(WholeClip, SharingABatchGivesWhatEachClipGetsAlone) {
     EXPECT_TRUE(clip.shares_batch(requests[i], request));
   }
   const std::vector<NamedTensors> latents = clip.denoise_together(together);
+  EXPECT_EQ(branches, std::set<std::int64_t>{2}) << "it sees its own part of the batch";
   golden.expect(latents[0].at("latents"), "denoise", "final_latents", tolerance::latents);
   alone[3].erase(alone[3].begin(), alone[3].begin() + 2);
   for (std::size_t i = 0; i < requests.size(); ++i) {
