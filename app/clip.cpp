@@ -40,8 +40,11 @@ struct RunningClip::Work {
         record(record_of(clip, run.identity)),
         report(fallback_warnings(shown)) {
     if (run.lanes > 1) record.run["clips_side_by_side"] = run.lanes;
-    if (run.plan != nullptr)
-      planned.emplace(*run.plan, planned_options(render, *run.plan, console, report), run.before);
+    if (run.plan != nullptr) {
+      PlannedAttentionOptions options = planned_options(render, *run.plan, console, report);
+      options.times = run.attention_times;
+      planned.emplace(*run.plan, std::move(options), run.before);
+    }
     if (run.embeddings) embeddings = *run.embeddings;
   }
 

@@ -49,9 +49,10 @@ struct ClipRun {
   std::string name = {};      // what the console calls the denoising; its own phases, "text" and "denoise", when empty
   std::string if_interrupted = {};  // what is true then, for the person
 
+  AttentionTimes* attention_times = nullptr;  // gets how long the plan's calls took (planned_attention.h)
+
   std::function<void(const StepEvent& event, const ClipRecord& so_far)> on_step = {};
   OnDenoised on_denoised = {};  // by run_clip
-};
 };
 
 // The embeddings of several requests, after which the model lets go of what made them: beside what is kept over clips

@@ -21,11 +21,10 @@ class GpuClock {
   explicit GpuClock(c10::Device device);
 
   [[nodiscard]] GpuTiming time(const std::function<void()>& work) const;
+  [[nodiscard]] double sm_ghz() const;                                 // now; 0 when the driver doesn't say
   [[nodiscard]] const std::string& driver() const { return driver_; }  // "580.159.04", or empty
 
  private:
-  [[nodiscard]] double sm_ghz() const;
-
   c10::Device device_;
   void* nvml_device_ = nullptr;
   std::string driver_;

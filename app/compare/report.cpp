@@ -102,7 +102,8 @@ Values mean_latent_error(const Clips& clips) {
 
 ordered_json speed_of(const Clips& clips) {
   ordered_json speed = ordered_json::object();
-  for (const std::string name : {"step_seconds", "clip_seconds"}) {
+  for (const std::string name :
+       {"step_seconds", "attention_seconds", "quantize_seconds", "clip_seconds", "clock_ghz"}) {
     if (const Values values = figures_of(clips, name); !values.empty()) speed[name] = median(values);
   }
   for (const char* phase : {"text", "denoise", "decode"}) {
@@ -206,7 +207,7 @@ std::string csv_field(const std::string& text) {
 std::string csv_of(const Comparison& comparison, const ordered_json& report) {
   std::string text =
       "variant,prompt_index,prompt,seed,video,frames,psnr,ssim,worst_frame,flicker,motion,judge,"
-      "latent_error,step_seconds,clip_seconds\n";
+      "latent_error,step_seconds,attention_seconds,quantize_seconds,clip_seconds\n";
   for (const auto& variant : report["variants"]) {
     for (std::size_t i = 0; i < variant["prompts"].size(); ++i) {
       const ordered_json& clip = variant["prompts"][i];
@@ -215,12 +216,13 @@ std::string csv_of(const Comparison& comparison, const ordered_json& report) {
         return value ? fmt::format("{:.6g}", *value) : std::string();
       };
       const Values errors = clip.value("latent_error", Values());
-      text += fmt::format(
-          "{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n", csv_field(variant["name"].get<std::string>()), i,
-          csv_field(comparison.prompts[i]), i < comparison.seeds.size() ? std::to_string(comparison.seeds[i]) : "",
-          csv_field(clip.value("video", "")), number("frames"), number("psnr"), number("ssim"), number("worst_frame"),
-          number("flicker"), number("motion"), number("judge"),
-          errors.empty() ? "" : fmt::format("{:.6g}", errors.back()), number("step_seconds"), number("clip_seconds"));
+      text += fmt::format("{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}\n",
+                          csv_field(variant["name"].get<std::string>()), i, csv_field(comparison.prompts[i]),
+                          i < comparison.seeds.size() ? std::to_string(comparison.seeds[i]) : "",
+                          csv_field(clip.value("video", "")), number("frames"), number("psnr"), number("ssim"),
+                          number("worst_frame"), number("flicker"), number("motion"), number("judge"),
+                          errors.empty() ? "" : fmt::format("{:.6g}", errors.back()), number("step_seconds"),
+                          number("attention_seconds"), number("quantize_seconds"), number("clip_seconds"));
     }
   }
   return text;
@@ -249,6 +251,13 @@ ordered_json write_report(const Comparison& comparison, const std::filesystem::p
   for (const char* key : {"fps", "width", "height"}) report[key] = baseline.front()->value(key, ordered_json());
   report["frames"] = ordered_json::array();
   for (const ordered_json* clip : baseline) report["frames"].push_back(clip->value("frames", 0));
+  for (std::size_t i = 0; i < count; ++i) {
+    ordered_json& together = report["side_by_side"].emplace_back(ordered_json::object());
+    for (const auto& [what, extension] : {std::pair{"video", "mp4"}, {"sheet", "png"}}) {
+      const std::string name = fmt::format("side-by-side/clip-{:03}.{}", i, extension);
+      if (std::filesystem::exists(folder / name)) together[what] = name;
+    }
+  }
   report["variants"] = ordered_json::array();
   for (const DescribedVariant& variant : variants) {
     const Clips clips = clips_of(facts, variant.name, count);

@@ -15,7 +15,10 @@
 #include "app/compare/clip_judge.h"
 #include "app/compare/clip_measures.h"
 #include "app/compare/report.h"
+#include "app/compare/stale_clips.h"
+#include "app/cpu_clock.h"
 #include "app/files/model_identity.h"
+#include "app/gpu_clock.h"
 #include "app/interrupt.h"
 #include "app/record.h"
 #include "app/render.h"
@@ -59,6 +62,9 @@ class Run {
  public:
   Run(const Comparison& comparison, fs::path folder, Console& console)
       : comparison_(comparison), folder_(std::move(folder)), console_(console), judge_(comparison.prompts_file) {
+    ClipsOfComparison own{.variants = {}, .prompts = comparison_.prompts.size()};
+    for (const Variant& variant : comparison_.variants) own.variants.insert(variant.name);
+    refuse_stale_clips(folder_, own);
     std::map<std::string, OpenModel> models;
     for (const Variant& variant : comparison_.variants) prepare(variant, models);
     one_model_ = models.size() == 1;
@@ -262,6 +268,8 @@ class Run {
     ordered_json facts = {{"key", key_of(prepared, prompt)}, {"variant", prepared.variant.name}, {"prompt", prompt}};
     std::vector<double> latent_error;
     ClipRun run = run_of(prepared, render, prompt);
+    AttentionTimes attention;
+    if (on_cpu(prepared)) run.attention_times = &attention;
     run.on_step = [&](const StepEvent& event, const ClipRecord&) {
       if (is_baseline) {
         keep_step(event, prompt);
@@ -286,10 +294,34 @@ class Run {
     clip->finish(outcome(record));
     frames->finish();
     add_record(facts, record, render);
+    if (on_cpu(prepared)) {
+      add_attention(facts, attention, record);
+    } else if (prompt == 0) {
+      time_attention(facts, prepared, render);
+    }
     if (is_baseline) latent_error.assign(record.step_seconds.size(), 0.0);
     facts["latent_error"] = latent_error;
     add_measures(facts, prepared, prompt);
     facts_[prepared.variant.name][prompt] = std::move(facts);
+  }
+
+  static bool on_cpu(const PreparedVariant& prepared) { return prepared.render.model->options().device.is_cpu(); }
+
+  // By step, as step_seconds are.
+  static void add_attention(ordered_json& facts, const AttentionTimes& attention, const ClipRecord& record) {
+    const auto steps = static_cast<double>(record.step_seconds.size());
+    facts["attention_seconds"] = attention.seconds / steps;
+    if (attention.quantize_seconds > 0) facts["quantize_seconds"] = attention.quantize_seconds / steps;
+  }
+
+  // On a GPU the clock waits for every call, so a denoising of its own is timed, of the first prompt alone.
+  void time_attention(ordered_json& facts, const PreparedVariant& prepared, const Render& render) const {
+    AttentionTimes attention;
+    ClipRun run = run_of(prepared, render, 0);
+    run.name = fmt::format("attention alone, {}", prepared.variant.name);
+    run.attention_times = &attention;
+    const ClipRecord record = run_clip(render, console_, run);
+    add_attention(facts, attention, record);
   }
 
   static void add_record(ordered_json& facts, const ClipRecord& record, const Render& render) {
@@ -299,6 +331,8 @@ class Run {
     facts["seconds"] = record.seconds;
     facts["seconds_per_step"] = record.step_seconds;
     facts["step_seconds"] = median(record.step_seconds);
+    facts["clock_ghz"] = render.model->options().device.is_cpu() ? measured_clock_ghz()
+                                                                 : GpuClock(render.model->options().device).sm_ghz();
     facts["host_peak_bytes"] = record.peak_host_bytes;
     if (record.peak_device_bytes > 0) facts["device_peak_bytes"] = record.peak_device_bytes;
   }

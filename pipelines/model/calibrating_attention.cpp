@@ -1,23 +1,18 @@
 #include "pipelines/model/calibrating_attention.h"
 
 #include <ATen/ATen.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <chrono>
 
 #include "attention/attention.h"
+#include "pipelines/model/wait_for.h"
 
 namespace bitreel {
 namespace {
 
 bool holds(const std::vector<std::int64_t>& sampled, std::int64_t number) {
   return std::ranges::binary_search(sampled, number);
-}
-
-// A GPU's calls return before they are done.
-void wait_for(const at::Device& device) {
-  if (!device.is_cpu()) c10::impl::VirtualGuardImpl(device.type()).synchronizeDevice(device.index());
 }
 
 }  // namespace

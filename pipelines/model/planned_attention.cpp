@@ -3,9 +3,11 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 
 #include "attention/attention.h"
+#include "pipelines/model/wait_for.h"
 
 namespace bitreel {
 
@@ -19,11 +21,25 @@ LayerAttention PlannedAttention::operator()(const DenoisingStep& step) {
   return [this, index = step.index, row = executed_.back()](std::int64_t layer, const at::Tensor& q,
                                                             const at::Tensor& k, const at::Tensor& v) {
     const Precision precision = row.at(static_cast<std::size_t>(layer));
-    at::Tensor out = attend(
+    at::Tensor out = attend_timed(
         q, k, v, {.precision = precision, .backend = options_.backends.of(precision), .report = options_.report});
     if (guard_ && precision != Precision::full && guard_->due(index)) look(index, layer, q, k, v, out);
     return out;
   };
+}
+
+at::Tensor PlannedAttention::attend_timed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                          AttendOptions call) const {
+  if (options_.times == nullptr) return attend(q, k, v, call);
+  double quantizing = 0;
+  call.quantization_seconds = &quantizing;
+  wait_for(q.device());
+  const auto begun = std::chrono::steady_clock::now();
+  at::Tensor out = attend(q, k, v, call);
+  wait_for(q.device());
+  options_.times->seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  options_.times->quantize_seconds += quantizing;
+  return out;
 }
 
 // A look takes about so many queries, evenly spaced: enough to tell errors apart, and all of a head would cost more

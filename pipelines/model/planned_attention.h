@@ -26,11 +26,18 @@ struct PlanProgress {
   std::vector<AttendReport::Row> ran;  // what the calls ran on
 };
 
+// How long the calls took, alone, over all steps so far.
+struct AttentionTimes {
+  double seconds = 0;           // quantization included, the guard's looks not
+  double quantize_seconds = 0;  // of them; CPU kernels tell, others leave it at 0
+};
+
 struct PlannedAttentionOptions {
   BackendNames backends = {};  // the best when empty
   std::optional<GuardOptions> guard = {};
   std::function<void(const GuardEvent&)> on_event = {};
-  AttendReport* report = nullptr;  // told what the plan's calls ran on
+  AttendReport* report = nullptr;   // told what the plan's calls ran on
+  AttentionTimes* times = nullptr;  // told how long they took; a GPU is waited for around each
 };
 
 class PlannedAttention {
@@ -46,6 +53,8 @@ class PlannedAttention {
   [[nodiscard]] const std::vector<GuardEvent>& events() const;
 
  private:
+  [[nodiscard]] at::Tensor attend_timed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                        AttendOptions call) const;
   void look(std::int64_t step, std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
             const at::Tensor& out);
 

@@ -52,6 +52,7 @@
 #include "pipelines/layers/rows/rows.h"
 #include "pipelines/model/calibrating_attention.h"
 #include "pipelines/model/device.h"
+#include "pipelines/model/wait_for.h"
 #include "pipelines/text/tokenizer.h"
 #include "tests/files.h"
 #include "tests/schedulers/precision/measurements.h"
@@ -147,6 +148,11 @@ TEST_F(Examples, OfTheModelsOwnHeaders) {
     const std::shared_ptr<Pipeline> model = open_pipeline(Checkpoint::open("assets/pocket"), {.dtype = at::kBFloat16});
     EXPECT_EQ(model->traits().denoiser, "transformer");
   }
+}
+
+TEST_F(Examples, OfWaiting) {
+  const at::Tensor q = at::zeros({1});
+  wait_for(q.device());
 }
 
 TEST_F(Examples, OfAttentionInLayers) {

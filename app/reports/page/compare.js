@@ -80,7 +80,21 @@ function fillPlayers() {
     return element("figure", {}, video, element("figcaption", {}, ...caption(variant)));
   }));
   byId("words").textContent = data.prompts[state.prompt];
+  fillFiles();
   byId("seek").max = frameCount() - 1;
+}
+
+// What lies in the folder beside the page: all variants in one video and on one sheet, and where each differs most.
+function fillFiles() {
+  const together = data.side_by_side?.[state.prompt] ?? {};
+  const links = [[together.video, "side by side, a video"], [together.sheet, "sheet of frames"],
+    ...variants.map((variant) => [clipOf(variant)?.difference, `${variant.name}: difference`])].filter(([path]) => path);
+  byId("files").replaceChildren(...links.map(([path, text]) => element("a", { href: path, target: "_blank" }, text)));
+  byId("sheet").replaceChildren(...(together.sheet
+    ? [element("summary", {}, "Sheet of frames"), element("a", { href: together.sheet, target: "_blank" },
+        element("img", { src: together.sheet, alt: "Frames of every variant, a row each", loading: "lazy" }))]
+    : []));
+  byId("sheet").hidden = !together.sheet;
 }
 
 // One over the other --------------------------------------------------------------------------------------------
@@ -204,6 +218,26 @@ const meanText = (variant, key, digits) => {
 };
 const last = (list) => (list?.length ? list[list.length - 1] : undefined);
 
+// Where the time goes, and what it takes: medians over prompts, memory at its highest.
+function fillSpeed() {
+  const figures = [["step_seconds", "s/step", 3], ["attention_seconds", "attention s/step", 3], ["quantize_seconds", "of it quantizing", 4],
+    ["text_seconds", "text s", 2], ["denoise_seconds", "denoise s", 2], ["decode_seconds", "decode s", 2],
+    ["clip_seconds", "clip s", 2], ["frames_per_second", "frames/s", 2], ["clock_ghz", "clock GHz", 2]];
+  const has = (key) => variants.some((variant) => isNumber(variant.speed?.[key]));
+  const columns = [
+    { title: "variant", value: (v) => v.name, kind: "text", text: (v) => (v === baseline ? `${v.name} (baseline)` : v.name) },
+    ...figures.filter(([key]) => has(key)).map(([key, title, digits]) =>
+      ({ title, value: (v) => v.speed?.[key], text: (v) => shown(v.speed?.[key], digits) })),
+    ...["attention_seconds", "clip_seconds"].filter((key) => isNumber(ratioTo(baseline, key))).map((key) =>
+      ({ title: `${key === "clip_seconds" ? "clip" : "attention"}, times ${baseline.name}'s speed`,
+        value: (v) => ratioTo(v, key), text: (v) => `${shown(ratioTo(v, key), 2)}x` })),
+    ...[["host_peak_bytes", "host memory"], ["device_peak_bytes", "GPU memory"]].filter(([key]) => has(key)).map(([key, title]) =>
+      ({ title, value: (v) => v.speed?.[key], text: (v) => bytesText(v.speed?.[key]) })),
+  ];
+  byId("speed-card").hidden = columns.length === 1;
+  sortableTable(byId("speed"), columns, variants);
+}
+
 function fillTables() {
   const has = (test) => variants.some(test);
   const columns = [
@@ -211,8 +245,6 @@ function fillTables() {
     has((v) => v.shares) && { title: "cells", value: (v) => v.shares ?? "", kind: "text" },
     has((v) => isNumber(v.speed?.step_seconds)) && { title: "s/step", value: (v) => v.speed?.step_seconds, text: (v) => shown(v.speed?.step_seconds, 3) },
     has((v) => isNumber(ratioTo(v, "step_seconds"))) && { title: `step, times ${baseline.name}'s speed`, value: (v) => ratioTo(v, "step_seconds"), text: (v) => `${shown(ratioTo(v, "step_seconds"), 2)}x` },
-    has((v) => isNumber(ratioTo(v, "clip_seconds"))) && { title: `clip, times ${baseline.name}'s speed`, value: (v) => ratioTo(v, "clip_seconds"), text: (v) => `${shown(ratioTo(v, "clip_seconds"), 2)}x` },
-    has((v) => isNumber(v.speed?.attention_seconds)) && { title: "attention s/step", value: (v) => v.speed?.attention_seconds, text: (v) => shown(v.speed?.attention_seconds, 3) },
     has((v) => isNumber(last(v.latent_error))) && { title: "latent error", value: (v) => last(v.latent_error), text: (v) => (v === baseline ? "–" : shown(last(v.latent_error), 4)) },
     { title: "PSNR dB", value: (v) => mean(v, "psnr"), text: (v) => (v === baseline ? "–" : meanText(v, "psnr", 1)) },
     { title: "SSIM", value: (v) => mean(v, "ssim"), text: (v) => (v === baseline ? "–" : meanText(v, "ssim", 3)) },
@@ -220,10 +252,9 @@ function fillTables() {
     has((v) => v.statistics?.flicker?.test) && { title: "flicker against baseline", value: (v) => v.statistics?.flicker?.test?.p, text: (v) => testText(v, "flicker") },
     { title: "motion px", value: (v) => mean(v, "motion"), text: (v) => meanText(v, "motion", 2) },
     has((v) => isNumber(mean(v, "judge"))) && { title: "judge, right", value: (v) => mean(v, "judge"), text: (v) => `${shown(100 * mean(v, "judge"), 0)} %` },
-    has((v) => isNumber(v.speed?.host_peak_bytes)) && { title: "host memory", value: (v) => v.speed?.host_peak_bytes, text: (v) => bytesText(v.speed?.host_peak_bytes) },
-    has((v) => isNumber(v.speed?.device_peak_bytes)) && { title: "GPU memory", value: (v) => v.speed?.device_peak_bytes, text: (v) => bytesText(v.speed?.device_peak_bytes) },
   ].filter(Boolean);
   sortableTable(byId("summary"), columns, variants);
+  fillSpeed();
   byId("summary-note").textContent =
     "PSNR and SSIM are of decoded frames before encoding unless files were compared, against the baseline's; mean ± standard deviation over prompts. "
     + "p: Wilcoxon's signed-rank test on prompts, two-sided; above 0.05 a difference may be noise.";
