@@ -48,10 +48,11 @@ class Browser:
     def devtools(self, command, **parameters):
         return self.call("POST", "/goog/cdp/execute", {"cmd": command, "params": parameters})
 
-    def picture(self):
-        """Of the whole page, as PNG."""
-        shot = self.devtools("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        return base64.b64decode(shot["data"])
+    def picture(self, of):
+        """PNG of the window, or of the whole page."""
+        size = self.devtools("Page.getLayoutMetrics")["cssContentSize"]
+        clip = {} if of == "window" else {"captureBeyondViewport": True, "clip": size | {"x": 0, "y": 0, "scale": 1}}
+        return base64.b64decode(self.devtools("Page.captureScreenshot", format="png", **clip)["data"])
 
     def call(self, method, path, body=None):
         data = None if body is None else json.dumps(body).encode()
@@ -134,7 +135,9 @@ def drive(page, name, check, screenshots=None):
                 check_window(browser)
                 if screenshots:
                     screenshots.mkdir(parents=True, exist_ok=True)
-                    (screenshots / f"{name}-{window.name}.png").write_bytes(browser.picture())
+                    browser.run("window.scrollTo(0, 0)")
+                    (screenshots / f"{name}-{window.name}-top.png").write_bytes(browser.picture("window"))
+                    (screenshots / f"{name}-{window.name}.png").write_bytes(browser.picture("page"))
             finally:
                 browser.call("DELETE", "")
             print(f"{page}: fine in {window.name}, {window.width} pixels", flush=True)

@@ -45,6 +45,23 @@ def check(browser, page):
 
     browser.click("#summary th:last-child button")
     assert browser.run("return document.querySelector('#summary th:last-child').getAttribute('aria-sort')") == "ascending"
+    files = browser.run("return [...document.querySelectorAll('#files a')].map(a => a.getAttribute('href'))")
+    assert any(file.endswith(".mp4") for file in files) and any(file.endswith(".png") for file in files), files
+    for file in files:
+        assert (page.parent / file).is_file(), f"the page leads to {file}, which is not there"
+    browser.click("#sheet summary")
+    browser.until("document.querySelector('#sheet img').naturalWidth > 0", "the sheet opens")
+    browser.click("#sheet summary")
+    if browser.run("return Boolean(data.config)"):  # clips that bitreel rendered
+        titles = browser.run("return [...document.querySelectorAll('#speed th')].map(th => th.textContent)")
+        for title in ("s/step", "attention s/step", "of it quantizing", "denoise s", "decode s", "frames/s", "clock GHz", "host memory"):
+            assert title in titles, f"no {title} among {titles}"
+        maps = browser.run("return [...document.querySelectorAll('#plans svg')].map(map => map.getAttribute('aria-label'))")
+        for variant in browser.run("return data.variants.map(v => v.name)"):
+            assert {f"{variant}, planned", f"{variant}, executed"} <= set(maps), f"{variant} is not among {maps}"
+        browser.click("#config-card summary")
+        assert '"scheduler"' in browser.run("return document.getElementById('config').innerText"), "all settings"
+        browser.click("#config-card summary")
     if browser.run("return data.prompts.length") > 1:
         browser.press("]")
         browser.until("document.getElementById('words').textContent === data.prompts[1]", "] shows the next prompt")
