@@ -162,7 +162,7 @@ TEST_F(BatchExamples, OfTheWork) {
   {
     const std::string error = "no";
     const std::vector<const Task*> tasks = {&task};
-    TaskBook book(tasks, {.folder = "out2"}, console);
+    TaskBook book(tasks, {.folder = "out"}, console);
     for (const std::size_t i : book.pending()) {
       const TaskBook::Before before = book.begin(i);
       book.step(i, 1, 50);
@@ -170,7 +170,7 @@ TEST_F(BatchExamples, OfTheWork) {
       book.failed(i, error);
     }
     book.write();
-    EXPECT_EQ(read_json("out2/results.json")["counts"]["failed"], 1);
+    EXPECT_EQ(read_json("out/results.json")["counts"]["failed"], 1);
   }
   const std::vector<JobResult> results = run_batch(tasks, models, {.folder = "out", .retries = 1}, console);
   EXPECT_EQ(counts_of(results).done, 4);

@@ -16,6 +16,7 @@
 #include "app/clip.h"
 #include "app/clip_file.h"
 #include "app/commands/attention_bench.h"
+#include "app/compare/stale_clips.h"
 #include "app/console.h"
 #include "app/files/content_hash.h"
 #include "app/files/kept_work.h"
@@ -36,6 +37,7 @@
 #include "app/reports/scene.h"
 #include "app/step_clock.h"
 #include "attention/attention.h"
+#include "base/error.h"
 #include "base/written_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/cogvideox/block.h"
@@ -148,6 +150,14 @@ TEST_F(Examples, OfTheModelsOwnHeaders) {
     const std::shared_ptr<Pipeline> model = open_pipeline(Checkpoint::open("assets/pocket"), {.dtype = at::kBFloat16});
     EXPECT_EQ(model->traits().denoiser, "transformer");
   }
+}
+
+TEST_F(Examples, OfAFolderUsedAgain) {
+  fs::create_directories("out/compare/int8");
+  write_text("out/compare/int8/clip-007.facts.json", "{}");
+  refuse_stale_clips("out/compare", {.variants = {"full", "int8"}, .prompts = 8});
+  EXPECT_THROW(refuse_stale_clips("out/compare", {.variants = {"full", "int8"}, .prompts = 7}), Error);
+  EXPECT_THROW(refuse_stale_clips("out/compare", {.variants = {"full"}, .prompts = 8}), Error);
 }
 
 TEST_F(Examples, OfWaiting) {
