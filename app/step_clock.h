@@ -18,7 +18,7 @@ class StepClock {
   // done: steps that were complete before.
   explicit StepClock(std::int64_t count = 0, std::int64_t done = 0) : count_(count), before_(done), done_(done) {}
 
-  void count(std::int64_t steps) { count_ = steps; }  // when it is known only later
+  void count(std::int64_t steps) { count_ = steps; }            // when it is known only later
   void begin_at(std::int64_t done) { before_ = done_ = done; }  // the same of what was complete before
   void step(std::int64_t done);
 
