@@ -14,14 +14,6 @@ namespace bitreel::cpu {
 template <class L>
 struct Avx512VnniProducts {
   using F = typename L::F;
-  using I = typename L::I;
-  using Bytes = typename L::Bytes;
-
-  static constexpr std::int64_t tiles_of_item = 1;
-  static constexpr std::int64_t keys_of_pass = key_tile;
-
-  static void enter() {}
-  static void leave() {}
 
   static std::int64_t spin(std::int64_t rounds) {
     constexpr std::int64_t chains = 16;

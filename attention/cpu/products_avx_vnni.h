@@ -17,12 +17,6 @@ struct AvxVnniProducts {
   using I = typename L::I;
   using Bytes = typename L::Bytes;
 
-  static constexpr std::int64_t tiles_of_item = 1;
-  static constexpr std::int64_t keys_of_pass = key_tile;
-
-  static void enter() {}
-  static void leave() {}
-
   static std::int64_t spin(std::int64_t rounds) {
     constexpr std::int64_t chains = 12;
     __m256i sums[chains] = {};

@@ -13,15 +13,6 @@ template <class L>
 struct ScalarProducts {
   using F = typename L::F;
   using I = typename L::I;
-  using Bytes = typename L::Bytes;
-
-  // What every products_*.h says: how many tiles of queries share an item, and how many keys go by, in whole blocks,
-  // before the next ones' turn.
-  static constexpr std::int64_t tiles_of_item = 1;
-  static constexpr std::int64_t keys_of_pass = key_tile;
-
-  static void enter() {}
-  static void leave() {}
 
   static std::int64_t spin(std::int64_t rounds) {
     constexpr std::int64_t chains = 8;

@@ -1,4 +1,4 @@
-// Items one after the other: scores, softmax, values.
+// Items one after the other: scores, softmax, values. What all instruction sets do alike that compute on vectors alone.
 //
 //   using Work = Serial<L, ScalarProducts<L>>;   // the products, and the order in which they are done
 #pragma once
@@ -12,6 +12,13 @@ namespace bitreel::cpu {
 
 template <class L, class Products>
 struct Serial : Products {
+  static constexpr std::int64_t tiles_of_item = 1;        // of queries, that share an item
+  static constexpr std::int64_t keys_of_pass = key_tile;  // that go by, in whole blocks, before the next keys' turn
+
+  // Vector registers need no setting up.
+  static void enter() {}
+  static void leave() {}
+
   template <std::int64_t D, class Scores, Exponential kind>
   static void attend_items(const Head& head, const Item* items, std::int64_t count, const Recipe& recipe,
                            Workspace& work) {
