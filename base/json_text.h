@@ -1,9 +1,8 @@
 // JSON from outside. nlohmann's parser takes any depth, but copying, printing and comparing what it made recurse: the
 // one limit on nesting stands here, and every reader of JSON parses through these functions.
 //
-//   const nlohmann::json config = parse_json(text, "transformer/config.json");   // Error names the file and the reason
+//   const nlohmann::json config = parse_json(text, "transformer/config.json");   // an Error names the file and why
 //   const auto comment = parse_json_if_any<nlohmann::ordered_json>(text);        // discarded when it is no such JSON
-//   readable_json(comment, 65'536);          // indented, lists of plain values in a line, cut at so many bytes
 #pragma once
 
 #include <cstddef>
@@ -39,8 +38,5 @@ Json parse_json(std::string_view text, const std::string& name) {
     throw Error(name + ": not valid JSON: " + error.what(), "download the file again");
   }
 }
-
-// What is left out is said at its end.
-std::string readable_json(const nlohmann::ordered_json& json, std::size_t most_bytes);
 
 }  // namespace bitreel

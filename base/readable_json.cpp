@@ -1,6 +1,9 @@
 #include "base/readable_json.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <string_view>
 
 namespace bitreel {
 namespace {
@@ -15,40 +18,62 @@ bool is_row(const ordered_json& value) {
   return value.is_array() && std::ranges::none_of(value, [](const ordered_json& x) { return x.is_structured(); });
 }
 
-std::string row(const ordered_json& values) {
-  std::string text = "[";
-  for (const ordered_json& value : values) text += (text.size() > 1 ? ", " : "") + on_one_line(value);
-  return text + "]";
-}
+class Printer {
+ public:
+  explicit Printer(std::size_t most_bytes) : most_bytes_(most_bytes) {}
 
-void append(std::string& text, const ordered_json& value, std::size_t depth) {
-  if (!value.is_structured() || value.empty()) {
-    text += on_one_line(value);
-    return;
+  void print(const ordered_json& value, std::size_t depth) {
+    if (!value.is_structured() || value.empty()) return add(on_one_line(value));
+    if (is_row(value)) return print_row(value);
+    std::string line(depth + 1, ' ');
+    line.front() = '\n';
+    const char* separator = "";
+    add(value.is_object() ? "{" : "[");
+    for (const auto& [key, entry] : value.items()) {
+      if (cut_) return;
+      add(separator);
+      add(line);
+      add(" ");
+      if (value.is_object()) add(on_one_line(key) + ": ");
+      print(entry, depth + 1);
+      separator = ",";
+    }
+    add(line);
+    add(value.is_object() ? "}" : "]");
   }
-  if (is_row(value)) {
-    text += row(value);
-    return;
+
+  [[nodiscard]] std::string text() const {
+    return text_ + (cut_ ? fmt::format("\n... (cut after {} bytes)\n", most_bytes_) : "\n");
   }
-  const std::string indent(depth + 1, ' ');
-  const char* separator = "\n";
-  text += value.is_object() ? '{' : '[';
-  for (const auto& [key, entry] : value.items()) {
-    text += separator + indent;
-    if (value.is_object()) text += on_one_line(key) + ": ";
-    append(text, entry, depth + 1);
-    separator = ",\n";
+
+ private:
+  void print_row(const ordered_json& values) {
+    add("[");
+    for (std::size_t i = 0; i < values.size() && !cut_; ++i) {
+      if (i > 0) add(", ");
+      add(on_one_line(values[i]));
+    }
+    add("]");
   }
-  text += '\n' + std::string(depth, ' ');
-  text += value.is_object() ? '}' : ']';
-}
+
+  void add(std::string_view part) {
+    if (cut_) return;
+    const std::size_t room = most_bytes_ - text_.size();
+    cut_ = part.size() > room;
+    text_ += part.substr(0, room);
+  }
+
+  std::size_t most_bytes_;
+  std::string text_;
+  bool cut_ = false;
+};
 
 }  // namespace
 
-std::string readable_json(const ordered_json& value) {
-  std::string text;
-  append(text, value, 0);
-  return text + "\n";
+std::string readable_json(const ordered_json& value, std::size_t most_bytes) {
+  Printer printer(most_bytes);
+  printer.print(value, 0);
+  return printer.text();
 }
 
 }  // namespace bitreel

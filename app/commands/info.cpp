@@ -17,6 +17,7 @@
 #include "base/input_file.h"
 #include "base/json_text.h"
 #include "base/printable.h"
+#include "base/readable_json.h"
 #include "base/standard_streams.h"
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/checkpoint/safetensors.h"
@@ -108,7 +109,7 @@ std::string indented(const nlohmann::ordered_json& json) {
 std::string comment_text(const std::string& comment) {
   if (comment.empty()) return "  no provenance\n";
   const auto json = parse_json_if_any<nlohmann::ordered_json>(comment);
-  return is_provenance(json) ? fmt::format("  provenance: {}\n", indented(json))
+  return is_provenance(json) ? fmt::format("  provenance: {}", indented(json))
                              : fmt::format("  no provenance; the comment is: {}\n", shown(comment));
 }
 
@@ -136,7 +137,7 @@ std::string metadata_text(const std::map<std::string, std::string>& metadata) {
     const auto json = is_ours && (key == "config" || key == "attention")
                           ? parse_json_if_any<nlohmann::ordered_json>(value)
                           : nlohmann::ordered_json(nlohmann::ordered_json::value_t::discarded);
-    text += fmt::format("  {}: {}\n", shown(key), json.is_discarded() ? shown(value) : indented(json));
+    text += fmt::format("  {}: {}", shown(key), json.is_discarded() ? shown(value) + "\n" : indented(json));
   }
   return text;
 }
@@ -171,7 +172,7 @@ std::string describe_sidecar(const fs::path& path) {
     throw Error(fmt::format("{}: is JSON, but no sidecar of a clip", path.string()),
                 "give a checkpoint folder, a video, its sidecar or a .safetensors file");
   }
-  return fmt::format("{}\n  the sidecar of a clip: {}\n", path.string(), indented(json));
+  return fmt::format("{}\n  the sidecar of a clip: {}", path.string(), indented(json));
 }
 
 // One that holds a checkpoint, or pictures under the name that a clip's have.

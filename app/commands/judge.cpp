@@ -20,6 +20,7 @@
 #include "base/written_file.h"
 #include "pipelines/quality/judge.h"
 #include "pipelines/quality/score.h"
+#include "pipelines/video/frame_copy.h"
 #include "pipelines/video/reader.h"
 
 namespace bitreel {
@@ -55,11 +56,7 @@ JudgedClip read_clip(const fs::path& path, const Domain& domain) {
     throw Error(fmt::format("{} is {}x{}, the judge reads {}x{}", path.string(), info.width, info.height, domain.width,
                             domain.height));
   JudgedClip clip{.frames = {}, .prompt = prompt_of(info.comment)};
-  while (const std::optional<Frame> frame = video.next()) {
-    cv::Mat copy(frame->height, frame->width, CV_8UC3);
-    std::copy_n(frame->rgb, copy.total() * 3, copy.data);
-    clip.frames.push_back(copy);
-  }
+  while (const std::optional<Frame> frame = video.next()) clip.frames.push_back(copy_of(*frame));
   if (static_cast<int>(clip.frames.size()) != domain.frames)
     throw Error(fmt::format("{} has {} frames, the judge reads {}", path.string(), clip.frames.size(), domain.frames));
   return clip;

@@ -6,6 +6,7 @@
 
 #include "app/assets.h"
 #include "pipelines/quality/judge.h"
+#include "pipelines/video/frame_copy.h"
 #include "pipelines/video/reader.h"
 
 namespace bitreel {
@@ -34,9 +35,7 @@ std::optional<bool> ClipJudge::all_right(const std::filesystem::path& clip, std:
   std::vector<cv::Mat> frames;
   while (const std::optional<Frame> frame = video.next()) {
     if (static_cast<int>(frames.size()) == domain_->frames) return std::nullopt;  // longer than the judge reads
-    cv::Mat copy(frame->height, frame->width, CV_8UC3);
-    std::copy_n(frame->rgb, copy.total() * copy.elemSize(), copy.data);
-    frames.push_back(copy);
+    frames.push_back(copy_of(*frame));
   }
   if (static_cast<int>(frames.size()) != domain_->frames) return std::nullopt;
   const auto objects = static_cast<int>(asked_[prompt].objects.size());

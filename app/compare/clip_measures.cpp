@@ -2,32 +2,18 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <numeric>
 #include <optional>
 
 #include "app/reports/side_by_side.h"
 #include "base/error.h"
+#include "base/statistics.h"
 #include "pipelines/quality/frame_metrics.h"
 #include "pipelines/quality/temporal.h"
+#include "pipelines/video/frame_copy.h"
 #include "pipelines/video/reader.h"
 
 namespace bitreel {
 namespace {
-
-// The reader lends its frames until the next call.
-std::optional<cv::Mat> next_frame(VideoReader& video) {
-  const std::optional<Frame> frame = video.next();
-  if (!frame) return std::nullopt;
-  cv::Mat copy(frame->height, frame->width, CV_8UC3);
-  std::copy_n(frame->rgb, copy.total() * copy.elemSize(), copy.data);
-  return copy;
-}
-
-double mean(const std::vector<double>& values) {
-  if (values.empty()) return 0;
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
 
 void compare_frames(const cv::Mat& reference, const cv::Mat& frame, ClipMeasures& measures) {
   const quality::FrameDifference d = quality::frame_difference(reference, frame);
@@ -58,25 +44,26 @@ ClipMeasures measure_clip(const std::filesystem::path& clip, const std::filesyst
   }
   ClipMeasures measures{.width = video.info().width, .height = video.info().height, .fps = video.info().fps};
   cv::Mat before;
-  while (std::optional<cv::Mat> frame = next_frame(video)) {
+  while (const std::optional<Frame> lent = video.next()) {
+    const cv::Mat frame = copy_of(*lent);
     if (reference) {
-      const std::optional<cv::Mat> expected = next_frame(*reference);
+      const std::optional<Frame> expected = reference->next();
       if (!expected) {
         throw Error(
             fmt::format("{} is longer than {}, which has {} frames", clip.string(), baseline.string(), measures.frames),
             "clips of one length can be compared; cut the longer one first");
       }
-      compare_frames(*expected, *frame, measures);
+      compare_frames(copy_of(*expected), frame, measures);
     }
     if (!before.empty()) {
-      const quality::FrameStep step = quality::frame_step(before, *frame);
+      const quality::FrameStep step = quality::frame_step(before, frame);
       measures.motion.push_back(step.motion);
       measures.flicker.push_back(step.flicker);
     }
-    before = std::move(*frame);
+    before = frame;
     ++measures.frames;
   }
-  if (reference && next_frame(*reference)) {
+  if (reference && reference->next()) {
     throw Error(fmt::format("{} has {} frames, {} has more", clip.string(), measures.frames, baseline.string()),
                 "clips of one length can be compared; cut the longer one first");
   }

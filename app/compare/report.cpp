@@ -4,15 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <ctime>
-#include <numeric>
 #include <optional>
 
 #include "app/cpu_clock.h"
 #include "app/reports/html_page.h"
-#include "base/median.h"
 #include "base/readable_json.h"
+#include "base/statistics.h"
 #include "base/written_file.h"
 #include "pipelines/model/device.h"
 #include "pipelines/quality/frame_metrics.h"
@@ -48,18 +46,6 @@ Values figures_of(const Clips& clips, const std::string& name) {
     if (const std::optional<double> value = figure(*facts, name)) values.push_back(*value);
   }
   return values;
-}
-
-double mean(const Values& values) {
-  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-}
-
-double deviation(const Values& values) {
-  if (values.size() < 2) return 0;
-  const double middle = mean(values);
-  double squares = 0;
-  for (const double value : values) squares += (value - middle) * (value - middle);
-  return std::sqrt(squares / static_cast<double>(values.size() - 1));
 }
 
 // baseline: its clips of the same prompts; null for the baseline itself.

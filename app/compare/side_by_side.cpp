@@ -8,6 +8,7 @@
 #include "app/compare/report.h"
 #include "app/reports/contact_sheet.h"
 #include "app/reports/side_by_side.h"
+#include "pipelines/video/frame_copy.h"
 #include "pipelines/video/reader.h"
 #include "pipelines/video/writer.h"
 
@@ -34,12 +35,10 @@ void write_side_by_side(const std::vector<SideBySideClip>& clips, const std::str
   for (std::size_t i = 0; i < frames; ++i) {
     std::vector<LabelledFrame> cells;
     for (std::size_t c = 0; c < clips.size(); ++c) {
-      const std::optional<Frame> frame = readers[c]->next();
-      cv::Mat copy(frame->height, frame->width, CV_8UC3);
-      std::copy_n(frame->rgb, copy.total() * copy.elemSize(), copy.data);
-      cells.push_back({.frame = copy, .lines = {clips[c].name, figures_under(clips[c].facts, i)}});
+      const cv::Mat frame = copy_of(readers[c]->next().value());
+      cells.push_back({.frame = frame, .lines = {clips[c].name, figures_under(clips[c].facts, i)}});
       const bool shown = i * (ContactSheet::shown - 1) / std::max<std::size_t>(1, frames - 1) >= kept[c].size();
-      if (shown) kept[c].push_back(copy);
+      if (shown) kept[c].push_back(frame);
     }
     const cv::Mat grid = grid_of(cells);
     if (!video) {

@@ -4,7 +4,8 @@
 #include <cmath>
 #include <complex>
 #include <numbers>
-#include <numeric>
+
+#include "base/statistics.h"
 
 namespace bitreel::quality {
 namespace {
@@ -45,9 +46,7 @@ struct Line {
 };
 
 Line fit_line(const Series& time, const Series& values) {
-  const double n = static_cast<double>(time.size());
-  const double mt = std::accumulate(time.begin(), time.end(), 0.0) / n;
-  const double mv = std::accumulate(values.begin(), values.end(), 0.0) / n;
+  const double mt = mean(time), mv = mean(values);
   double tt = 0, tv = 0, vv = 0;
   for (size_t i = 0; i < time.size(); ++i) {
     tt += (time[i] - mt) * (time[i] - mt);

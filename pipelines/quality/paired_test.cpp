@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <numeric>
 
-#include "base/median.h"
+#include "base/statistics.h"
 
 namespace bitreel::quality {
 namespace {

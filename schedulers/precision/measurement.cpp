@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "base/median.h"
+#include "base/statistics.h"
 
 namespace bitreel {
 namespace {
@@ -218,8 +218,7 @@ double Measurement::median_seconds(Precision precision) const {
 }
 
 double Measurement::mean_seconds(Precision precision) const {
-  const std::vector<double>& taken = seconds(precision);
-  return std::accumulate(taken.begin(), taken.end(), 0.0) / static_cast<double>(taken.size());
+  return mean(seconds(precision));
 }
 
 }  // namespace bitreel

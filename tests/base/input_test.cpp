@@ -78,18 +78,6 @@ TEST(JsonText, SaysWhatIsWrong) {
               AllOf(HasSubstr("x.json: not valid JSON"), HasSubstr("end of input")));
 }
 
-TEST(JsonText, IsPrintedWithinABound) {
-  const auto json = ordered_json::parse(R"({"a": [1, 2.5, "x"], "b": {"c": [[1], []]}, "d": {}})");
-  EXPECT_EQ(
-      readable_json(json, 1000),
-      "{\n  \"a\": [1, 2.5, \"x\"],\n  \"b\": {\n    \"c\": [\n      [1],\n      []\n    ]\n  },\n  \"d\": {}\n}");
-  EXPECT_EQ(ordered_json::parse(readable_json(json, 1000)), json);
-  std::string wide = "[";
-  for (int i = 0; i < 20'000; ++i) wide += nested(most_json_depth - 1) + ",";
-  const std::string shown = readable_json(ordered_json::parse(wide + "0]"), 5000);
-  EXPECT_THAT(shown, AllOf(SizeIs(::testing::Lt(5100U)), EndsWith("... (cut after 5000 bytes)")));
-}
-
 TEST(StrictYaml, RefusesWhatNestsOrTurnsInCircles) {
   const auto error_of = [](const std::string& text) {
     return error_text<UsageError>([&] { (void)StrictYaml::parse(text, "a.yaml"); });

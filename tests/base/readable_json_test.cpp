@@ -3,8 +3,15 @@
 
 #include <gmock/gmock.h>
 
+#include <string>
+
 namespace bitreel {
 namespace {
+
+using ::testing::AllOf;
+using ::testing::EndsWith;
+using ::testing::Lt;
+using ::testing::SizeIs;
 
 using nlohmann::ordered_json;
 
@@ -18,6 +25,17 @@ TEST(ReadableJson, ReadsBackTheSame) {
   const ordered_json value = ordered_json::parse(
       R"({"a": [1, 2.5, -3e-7, true, null], "b": [], "c": {}, "d": [{"e": [[1], [2, "x\ny"]]}, 5], "f": [[]]})");
   EXPECT_EQ(ordered_json::parse(readable_json(value)), value);
+}
+
+TEST(ReadableJson, IsCutAtItsBound) {
+  const ordered_json value = {{"name", "pocket"}, {"rows", {{1, 2}, {3, 4}}}};
+  const std::string whole = readable_json(value);
+  EXPECT_EQ(readable_json(value, whole.size()), whole);
+  EXPECT_EQ(readable_json(value, 20), whole.substr(0, 20) + "\n... (cut after 20 bytes)\n");
+  std::string wide = "[";
+  for (int i = 0; i < 20'000; ++i) wide += std::string(63, '[') + std::string(63, ']') + ",";
+  const std::string shown = readable_json(ordered_json::parse(wide + "0]"), 5000);
+  EXPECT_THAT(shown, AllOf(SizeIs(Lt(5100U)), EndsWith("... (cut after 5000 bytes)\n")));
 }
 
 TEST(ReadableJson, ReplacesWhatIsNotUtf8) {

@@ -1,6 +1,7 @@
 // A video's comment or a sidecar, as info shows it: bounded, and nothing that a terminal obeys.
 #include "base/json_text.h"
 #include "base/printable.h"
+#include "base/readable_json.h"
 #include "base/utf8.h"
 #include "pipelines/video/output.h"
 #include "tests/fuzz/fuzz.h"

@@ -5,6 +5,7 @@
 #include <opencv2/imgproc.hpp>
 #include <optional>
 
+#include "pipelines/video/frame_copy.h"
 #include "pipelines/video/reader.h"
 #include "pipelines/video/writer.h"
 #include "tests/temporary_folder.h"
@@ -17,11 +18,7 @@ const std::filesystem::path drawn_folder = "tests/data/drawn", stills_folder = "
 Frames read_frames(const std::filesystem::path& path) {
   VideoReader video(path);
   Frames frames;
-  while (const std::optional<Frame> frame = video.next()) {
-    cv::Mat copy(frame->height, frame->width, CV_8UC3);
-    std::copy_n(frame->rgb, copy.total() * 3, copy.data);
-    frames.push_back(copy);
-  }
+  while (const std::optional<Frame> frame = video.next()) frames.push_back(copy_of(*frame));
   return frames;
 }
 
