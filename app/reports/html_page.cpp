@@ -25,7 +25,10 @@ std::string json_for_script(const nlohmann::ordered_json& data) {
 std::string html_page(std::string_view page, std::map<std::string, std::string_view> parts,
                       const nlohmann::ordered_json& data) {
   const std::string json = json_for_script(data);
-  parts.insert({{"data", json}, {"report.css", embedded::report_css}, {"report.js", embedded::report_js}});
+  parts.insert({{"head.html", embedded::head_html},
+                {"report.css", embedded::report_css},
+                {"report.js", embedded::report_js},
+                {"data", json}});
   std::string filled;
   while (true) {
     const std::size_t open = page.find("{{");

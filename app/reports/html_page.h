@@ -15,10 +15,10 @@ namespace bitreel {
 
 // The files of app/reports/page/, by their names with _ for . (cmake/embed_text.cmake).
 namespace embedded {
-extern const std::string_view compare_html, compare_js, report_css, report_js;
+extern const std::string_view compare_html, compare_js, head_html, report_css, report_js;
 }  // namespace embedded
 
-// report.css and report.js are parts of every page.
+// head.html, report.css and report.js are parts of every page.
 std::string html_page(std::string_view page, std::map<std::string, std::string_view> parts,
                       const nlohmann::ordered_json& data);
 
