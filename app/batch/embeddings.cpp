@@ -1,39 +1,19 @@
 #include "app/batch/embeddings.h"
 
-#include <fmt/format.h>
-
-#include <nlohmann/json.hpp>
-#include <string_view>
-
-#include "app/files/content_hash.h"
+#include "app/encoding_key.h"
 
 namespace bitreel {
-namespace {
-
-// All of a request that an encoder sees.
-std::string text_of(const Request& request) {
-  std::string picture;
-  if (const auto& seen = request.picture) {
-    const std::string_view bytes(reinterpret_cast<const char*>(seen->rgb.data()), seen->rgb.size());
-    picture = fmt::format("{}x{} {}", seen->width, seen->height, hash_of_text(bytes));
-  }
-  return nlohmann::json(
-             {request.mode, request.prompt, request.negative_prompt, request.guidance_scale > 1, std::move(picture)})
-      .dump();
-}
-
-}  // namespace
 
 NamedTensors Embeddings::of(Pipeline& model, const Request& request, const EncodeOptions& options) {
   const std::lock_guard lock(one_encodes_);
-  const Key key(&model, text_of(request));
+  const Key key(&model, encoding_key(request));
   if (const auto found = kept_.find(key); found != kept_.end()) return found->second;
   NamedTensors embeddings = encoded(model, request);
   if (options.keep.contains(Phase::encode)) return embeddings;
   std::size_t more = most - 1;
   for (const Request& next : options.ahead()) {
     if (more == 0) break;
-    if (kept_.contains({&model, text_of(next)})) continue;
+    if (kept_.contains({&model, encoding_key(next)})) continue;
     encoded(model, next);
     --more;
   }
@@ -42,7 +22,7 @@ NamedTensors Embeddings::of(Pipeline& model, const Request& request, const Encod
 }
 
 const NamedTensors& Embeddings::encoded(Pipeline& model, const Request& request) {
-  Key key(&model, text_of(request));
+  Key key(&model, encoding_key(request));
   if (order_.size() == most) {
     kept_.erase(order_.front());
     order_.pop_front();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "app/batch/job_key.h"
+#include "app/model_key.h"
 #include "app/render.h"
 
 namespace bitreel {
@@ -33,11 +34,7 @@ double usable_bytes(const at::Device& device) {
 
 std::shared_ptr<Pipeline> ModelPool::open(const GenerateOptions& options) {
   const std::lock_guard lock(one_asks_);
-  nlohmann::ordered_json key = {{"folder", model_folder(options).string()}};
-  for (const char* name : {"dtype", "device", "attention-backend", "elementwise", "vae-tiling"}) {
-    key[name] = setting(name).get(options);
-  }
-  std::shared_ptr<Pipeline>& model = opened_[key.dump()];
+  std::shared_ptr<Pipeline>& model = opened_[model_key(options)];
   if (!model) model = open_model(options);
   return model;
 }

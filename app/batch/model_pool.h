@@ -31,7 +31,7 @@ class ModelPool {
 
  private:
   std::recursive_mutex one_asks_;
-  std::map<std::string, std::shared_ptr<Pipeline>> opened_;  // by all settings that a model is opened with
+  std::map<std::string, std::shared_ptr<Pipeline>> opened_;  // by model_key
   std::map<std::string, ModelIdentity> identities_;          // by folder
   std::map<std::string, std::string> contents_;              // by folder
   Pipeline* in_use_ = nullptr;

@@ -1,12 +1,15 @@
 // What a comparison leaves in its folder, made from the facts of its clips:
+//     compare.json       all figures (docs/documents.md)
+//     compare.csv        a row for each clip
+//     index.html         to look at; opens from the disk
+//     side-by-side/      for each prompt a labelled video of all variants, and five frames of each as a picture
 //
-//   compare.json       all figures (docs/documents.md)
-//   compare.csv        a row for each clip
-//   index.html         to look at; opens from the disk
-//   side-by-side/      for each prompt a labelled video of all variants, and five frames of each as a picture
+//   write_side_by_side({{.name = "full", .frames = "full.mkv", .facts = facts["full"][0]}}, prompt, "out/compare", 0);
+//   const auto report = write_report(comparison, "out/compare", {{.name = "full"}}, facts);
+//   std::cout << table_of(report);
 //
-// Facts are what run_comparison.h and video_comparison.h keep of one clip: "video", "frames", "per_frame" and so on
-// (clip_measures.h), and where it was rendered "config", "attention", "seconds", "step_seconds", "latent_error".
+// Facts are what is known of one clip: "video", "frames", "per_frame" and so on (clip_measures.h), and where it was
+// rendered what clip_facts.h adds.
 #pragma once
 
 #include <cstddef>

@@ -1,34 +1,26 @@
 #include "app/compare/run_comparison.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <map>
-#include <memory>
 #include <optional>
 #include <set>
 
 #include "app/attention_plan.h"
 #include "app/clip.h"
+#include "app/compare/baseline_steps.h"
+#include "app/compare/clip_facts.h"
 #include "app/compare/clip_judge.h"
 #include "app/compare/clip_measures.h"
+#include "app/compare/comparison_folder.h"
+#include "app/compare/prepared_variant.h"
 #include "app/compare/report.h"
 #include "app/compare/stale_clips.h"
-#include "app/cpu_clock.h"
-#include "app/files/model_identity.h"
-#include "app/gpu_clock.h"
+#include "app/encoding_key.h"
 #include "app/interrupt.h"
 #include "app/record.h"
 #include "app/render.h"
-#include "app/reports/side_by_side.h"
-#include "attention/attention.h"
-#include "base/error.h"
-#include "base/median.h"
-#include "base/readable_json.h"
-#include "base/written_file.h"
-#include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/video/writer.h"
 
 namespace bitreel {
@@ -37,38 +29,17 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-// Settings that decide which model object runs; variants that agree on them share one.
-std::string model_key(const ordered_json& config) {
-  ordered_json key;
-  for (const char* name : {"model", "dtype", "device", "attention_backend", "elementwise", "vae_tiling"}) {
-    key[name] = config.value(name, ordered_json());
-  }
-  return key.dump();
-}
-
-struct PreparedVariant {
-  Variant variant;
-  Render render;  // of the first prompt
-  ModelIdentity identity;
-  Plan plan;
-};
-
-struct OpenModel {
-  std::shared_ptr<Pipeline> pipeline;
-  ModelIdentity identity;
-};
-
 class Run {
  public:
-  Run(const Comparison& comparison, fs::path folder, Console& console)
-      : comparison_(comparison), folder_(std::move(folder)), console_(console), judge_(comparison.prompts_file) {
-    ClipsOfComparison own{.variants = {}, .prompts = comparison_.prompts.size()};
-    for (const Variant& variant : comparison_.variants) own.variants.insert(variant.name);
-    refuse_stale_clips(folder_, own);
-    std::map<std::string, OpenModel> models;
-    for (const Variant& variant : comparison_.variants) prepare(variant, models);
-    one_model_ = models.size() == 1;
-  }
+  Run(const Comparison& comparison, const fs::path& folder, Console& console)
+      : comparison_(comparison),
+        folder_(folder),
+        console_(console),
+        judge_(comparison.prompts_file),
+        variants_(prepare_variants(comparison_, folder_)),
+        one_model_(std::ranges::all_of(variants_, [this](const PreparedVariant& variant) {
+          return variant.render.model == variants_.front().render.model;
+        })) {}
 
   void run() {
     announce();
@@ -76,57 +47,22 @@ class Run {
     ordered_json report;
     for (std::size_t prompt = 0; prompt < comparison_.prompts.size(); ++prompt) {
       finish_prompt(prompt);
-      report = write_report(comparison_, folder_, described(), facts_);
+      report = write_report(comparison_, folder_.root(), described(), facts_);
     }
-    fs::remove_all(work());
+    folder_.remove_work();
     console_.end();
-    console_.say(table_of(report), "done", {{"report", (folder_ / "index.html").string()}});
+    console_.say(table_of(report), "done", {{"report", (folder_.root() / "index.html").string()}});
   }
 
  private:
-  [[nodiscard]] fs::path work() const { return folder_ / "work"; }
-  [[nodiscard]] fs::path clip_path(const std::string& name, std::size_t prompt) const {
-    return folder_ / name / fmt::format("clip-{:03}.mp4", prompt);
-  }
-  [[nodiscard]] fs::path facts_path(const std::string& name, std::size_t prompt) const {
-    return folder_ / name / fmt::format("clip-{:03}.facts.json", prompt);
-  }
-  [[nodiscard]] fs::path frames_path(const std::string& name, std::size_t prompt) const {
-    return work() / fmt::format("{}-{:03}.mkv", name, prompt);
-  }
-  [[nodiscard]] fs::path step_path(std::size_t prompt, std::int64_t step) const {
-    return work() / fmt::format("steps-{:03}", prompt) / fmt::format("{:04}.safetensors", step);
-  }
-
-  void prepare(const Variant& variant, std::map<std::string, OpenModel>& models) {
-    GenerateOptions options = variant.options;
-    options.prompt = comparison_.prompts.front();
-    options.seed = comparison_.seeds.front();
-    options.output = clip_path(variant.name, 0);
-    fs::create_directories(options.output.parent_path());
-    OpenModel& model = models[model_key(to_json(options))];
-    if (model.pipeline == nullptr) {
-      model.pipeline = open_model(options);
-      if (model.pipeline->traits().fps == 0)
-        throw UsageError(
-            fmt::format("compare takes videos, and a {} makes none", model.pipeline->checkpoint().pipeline_class()),
-            "bitreel batch makes pictures in several ways side by side");
-      model.identity = identify(*model.pipeline);
-    }
-    Render render = resolve_to_video(options, model.pipeline);
-    Plan plan = resolve_attention(render, model.identity);
-    variants_.push_back(
-        {.variant = variant, .render = std::move(render), .identity = model.identity, .plan = std::move(plan)});
-  }
-
   void announce() {
     ordered_json fields = {{"prompts", comparison_.prompts.size()}, {"variants", ordered_json::array()}};
     std::string names;
     for (const PreparedVariant& prepared : variants_) {
-      fields["variants"].push_back(prepared.variant.name);
-      names += (names.empty() ? "" : ", ") + prepared.variant.name;
+      fields["variants"].push_back(prepared.name);
+      names += (names.empty() ? "" : ", ") + prepared.name;
       for (const std::string& warning : prepared.render.warnings) {
-        console_.warn(fmt::format("{}: {}", prepared.variant.name, warning));
+        console_.warn(fmt::format("{}: {}", prepared.name, warning));
       }
     }
     console_.say(
@@ -134,15 +70,8 @@ class Run {
         "plan", fields);
   }
 
-  // The render of one clip.
   [[nodiscard]] Render render_of(const PreparedVariant& prepared, std::size_t prompt) const {
-    Render render = prepared.render;
-    render.request.prompt = comparison_.prompts[prompt];
-    render.request.seed = comparison_.seeds[prompt];
-    render.options.prompt = render.request.prompt;
-    render.options.seed = render.request.seed;
-    render.options.output = clip_path(prepared.variant.name, prompt);
-    return render;
+    return prepared.render_of(comparison_, folder_, prompt);
   }
 
   // What a clip follows from, as far as this run can tell; another run of the same settings finds its facts by it.
@@ -166,65 +95,50 @@ class Run {
     }
     for (auto& [model, requests] : wanted) {
       // Prompts of variants that encode alike are encoded once.
+      std::map<std::string, NamedTensors>& embeddings = embeddings_[model];
       std::vector<Request> distinct;
-      std::vector<std::string> keys;
       for (const Request& request : requests) {
-        if (const std::string key = text_key(*model, request); std::ranges::find(keys, key) == keys.end()) {
-          keys.push_back(key);
-          distinct.push_back(request);
-        }
+        if (embeddings.try_emplace(encoding_key(request)).second) distinct.push_back(request);
       }
       const std::vector<NamedTensors> encoded = encode_all(*model, distinct, console_, "nothing was rendered");
-      for (std::size_t i = 0; i < keys.size(); ++i) embeddings_[keys[i]] = encoded[i];
+      for (std::size_t i = 0; i < encoded.size(); ++i) embeddings[encoding_key(distinct[i])] = encoded[i];
     }
-  }
-
-  static std::string text_key(const Pipeline& model, const Request& request) {
-    return fmt::format("{} {} {}\n{}", static_cast<const void*>(&model), request.guidance_scale > 1, request.prompt,
-                       request.negative_prompt);
   }
 
   void finish_prompt(std::size_t prompt) {
     std::vector<bool> there;
     for (const PreparedVariant& prepared : variants_) there.push_back(read_facts(prepared, prompt));
     if (std::ranges::find(there, false) != there.end()) {
-      fs::create_directories(work());
+      folder_.begin_work();
       for (std::int64_t repeat = 0; repeat < comparison_.repeats; ++repeat) {
         for (std::size_t i = 0; i < variants_.size(); ++i) {
           // The baseline's frames and steps are needed by those that are still to come.
-          const bool needed = !there[i] || (i == 0 && !fs::exists(frames_path(variants_[0].variant.name, prompt)));
+          const bool needed = !there[i] || (i == 0 && !fs::exists(folder_.frames(variants_[0].name, prompt)));
           if (!needed) continue;
           if (repeat == 0) {
             render_clip(variants_[i], prompt);
           } else {
             time_again(variants_[i], prompt);
           }
-          if (repeat + 1 == comparison_.repeats) write_facts(variants_[i], prompt);
+          if (repeat + 1 < comparison_.repeats) continue;
+          const std::string& name = variants_[i].name;
+          folder_.write_facts(name, prompt, facts_[name][prompt]);
         }
       }
     }
     put_side_by_side(prompt);
-    fs::remove_all(work());
+    folder_.remove_work();
   }
 
   bool read_facts(const PreparedVariant& prepared, std::size_t prompt) {
-    const std::string& name = prepared.variant.name;
-    std::ifstream in(facts_path(name, prompt));
-    const ordered_json facts = ordered_json::parse(in, nullptr, /*allow_exceptions=*/false);
-    if (!facts.is_object() || facts.value("key", "") != key_of(prepared, prompt)) return false;
-    if (!fs::exists(clip_path(name, prompt))) return false;
-    facts_[name][prompt] = facts;
-    return true;
-  }
-
-  void write_facts(const PreparedVariant& prepared, std::size_t prompt) {
-    const ordered_json& facts = facts_[prepared.variant.name][prompt];
-    write_whole(facts_path(prepared.variant.name, prompt), readable_json(facts));
+    const auto facts = folder_.read_facts(prepared.name, prompt, key_of(prepared, prompt));
+    if (facts) facts_[prepared.name][prompt] = *facts;
+    return facts.has_value();
   }
 
   // For the console.
   [[nodiscard]] std::string label(const PreparedVariant& prepared, std::size_t prompt) const {
-    return fmt::format("{}/{} {}", prompt + 1, comparison_.prompts.size(), prepared.variant.name);
+    return fmt::format("{}/{} {}", prompt + 1, comparison_.prompts.size(), prepared.name);
   }
 
   [[nodiscard]] std::string if_interrupted(std::size_t prompt) const {
@@ -242,14 +156,14 @@ class Run {
   ClipRun run_of(const PreparedVariant& prepared, const Render& render, std::size_t prompt) const {
     return {.identity = prepared.identity,
             .plan = &prepared.plan,
-            .embeddings = embeddings_.at(text_key(*render.model, render.request)),
+            .embeddings = embeddings_.at(render.model.get()).at(encoding_key(render.request)),
             .keep = kept_phases(),
             .name = label(prepared, prompt),
             .if_interrupted = if_interrupted(prompt)};
   }
 
   void warm_up(const PreparedVariant& prepared, std::size_t prompt) {
-    if (!warm_.insert(prepared.variant.name).second) return;
+    if (!warm_.insert(prepared.name).second) return;
     Render render = render_of(prepared, prompt);
     render.request.steps = std::min<std::int64_t>(2, render.request.steps);
     render.options.steps = render.request.steps;
@@ -257,7 +171,7 @@ class Run {
     const Plan plan = resolve_attention(render, prepared.identity);
     ClipRun run = run_of(prepared, render, prompt);
     run.plan = &plan;
-    run.name = fmt::format("warm-up {}", prepared.variant.name);
+    run.name = fmt::format("warm-up {}", prepared.name);
     run_clip(render, console_, run);
   }
 
@@ -265,15 +179,16 @@ class Run {
     warm_up(prepared, prompt);
     const Render render = render_of(prepared, prompt);
     const bool is_baseline = &prepared == variants_.data();
-    ordered_json facts = {{"key", key_of(prepared, prompt)}, {"variant", prepared.variant.name}, {"prompt", prompt}};
+    ordered_json facts = {{"key", key_of(prepared, prompt)}, {"variant", prepared.name}, {"prompt", prompt}};
+    const BaselineSteps steps(folder_.baseline_steps(prompt));
     std::vector<double> latent_error;
     ClipRun run = run_of(prepared, render, prompt);
     AttentionTimes attention;
     if (on_cpu(prepared)) run.attention_times = &attention;
     run.on_step = [&](const StepEvent& event, const ClipRecord&) {
       if (is_baseline) {
-        keep_step(event, prompt);
-      } else if (const std::optional<double> error = step_error(event, prompt)) {
+        steps.keep(event);
+      } else if (const std::optional<double> error = steps.relative_l2(event)) {
         latent_error.push_back(*error);
       }
     };
@@ -283,8 +198,8 @@ class Run {
         check_interrupt(if_interrupted(prompt));
         if (!clip) {
           clip.emplace(render.options.output, render.video, frame.width, frame.height, provenance(render, so_far));
-          frames.emplace(frames_path(prepared.variant.name, prompt),
-                         VideoOptions{.fps = render.video.fps, .codec = "ffv1"}, frame.width, frame.height);
+          frames.emplace(folder_.frames(prepared.name, prompt), VideoOptions{.fps = render.video.fps, .codec = "ffv1"},
+                         frame.width, frame.height);
         }
         clip->push(frame);
         frames->push(frame);
@@ -301,117 +216,56 @@ class Run {
     }
     if (is_baseline) latent_error.assign(record.step_seconds.size(), 0.0);
     facts["latent_error"] = latent_error;
-    add_measures(facts, prepared, prompt);
-    facts_[prepared.variant.name][prompt] = std::move(facts);
+    const fs::path rendered = folder_.frames(prepared.name, prompt);
+    const fs::path baseline = is_baseline ? fs::path() : folder_.frames(variants_.front().name, prompt);
+    add_measures(facts, measure_clip(rendered, baseline), folder_, prepared.name, prompt);
+    if (const std::optional<bool> right = judge_.all_right(rendered, prompt)) facts["judge"] = *right;
+    facts_[prepared.name][prompt] = std::move(facts);
   }
 
   static bool on_cpu(const PreparedVariant& prepared) { return prepared.render.model->options().device.is_cpu(); }
-
-  // By step, as step_seconds are.
-  static void add_attention(ordered_json& facts, const AttentionTimes& attention, const ClipRecord& record) {
-    const auto steps = static_cast<double>(record.step_seconds.size());
-    facts["attention_seconds"] = attention.seconds / steps;
-    if (attention.quantize_seconds > 0) facts["quantize_seconds"] = attention.quantize_seconds / steps;
-  }
 
   // On a GPU the clock waits for every call, so a denoising of its own is timed, of the first prompt alone.
   void time_attention(ordered_json& facts, const PreparedVariant& prepared, const Render& render) const {
     AttentionTimes attention;
     ClipRun run = run_of(prepared, render, 0);
-    run.name = fmt::format("attention alone, {}", prepared.variant.name);
+    run.name = fmt::format("attention alone, {}", prepared.name);
     run.attention_times = &attention;
-    const ClipRecord record = run_clip(render, console_, run);
-    add_attention(facts, attention, record);
-  }
-
-  static void add_record(ordered_json& facts, const ClipRecord& record, const Render& render) {
-    facts["config"] = to_json(render.options);
-    facts["attention"] = record.attention;
-    facts["executed_shares"] = shares_text(record.executed);
-    facts["seconds"] = record.seconds;
-    facts["seconds_per_step"] = record.step_seconds;
-    facts["step_seconds"] = median(record.step_seconds);
-    facts["clock_ghz"] = render.model->options().device.is_cpu() ? measured_clock_ghz()
-                                                                 : GpuClock(render.model->options().device).sm_ghz();
-    facts["host_peak_bytes"] = record.peak_host_bytes;
-    if (record.peak_device_bytes > 0) facts["device_peak_bytes"] = record.peak_device_bytes;
-  }
-
-  void add_measures(ordered_json& facts, const PreparedVariant& prepared, std::size_t prompt) const {
-    const std::string& name = prepared.variant.name;
-    const std::string& baseline = variants_.front().variant.name;
-    const fs::path frames = frames_path(name, prompt);
-    const ClipMeasures measures = measure_clip(frames, name == baseline ? fs::path() : frames_path(baseline, prompt));
-    facts["video"] = fs::relative(clip_path(name, prompt), folder_).string();
-    facts.update(json_of(measures));
-    if (!measures.difference.empty()) {
-      const fs::path picture = folder_ / name / fmt::format("difference-{:03}.png", prompt);
-      write_png(picture, measures.difference);
-      facts["difference"] = fs::relative(picture, folder_).string();
-    }
-    if (const std::optional<bool> right = judge_.all_right(frames, prompt)) facts["judge"] = *right;
+    add_attention(facts, attention, run_clip(render, console_, run));
   }
 
   // The denoising once more, for its time alone.
   void time_again(const PreparedVariant& prepared, std::size_t prompt) {
     const Render render = render_of(prepared, prompt);
     const ClipRecord record = run_clip(render, console_, run_of(prepared, render, prompt));
-    ordered_json& facts = facts_[prepared.variant.name][prompt];
-    std::vector<double> all = facts["repeated_step_seconds"].is_array()
-                                  ? facts["repeated_step_seconds"].get<std::vector<double>>()
-                                  : facts["seconds_per_step"].get<std::vector<double>>();
-    all.insert(all.end(), record.step_seconds.begin(), record.step_seconds.end());
-    facts["repeated_step_seconds"] = all;
-    facts["step_seconds"] = median(all);
-  }
-
-  void keep_step(const StepEvent& event, std::size_t prompt) const {
-    const fs::path path = step_path(prompt, event.step.index);
-    fs::create_directories(path.parent_path());
-    write_safetensors(path, event.latents, {});
-  }
-
-  // Nothing where the baseline has no such step: variants may differ in their number.
-  [[nodiscard]] std::optional<double> step_error(const StepEvent& event, std::size_t prompt) const {
-    if (event.step.count != variants_.front().render.request.steps) return std::nullopt;
-    const fs::path path = step_path(prompt, event.step.index);
-    if (!fs::exists(path)) return std::nullopt;
-    const SafetensorsFile kept = SafetensorsFile::open(path);
-    std::vector<at::Tensor> expected, got;
-    for (const auto& [name, latents] : event.latents) {
-      if (!kept.tensors().contains(name) || kept.tensor(name).sizes() != latents.sizes()) return std::nullopt;
-      expected.push_back(kept.tensor(name).to(at::kFloat).flatten());
-      got.push_back(latents.cpu().to(at::kFloat).flatten());
-    }
-    return similarity(at::cat(expected), at::cat(got)).relative_l2;
+    add_times(facts_[prepared.name][prompt], record.step_seconds);
   }
 
   void put_side_by_side(std::size_t prompt) const {
     std::vector<SideBySideClip> clips;
     for (const PreparedVariant& prepared : variants_) {
-      const fs::path frames = frames_path(prepared.variant.name, prompt);
+      const fs::path frames = folder_.frames(prepared.name, prompt);
       if (!fs::exists(frames)) return;  // an earlier run put them there
-      clips.push_back(
-          {.name = prepared.variant.name, .frames = frames, .facts = facts_.at(prepared.variant.name).at(prompt)});
+      clips.push_back({.name = prepared.name, .frames = frames, .facts = facts_.at(prepared.name).at(prompt)});
     }
-    write_side_by_side(clips, comparison_.prompts[prompt], folder_, prompt);
+    write_side_by_side(clips, comparison_.prompts[prompt], folder_.root(), prompt);
   }
 
   [[nodiscard]] std::vector<DescribedVariant> described() const {
     std::vector<DescribedVariant> all;
     for (const PreparedVariant& prepared : variants_) {
-      all.push_back({.name = prepared.variant.name, .render = &prepared.render, .plan = &prepared.plan});
+      all.push_back({.name = prepared.name, .render = &prepared.render, .plan = &prepared.plan});
     }
     return all;
   }
 
-  Comparison comparison_;
-  fs::path folder_;
+  const Comparison& comparison_;
+  ComparisonFolder folder_;
   Console& console_;
   ClipJudge judge_;
   std::vector<PreparedVariant> variants_;
-  bool one_model_ = true;
-  std::map<std::string, NamedTensors> embeddings_;
+  bool one_model_;
+  std::map<const Pipeline*, std::map<std::string, NamedTensors>> embeddings_;  // by encoding_key
   std::set<std::string> warm_;
   ClipFacts facts_;
 };
@@ -419,6 +273,9 @@ class Run {
 }  // namespace
 
 void run_comparison(const Comparison& comparison, const fs::path& folder, Console& console) {
+  ClipsOfComparison own{.variants = {}, .prompts = comparison.prompts.size()};
+  for (const Variant& variant : comparison.variants) own.variants.insert(variant.name);
+  refuse_stale_clips(folder, own);
   Run(comparison, folder, console).run();
 }
 
