@@ -1,7 +1,7 @@
 // Values of settings that a clip could not live with, refused where they are read: flags, YAML, prompts files.
 //
 //   options.prompt = prompt_from("a red circle", "--prompt");
-//   options.fps = fps_from("24000/1001", "--fps");    // 23.976 means the same
+//   options.fps = fps_from("24000/1001", "--fps");   // 23.976 means the same
 //
 // Errors: UsageError naming the place, what it got and what is expected.
 #pragma once

@@ -1,6 +1,6 @@
 // What the processor and the operating system let kernels use.
 //
-//   if (x86_features().avx512_vnni) ...
+//   const bool by_vnni = x86_features().avx512_vnni;
 #pragma once
 
 namespace bitreel {

@@ -1,8 +1,8 @@
 // How many clips of a model are made at once, and how: side by side, a lane each, or in one batch of the transformer.
 //
-//   const Lanes lanes = choose_lanes(*model, {.jobs = 16, .weight_bytes = weights, .activation_bytes = activations},
-//   {}); on_lanes(lanes.count, groups.size(), [&](std::size_t i) { render(groups[i]); });   // of lanes.batch_size
-//   clips each
+//   const LanesNeed need{.jobs = 16, .weight_bytes = weights, .activation_bytes = activations};
+//   const Lanes lanes = choose_lanes(*model, need, {});   // groups of lanes.batch_size clips
+//   on_lanes(lanes.count, groups.size(), [&](std::size_t i) { render(groups[i]); });
 //
 // On a CPU clips side by side, as many as there are threads, share the cores without waiting for each other; one batch
 // of several clips is no faster there. On a GPU clips share batches, which fill it, and of two lanes one decodes and

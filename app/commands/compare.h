@@ -1,10 +1,10 @@
 // bitreel compare: the same clips in several ways, side by side, with what differs in quality and speed.
 //
-//   bitreel compare FILE.yaml --output out/compare                          # what FILE.yaml says:
-//   app/compare/comparison.h bitreel compare --prompts FILE --attention int8 --attention plan.yaml --output out/compare
-//   bitreel compare a.mp4 b.mp4 --output out/compare                        # videos that exist already
+//   bitreel compare FILE.yaml --output out/compare
+//   bitreel compare --prompts FILE --attention int8 --attention plan.yaml --output out/compare
+//   bitreel compare a.mp4 b.mp4 --output out/compare      # videos that exist already
 //
-// What the folder gets: app/compare/report.h.
+// What FILE.yaml says: app/compare/comparison.h. What the folder gets: app/compare/report.h.
 #pragma once
 
 #include <CLI/CLI.hpp>

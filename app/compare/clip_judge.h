@@ -1,8 +1,8 @@
 // The default model's judge on clips of a comparison, where it applies: prompts from a file that says what each clip
 // should show (pipelines/quality/score.h), frames of the size and number that the judge reads.
 //
-//   const ClipJudge judge("assets/prompts/sweep-16.json");
-//   judge.all_right("work/int8-003.mkv", 3);   // whether clip 3 shows all that its prompt asks for; empty: not judged
+//   const ClipJudge judge("assets/prompts/sweep-32.json");
+//   judge.all_right("int8-003.mkv", 3);   // whether clip 3 shows all that its prompt asks for; empty: not judged
 #pragma once
 
 #include <cstddef>

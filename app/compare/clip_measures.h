@@ -1,7 +1,7 @@
 // What is measured of one clip's frames: how far they are from the baseline's, how they move and flicker.
 //
-//   const ClipMeasures measures = measure_clip("work/int8-000.mkv", "work/full-000.mkv");
-//   measures.psnr[7];                       // of frame 7, in dB
+//   const ClipMeasures measures = measure_clip("int8-000.mkv", "full-000.mkv");
+//   measures.psnr[7];   // of frame 7, in dB
 //
 // Frames are read from the disk in pairs, never a whole clip at once. Metrics: pipelines/quality/frame_metrics.h and
 // temporal.h. Errors: Error when the two clips differ in size or length, saying how.

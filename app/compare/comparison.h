@@ -1,6 +1,11 @@
 // What a comparison is of: prompts, each rendered once by every variant from the same noise.
 //
-//   prompts: assets/prompts/sweep-16.json      # or a list of prompts
+//   const Comparison comparison = read_comparison("compare.yaml");
+//   const Comparison of_flags = comparison_of({"int8", "plan.yaml"}, "prompts.txt", options);   // baseline: full
+//
+// The file:
+//
+//   prompts: assets/prompts/sweep-32.json      # or a list of prompts
 //   seeds: 7                                   # prompt i gets 7 + i; or a list, one for each prompt; 0 when absent
 //   defaults: {steps: 30}                      # settings of bitreel generate, for all
 //   variants:                                  # name -> the settings that differ
@@ -9,10 +14,6 @@
 //     fewer: {steps: 15}
 //   baseline: full                             # what the others are measured against; the first when absent
 //   repeats: 1                                 # denoisings that are timed, of each clip
-//
-//   const Comparison comparison = read_comparison("compare.yaml");
-//   const Comparison of_flags = comparison_of({"int8", "plan.yaml"}, "prompts.txt", options);   // with full as
-//   baseline
 //
 // Errors: UsageError with file and line for unknown or repeated keys, with the nearest.
 #pragma once

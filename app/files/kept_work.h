@@ -2,6 +2,7 @@
 //
 //   UnfinishedOnDisk unfinished(render, console, from);      // clip.unfinished.safetensors, for bitreel resume
 //   const auto on_step = [&](const StepEvent& event, const ClipRecord& so_far) { unfinished.keep(event, so_far); };
+//   run_clip(render, console, {.identity = identity, .plan = &plan, .on_step = on_step});
 //   const LatentsOnDisk saved(latents, render, record, console);   // clip.latents.safetensors, for bitreel decode
 //   unfinished.remove();
 //

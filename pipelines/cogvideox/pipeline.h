@@ -3,6 +3,7 @@
 //   CogVideoX model(Checkpoint::open("assets/pocket"), {.dtype = at::kBFloat16});
 //   Request request = model.default_request();
 //   request.prompt = "a red circle moves right on a navy background";
+//   request.steps = 2;
 //   const NamedTensors latents = model.denoise(request, model.encode(request));
 //   model.decode(request, latents, {.on_frame = [&](const Frame& frame) { video.push(frame); }});
 //

@@ -1,9 +1,9 @@
 // The 2D autoencoder of latent diffusion: pictures to latents and back.
 //
-//   const AutoencoderKl vae(checkpoint.weights("vae"), config, {.dtype = at::kBFloat16}, AutoencoderParts::decoder);
-//   at::Tensor pixels = vae.decode(latents / config.scaling_factor, {});   // [B, C, h, w] -> [B, 3, h f, w f], -1..1
-//   at::Tensor moments = vae.encode(pixels, {});                           // [B, 2 C, h, w]: means, log variances
-//   at::Tensor latents = sampled(moments, generator);                      // not yet times the scaling factor
+//   const AutoencoderKl vae(checkpoint.weights("vae"), config, {.dtype = at::kBFloat16}, AutoencoderParts::both);
+//   const at::Tensor moments = vae.encode(pixels, {});        // [B, 3, h f, w f], -1..1 -> [B, 2 C, h, w]:
+//   const at::Tensor latents = sampled(moments, generator);   // means and log variances -> [B, C, h, w]
+//   const at::Tensor back = vae.decode(latents, {});          // what the denoiser made is divided by scaling_factor
 //
 // Tiles of the saved size, overlapping by a quarter and blended, are the peer's: other numbers, less memory.
 // Sources: Rombach et al., arXiv 2112.10752; diffusers autoencoder_kl.py.

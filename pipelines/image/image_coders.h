@@ -36,7 +36,7 @@ struct ImageResnet {
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
-// Every place attends to every other, one head as wide as the channels.
+// Every position attends to every other, one head as wide as the channels.
 struct ImageAttention {
   GroupNorm group_norm;
   Linear to_q, to_k, to_v, to_out;

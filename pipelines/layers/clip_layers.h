@@ -1,8 +1,7 @@
 // The pre-norm transformer that CLIP's text and image encoders share.
 //
-//   const ClipLayers layers(scope / "encoder", config);        // weight names:
-//   encoder.layers.0.self_attn.q_proj.weight at::Tensor states = layers(x, {.causality = Causality::bottom_right}); //
-//   [B, N, D] -> [B, N, D]
+//   const ClipLayers layers(scope / "encoder", config, {});   // takes encoder.layers.0.self_attn.q_proj.weight ...
+//   at::Tensor states = layers(x, {.causality = Causality::bottom_right});   // [B, N, D] -> [B, N, D]
 //
 // Source: Radford et al., arXiv 2103.00020; transformers modeling_clip.py.
 #pragma once

@@ -3,8 +3,7 @@
 //   at::Tensor token = timestep_sinusoid(timesteps, 1536);     // [B] -> [B, 1536], fp32
 //
 // Frequencies 10000^(-i / half), i = 0 .. half - 1; an odd width ends in a zero.
-// Source: Vaswani et al., arXiv 1706.03762; diffusers get_timestep_embedding with flip_sin_to_cos and no frequency
-// shift.
+// Source: Vaswani et al., arXiv 1706.03762; diffusers get_timestep_embedding, flip_sin_to_cos, no frequency shift.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -1,6 +1,7 @@
 // How a clip moves and flickers, told from two frames that follow each other.
 //
 //   const FrameStep step = frame_step(frames[i], frames[i + 1]);   // cv::Mat, CV_8UC3 in RGB order, one size
+//   const double pixels = step.motion;
 //
 // motion: mean length of the optical flow in pixels, by Lucas and Kanade's method (1981) in Gaussian windows from
 // coarse to fine; plain surfaces count as still. (OpenCV's own flow is in a library that loads protobuf, which

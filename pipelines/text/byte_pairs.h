@@ -1,8 +1,8 @@
 // Byte-pair encoding over bytes, as GPT-2 and CLIP use it: a vocabulary of byte strings and the order in which to join.
 //
-//   const BytePairs pairs = BytePairs::open(folder, {.word_end = "</w>"});      // vocab.json + merges.txt
-//   std::vector<std::int64_t> ids = pairs.encode("circle");                     // of one word, nothing added
-//   std::string bytes = pairs.bytes_of(ids[0]);
+//   const BytePairs pairs = BytePairs::open(folder, {.word_end = "</w>"});      // vocab.json and merges.txt
+//   const std::vector<std::int64_t> ids = pairs.encode("circle");                     // of one word, nothing added
+//   const std::string bytes = pairs.bytes_of(ids[0]);
 //
 // Or tokenizer.json, as transformers 5 saves it. Every byte has a printable character in the files (GPT-2's alphabet).
 // Source: Sennrich et al., arXiv 1508.07909; the peer's order: lowest merge first, the leftmost among equals.

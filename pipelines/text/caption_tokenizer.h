@@ -1,8 +1,8 @@
 // Token ids of a caption decoder back to text: GPT-2's byte-pair vocabulary of a checkpoint's text_tokenizer/ folder.
 //
 //   const CaptionTokenizer tokenizer = CaptionTokenizer::open(folder / "text_tokenizer");
-//   std::string caption = tokenizer.decode(ids);        // special tokens left out, bytes that are no UTF-8 as U+FFFD
-//   tokenizer.end_id();                                 // where a caption stops: UniDiffuser's added <|EOS|>
+//   const std::string caption = tokenizer.decode(ids);   // without special tokens; U+FFFD for what is no UTF-8
+//   tokenizer.end_id();                                  // where a caption stops: UniDiffuser's added <|EOS|>
 //
 // Errors: those of byte_pairs.h and special_tokens.h; an id that the vocabulary has not.
 #pragma once

@@ -1,9 +1,7 @@
-// CLIP's byte-pair tokenizer, of a checkpoint's clip_tokenizer/ folder: text to exactly the ids that transformers
-// gives.
+// CLIP's byte-pair tokenizer, of a checkpoint's clip_tokenizer/ folder: text to exactly the ids of transformers.
 //
 //   const ClipTokenizer tokenizer = ClipTokenizer::open(folder / "clip_tokenizer");
-//   const TokenIds tokens = tokenizer.encode("a red circle", 77);      // <|startoftext|> a red circle <|endoftext|>
-//   pad...
+//   const TokenIds tokens = tokenizer.encode("a red circle", 77);   // in <|startoftext|> and <|endoftext|>, padded
 //
 // NFC, white space as one space, lower case; words are contractions, runs of letters, single digits and runs of the
 // rest. Special tokens written in the text become their ids. Text too long is cut with both ends kept.

@@ -1,8 +1,9 @@
 // The tokens of a byte-pair tokenizer's folder that stand outside its merges, and which of them begin, end and pad.
 //
-//   const SpecialTokens special = SpecialTokens::read(folder, pairs, {.begin = "<|startoftext|>", .end =
-//   "<|endoftext|>"}); special.end                          // "<|EOS|>" where special_tokens_map.json says so,
-//   whatever the config says
+//   const std::string end = "<|endoftext|>";
+//   const SpecialTokenDefaults defaults{.begin = "<|startoftext|>", .end = end, .pad = end, .unknown = end};
+//   const SpecialTokens special = SpecialTokens::read(folder, pairs, defaults);
+//   special.end.content;   // "<|EOS|>" where special_tokens_map.json says so, whatever the config says
 //
 // Reads tokenizer.json's added_tokens, tokenizer_config.json, special_tokens_map.json and added_tokens.json, whichever
 // are there, and weighs them as transformers 5 does. Errors: Error when a file is malformed or names an unknown token.

@@ -1,9 +1,8 @@
 // Text as bytes and as characters: UTF-8 checked, taken apart and put together, and the Unicode facts that tokenizers
 // ask for.
 //
-//   if (const std::size_t at = invalid_utf8_at(prompt); at != std::string_view::npos) ...
-//   std::u32string text = fold_case(to_nfc(code_points(prompt)));
-//   std::string shown = with_replacements(bytes_of_a_model);          // what is no UTF-8 becomes U+FFFD
+//   const std::u32string text = fold_case(to_nfc(code_points(prompt)));   // of valid UTF-8 (base/utf8.h)
+//   const std::string shown = with_replacements(bytes_of_a_model);        // what is no UTF-8 becomes U+FFFD
 //
 // Facts come from utf8proc (Unicode 14 or later).
 #pragma once

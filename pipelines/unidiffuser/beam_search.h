@@ -2,7 +2,7 @@
 // greedy.
 //
 //   const std::vector<Beam> found = beam_search(logits_after_prefix, step, {.end_id = 50257});
-//   found.front().tokens            // the best, its end token included
+//   found.front().tokens;   // the best, its end token included
 //
 // step(sources, tokens): the beams go on from `sources` [beams] of the last call's, each by one of `tokens` [beams];
 // returns the next logits [beams, V]. logits_after_prefix: [1, V].

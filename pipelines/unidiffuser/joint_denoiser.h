@@ -1,7 +1,7 @@
 // One denoising step's prediction in any mode: the U-ViT's passes and the guidance between them.
 //
-//   JointDenoiser denoiser(uvit, {.mode = UniDiffuserMode::joint, .guidance_scale = 8}, start);
-//   at::Tensor noise = denoiser.predict(current, timestep, generator, full_attention());     // rows as flat() has them
+//   const JointDenoiser denoiser(uvit, {.mode = UniDiffuserMode::joint, .guidance_scale = 8});
+//   at::Tensor noise = denoiser.predict(current, timestep, generator, full_attention());   // rows as flat() has them
 //
 // What is not made is a condition at timestep 0 (t2i's text, i2t's picture) or, in the marginal modes, noise drawn once
 // that stays, at timestep 1000. Guidance above 1 sets the prediction off against one whose other half is fresh noise at

@@ -3,6 +3,7 @@
 //   UniDiffuser model(Checkpoint::open("unidiffuser-v1"), {.dtype = at::kBFloat16});
 //   Request request = model.default_request();              // text to picture
 //   request.prompt = "an elephant under the sea";
+//   request.steps = 2;                                      // to try it out
 //   const NamedTensors latents = model.denoise(request, model.encode(request));
 //   model.decode(request, latents, {.on_image = [&](const Frame& picture) { pictures.push_back(picture); }});
 //

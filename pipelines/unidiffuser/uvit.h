@@ -1,8 +1,8 @@
 // The U-ViT of UniDiffuser: a noisy picture and a noisy text, each at a timestep of its own, in; the noise in both out.
 //
 //   const UVit uvit(checkpoint.weights("unet"), config, {.dtype = at::kBFloat16});
-//   UVitOutput noise = uvit({.image_vae = z, .image_clip = c, .text = s, .image_timesteps = t, .text_timesteps = zero},
-//   {});
+//   const UVitInput input{.image_vae = z, .image_clip = c, .text = s, .image_timesteps = t, .text_timesteps = zero};
+//   const UVitOutput noise = uvit(input, {});
 //
 // image_vae [B, C, S, S], image_clip [B, 1, K], text [B, T, d]; timesteps [B] int64, 0 for clean, 1000 for pure noise:
 // so one model knows the marginals, the conditionals and the joint distribution. Tokens: image timestep, text timestep,

@@ -3,7 +3,7 @@
 //   PictureMaker make(AV_PIX_FMT_YUV420P, 33, 18, 34, 18);   // a column repeated, to a whole chroma sample
 //   FramePtr picture = make(frame);                          // tagged bt709, limited, chroma left
 //   RgbMaker rgb;                                            // the other way, by the picture's own tags
-//   Frame frame = rgb(*picture);                             // borrowed until the next call
+//   const Frame back = rgb(*picture);                        // borrowed until the next call
 //
 // swscale's defaults are bt601 and centred chroma, so both are always set here (ITU-R BT.709-6, H.264 annex E).
 #pragma once

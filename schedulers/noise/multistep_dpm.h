@@ -1,9 +1,9 @@
 // DPM-Solver and DPM-Solver++, multistep, orders 1 to 3, deterministic or stochastic: diffusers'
 // DPMSolverMultistepScheduler for every spacing, prediction and solver type of its class.
 //
-//   MultistepDpm scheduler(read_multistep_dpm_config(checkpoint.config("scheduler")), 50);
-//   for (std::size_t i = 0; i < scheduler.timesteps().size(); ++i)
-//     latents = scheduler.step(model(latents, scheduler.timesteps()[i]), i, latents, generator);
+//   MultistepDpm solver(read_multistep_dpm_config(checkpoint.config("scheduler")), 50);
+//   for (std::size_t i = 0; i < solver.timesteps().size(); ++i)
+//     latents = solver.step(model(latents, solver.timesteps()[i]), i, latents, generator);
 //
 // prediction and sample: any shape, both in the model's dtype, which the result has too. Noise levels are fp32, as in
 // the peer, and so is every sum; only what the model's output implies is formed in the model's dtype. Sources: Lu et

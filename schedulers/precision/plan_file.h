@@ -6,13 +6,13 @@
 //     model_hash: "9f86d081"
 //     scheduler: "ddim"
 //     layers: 12
-//     timesteps: [999, 965, 932, ...]    # one per step
+//     timesteps: [999, 799, 599, 399, 199]   # one per step
 //   note: "bitreel plan --share 30%"     # optional
 //   bound: 0.04                          # optional: the error of a call, 1 - score, that --guard lets pass
 //   default: int4                        # of every cell that no rule names; optional when the rules name all
 //   rules:                               # optional; layers and steps count from 0; one left out means all of them
-//     - {precision: int8, steps: 0-2}
-//     - {precision: full, steps: [3, 27-29], layers: [0, 5-7]}
+//     - {precision: int8, steps: 0-1}
+//     - {precision: full, steps: [2, 3-4], layers: [0, 5-7]}
 //
 // Strict: unknown and repeated keys, a cell named by two rules or by none, ranges that are reversed or leave the table,
 // unknown precisions and other versions are UsageErrors with the file's name and line.

@@ -1,7 +1,6 @@
 // The examples of headers in app/, pipelines/ and schedulers/noise, compiled and run on the default model: what they
 // show line by line (manuals_test.cpp compares), with what they take for granted before it.
 #include <ATen/ATen.h>
-#include <ATen/CPUGeneratorImpl.h>
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 
@@ -9,22 +8,28 @@
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <vector>
 
+#include "app/assets.h"
 #include "app/attention_plan.h"
 #include "app/clip.h"
 #include "app/clip_file.h"
+#include "app/clip_values.h"
 #include "app/commands/attention_bench.h"
 #include "app/compare/stale_clips.h"
 #include "app/console.h"
+#include "app/encoding_key.h"
 #include "app/files/content_hash.h"
 #include "app/files/kept_work.h"
 #include "app/files/latents_file.h"
 #include "app/files/model_identity.h"
 #include "app/flags.h"
 #include "app/forecast.h"
+#include "app/gpu_clock.h"
 #include "app/interrupt.h"
+#include "app/model_key.h"
 #include "app/models.h"
 #include "app/options.h"
 #include "app/pace.h"
@@ -56,24 +61,19 @@
 #include "pipelines/model/device.h"
 #include "pipelines/model/wait_for.h"
 #include "pipelines/text/tokenizer.h"
+#include "tests/app/program.h"
+#include "tests/error_text.h"
+#include "tests/examples_folder.h"
 #include "tests/files.h"
 #include "tests/schedulers/precision/measurements.h"
-#include "tests/temporary_folder.h"
 
 namespace bitreel::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Relative names that examples write land in a folder of their own, where assets/ is to be found too.
-class Examples : public testing::Test {
+class Examples : public ExamplesFolder {
  protected:
-  Examples() {
-    fs::create_directory_symlink(before_ / "assets", folder_ / "assets");
-    fs::current_path(folder_.path());
-  }
-  ~Examples() override { fs::current_path(before_); }
-
   // A clip of one step.
   static Render short_clip() {
     GenerateOptions options;
@@ -85,10 +85,6 @@ class Examples : public testing::Test {
     options.output = "clip.mkv";
     return resolve_to_video(options);
   }
-
- private:
-  const fs::path before_ = fs::current_path();
-  const TemporaryFolder folder_;
 };
 
 struct CountedFrames {
@@ -98,16 +94,28 @@ struct CountedFrames {
 
 TEST_F(Examples, OfTheSeam) {
   CountedFrames video;
+  // All steps of the default model would take half a minute: a tiny one takes its place.
+  fs::create_directories("tiny/assets");
+  fs::create_directory_symlink(repository() / tiny_model, "tiny/assets/pocket");
+  fs::current_path("tiny");
   const std::unique_ptr<Pipeline> model = open_cogvideox(Checkpoint::open("assets/pocket"), {});
   Request request = model->default_request();
   request.prompt = "a red circle moves right on a navy background";
   model->check(request);
-  request.steps = 2;
   const NamedTensors embeddings = model->encode(request);
+  const NamedTensors latents = model->denoise(request, embeddings);
+  model->decode(request, latents, {.on_frame = [&](const Frame& frame) { video.push(frame); }});
+  EXPECT_EQ(video.count, request.num_frames);
   {
-    const NamedTensors latents = model->denoise(request, embeddings);
-    model->decode(request, latents, {.on_frame = [&](const Frame& frame) { video.push(frame); }});
-    EXPECT_EQ(video.count, 25);
+    Request request = model->default_request();
+    request.prompt = "a red circle moves right on a navy background";
+    model->check(request);
+  }
+  {
+    std::map<std::string, NamedTensors> encoded;
+    const auto [of_request, is_new] = encoded.try_emplace(encoding_key(request));
+    if (is_new) of_request->second = model->encode(request);
+    EXPECT_EQ(encoded.size(), 1U);
   }
   std::optional<DenoisingState> kept;
   const auto keep = [&](const DenoisingState& state) {
@@ -128,7 +136,7 @@ TEST_F(Examples, OfTheModelsOwnHeaders) {
   CogVideoX model(Checkpoint::open("assets/pocket"), {.dtype = at::kBFloat16});
   Request request = model.default_request();
   request.prompt = "a red circle moves right on a navy background";
-  request.steps = 1;
+  request.steps = 2;
   const NamedTensors latents = model.denoise(request, model.encode(request));
   model.decode(request, latents, {.on_frame = [&](const Frame& frame) { video.push(frame); }});
   EXPECT_EQ(video.count, 25);
@@ -183,6 +191,14 @@ TEST_F(Examples, OfAttentionInLayers) {
   }
   {
     PlannedAttention planned(plan, {});
+    const Checkpoint& checkpoint = model.checkpoint();
+    const TransformerConfig config = read_config(checkpoint).transformer;
+    const Transformer transformer(checkpoint.weights("transformer"), config, {.dtype = at::kBFloat16});
+    const at::TensorOptions bf16(at::kBFloat16);
+    const Conditioning conditioning =
+        transformer.condition(at::randn({1, 226, config.text_embed_dim}, bf16), {.frames = 1, .height = 4, .width = 4});
+    const at::Tensor latents = at::randn({1, 1, config.in_channels, 4, 4}, bf16);
+    transformer(latents, conditioning, {.timestep = 999, .attention = full_attention("reference")});
     const StepAttention of_step = [&](const DenoisingStep& step) { return planned(step); };
     model.denoise(request, embeddings, {.attention_of_step = of_step});
   }
@@ -225,8 +241,10 @@ TEST_F(Examples, OfOneClipInABatch) {
   const at::Device device = model.options().device;
   const auto transformer = std::make_unique<Transformer>(model.checkpoint().weights("transformer"), config.transformer,
                                                          LoadOptions{.dtype = dtype, .device = device});
+  const ClipDenoising other(denoising, config,
+                            {.shapes = model.latent_shapes(request), .dtype = dtype, .device = device});
+  const Conditioning conditioning = transformer->condition(other.text(), {.frames = 7, .height = 32, .width = 32});
   ClipDenoising clip(denoising, config, {.shapes = model.latent_shapes(request), .dtype = dtype, .device = device});
-  const Conditioning conditioning = transformer->condition(clip.text(), {.frames = 7, .height = 32, .width = 32});
   for (const DenoisingStep& step : clip.steps_left()) {
     clip.advance(step, (*transformer)(clip.input(), conditioning, {.timestep = step.timestep}));
   }
@@ -325,27 +343,14 @@ TEST_F(Examples, OfCheckpoints) {
   EXPECT_TRUE(at::equal(w, latents));
 }
 
-TEST_F(Examples, OfNoiseSchedulers) {
-  NoiseScheduleConfig config;
-  config.timestep_spacing = TimestepSpacing::trailing;
-  config.rescale_betas_zero_snr = true;
-  const NoiseSchedule schedule(config, 50);
-  schedule.timesteps();
-  schedule.alpha_bar(999);
-  EXPECT_EQ(schedule.timesteps().front(), 999);
-  EXPECT_EQ(schedule.alpha_bar(999), 0);
-  config.rescale_betas_zero_snr = false;
-  const at::Generator generator = at::detail::createCPUGenerator(1);
-  const auto model = [](const at::Tensor& x) { return x * 0.5; };
-  at::Tensor latents = at::ones({3});
-  const std::unique_ptr<NoiseScheduler> scheduler = make_scheduler(SchedulerKind::ddim, NoiseSchedule(config, 50));
-  for (std::size_t i = 0; i < scheduler->schedule().timesteps().size(); ++i)
-    latents = scheduler->step(model(latents), i, latents, generator);
-  EXPECT_TRUE(at::isfinite(latents).all().item<bool>());
-}
-
 TEST_F(Examples, OfOptions) {
   const fs::path file = write_text("./clip.yaml", "steps: 30\n");
+  {
+    GenerateOptions options;
+    options.prompt = prompt_from("a red circle", "--prompt");
+    options.fps = fps_from("24000/1001", "--fps");
+    EXPECT_NEAR(options.fps.value(), 23.976, 1e-3);
+  }
   {
     GenerateOptions options;
     apply_yaml(options, "clip.yaml");
@@ -356,7 +361,6 @@ TEST_F(Examples, OfOptions) {
   {
     GenerateOptions options;
     options.prompt = "a red circle moves right on a navy background";
-    options.device = DeviceChoice::cpu;
     const Render render = resolve_to_video(options);
     std::cout << to_yaml(render.options);
     int runs = 0;
@@ -365,6 +369,12 @@ TEST_F(Examples, OfOptions) {
     const std::shared_ptr<Pipeline> model = open_model(options);
     for (const GenerateOptions& clip : clips) run(resolve(clip, model));
     EXPECT_EQ(runs, 2);
+    std::map<std::string, std::shared_ptr<Pipeline>> opened;
+    {
+      std::shared_ptr<Pipeline>& model = opened[model_key(options)];
+      if (model == nullptr) model = open_model(options);
+    }
+    EXPECT_EQ(opened.size(), 1U);
   }
   CLI::App app;
   CLI::App* const command = app.add_subcommand("clip");
@@ -373,9 +383,11 @@ TEST_F(Examples, OfOptions) {
     GenerateOptions options;
     apply_yaml(options, file);
     flags->apply(options);
-    EXPECT_EQ(options.steps, 50);
   });
   app.parse("clip --steps 50", false);
+  GenerateOptions typed;
+  flags->apply(typed);
+  EXPECT_EQ(typed.steps, 50);
 }
 
 TEST_F(Examples, OfAClipsRun) {
@@ -385,17 +397,18 @@ TEST_F(Examples, OfAClipsRun) {
   identity.files;
   identity.denoiser;
   EXPECT_EQ(identity.denoiser.size(), 64U);
-  const Plan plan = resolve_attention(render, identity);
-  const Forecast forecast = forecast_of(render, plan, {.steps_done = 0});
-  console.say(forecast.text, "plan", forecast.fields);
+  const NamedTensors embeddings = render.model->encode(render.request);
   {
-    const NamedTensors embeddings = render.model->encode(render.request);
+    const Plan plan = resolve_attention(render, identity);
     AttendReport report = fallback_warnings(console);
     PlannedAttention planned(plan, planned_options(render, plan, console, report));
     render.model->denoise(render.request, embeddings, {.attention_of_step = std::ref(planned)});
     const auto record = attention_record(render, plan, planned, report.rows());
     EXPECT_EQ(record["executed"].size(), 1U);
   }
+  const Plan plan = resolve_attention(render, identity);
+  const Forecast forecast = forecast_of(render, plan, {.steps_done = 0});
+  console.say(forecast.text, "plan", forecast.fields);
   NamedTensors latents;
   const auto keep = [&](const NamedTensors& all, const ClipRecord&) { latents = all; };
   const DecodeSink sink;
@@ -428,16 +441,16 @@ TEST_F(Examples, OfAClipsRun) {
     const fs::path path = "other.mkv";
     const VideoOptions options;
     const int width = 16, height = 16;
-    ClipRecord record = record_of(render, identify(*render.model));
-    VideoWriter video(path, options, width, height, provenance(render, record));
-    const std::vector<std::uint8_t> grey(16 * 16 * 3, 128);
-    video.push({.rgb = grey.data(), .width = width, .height = height});
-    video.finish(outcome(record));
-    EXPECT_TRUE(fs::exists("other.mkv.json"));
+    const auto without_the_frames_between = [&] {
+      ClipRecord record = record_of(render, identify(*render.model));
+      VideoWriter video(path, options, width, height, provenance(render, record));
+      video.finish(outcome(record));
+    };
+    EXPECT_EQ(error_text(without_the_frames_between), "other.mkv: a clip without frames\n");
   }
   const ClipRecord record = record_of(render, identity);
-  write_latents("clip.latents.safetensors", latents, render.options, record);
   {
+    write_latents("clip.latents.safetensors", latents, render.options, record);
     const LatentsFile file = read_latents("clip.latents.safetensors");
     EXPECT_EQ(file.model, record.model);
   }
@@ -445,9 +458,10 @@ TEST_F(Examples, OfAClipsRun) {
   UnfinishedOnDisk unfinished(render, console, from);
   const auto on_step = [&](const StepEvent& event, const ClipRecord& so_far) { unfinished.keep(event, so_far); };
   run_clip(render, console, {.identity = identity, .plan = &plan, .on_step = on_step});
-  EXPECT_TRUE(fs::exists("clip.unfinished.safetensors"));
   const LatentsOnDisk saved(latents, render, record, console);
   unfinished.remove();
+  EXPECT_TRUE(fs::exists("clip.latents.safetensors"));
+  EXPECT_FALSE(fs::exists("clip.unfinished.safetensors"));
 }
 
 TEST_F(Examples, OfPaceAndMemory) {
@@ -470,19 +484,35 @@ TEST_F(Examples, OfPaceAndMemory) {
   peak.device_bytes();
   EXPECT_GT(peak.host_bytes(), 0);
   EXPECT_EQ(peak.device_bytes(), 0);
+  const std::filesystem::path model = asset("assets/pocket");
+  EXPECT_TRUE(fs::exists(model / "model_index.json"));
   fs::create_directory("transformer");
   write_text("transformer/diffusion_pytorch_model.safetensors", "abc");
   const std::string hash = content_hash("transformer/diffusion_pytorch_model.safetensors");
   EXPECT_EQ(hash, hash_of_text("abc"));
 }
 
+TEST_F(Examples, OfTheGpuClock) {
+  if (const std::string obstacle = cuda_obstacle(); !obstacle.empty()) GTEST_SKIP() << obstacle;
+  const c10::Device device = at::kCUDA;
+  const at::Tensor q = at::randn({1, 2, 128, 64}, at::TensorOptions(device).dtype(at::kHalf)), k = q, v = q;
+  const AttendOptions options;
+  at::Tensor out;
+  GpuClock clock(device);
+  const GpuTiming timing = clock.time([&] { out = attend(q, k, v, options); });
+  EXPECT_GT(timing.seconds, 0);
+}
+
 TEST_F(Examples, OfTheConsole) {
   Console console(ProgressStyle::automatic);
   console.begin("denoise", 50);
   console.step(12);
+  console.begin("decode", 25, 0, "frame");
   console.warn("the prompt was cut");
   console.end();
   EXPECT_EQ(console.warnings().size(), 1U);
+  console.show({"[1/8 star] 12/50", "[2/8 ring] 3/50"});
+  console.tell("step", {{"job", 0}, {"step", 12}});
   const int latents = 1;
   int kept = 0;
   const auto keep = [&](int latents) { kept = latents; };
@@ -493,9 +523,9 @@ TEST_F(Examples, OfTheConsole) {
 }
 
 TEST_F(Examples, OfReports) {
-  Chart chart("Title", {.label = "step", .least = 0, .most = 30}, {.label = "error", .least = 0, .most = 0.2});
-  chart.curve({{0, .1}, {1, .2}}, {.name = "int4", .colour = {0, 114, 178}});
   {
+    Chart chart("Title", {.label = "step", .least = 0, .most = 30}, {.label = "error", .least = 0, .most = 0.2});
+    chart.curve({{0, .1}, {1, .2}}, {.name = "int4", .colour = {0, 114, 178}});
     const Scene scene = chart.finish();
     EXPECT_GT(scene.width, 0);
   }

@@ -49,9 +49,9 @@ TEST(StillExamples, OfFiles) {
   const InOut out;
   const Mode joint{.name = "joint", .makes = {Medium::image, Medium::text}};
   const fs::path output = output_for("out/cat", joint, 7);  // out/cat.png
+  output_files(output, joint, 1).texts.front();             // out/cat.txt
+  output_files(output, joint, 3).pictures.back();           // out/cat-3.png
   EXPECT_EQ(output, "out/cat.png");
-  output_files(output, joint, 1).texts.front();    // out/cat.txt
-  output_files(output, joint, 3).pictures.back();  // out/cat-3.png
   EXPECT_EQ(output_files(output, joint, 1).texts.front(), "out/cat.txt");
   EXPECT_EQ(output_files(output, joint, 3).pictures.back(), "out/cat-3.png");
 

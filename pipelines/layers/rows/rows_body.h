@@ -1,8 +1,12 @@
 // The bodies of rows.h: plain loops that the compiler turns into vectors of the unit's instruction set; reductions are
 // marked because fp32 addition may not be reordered otherwise.
 //
-//   struct Unit { static constexpr const char* name = "avx2"; };   // in an anonymous namespace of the unit
-//   return RowKernelsOf<Unit, Bf16>::table;                        // all that it offers
+//   struct Unit {                             // in an anonymous namespace of the unit
+//     static constexpr const char* name = "avx2";
+//   };
+//   const RowKernels<Bf16>& bf16_kernels() {
+//     return RowKernelsOf<Unit, Bf16>::table;   // all that it offers
+//   }
 //
 // A template over the unit's own type, so that no unit takes another's code (attention/cpu/kernels.h has it likewise).
 #pragma once

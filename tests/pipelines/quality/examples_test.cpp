@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 
 #include <iostream>
+#include <opencv2/core.hpp>
 #include <optional>
 #include <stdexcept>
 #include <vector>
@@ -11,9 +12,11 @@
 #include "pipelines/quality/frame_metrics.h"
 #include "pipelines/quality/judge.h"
 #include "pipelines/quality/motion.h"
+#include "pipelines/quality/paired_test.h"
 #include "pipelines/quality/score.h"
 #include "pipelines/quality/segmentation.h"
 #include "pipelines/quality/shape.h"
+#include "pipelines/quality/temporal.h"
 #include "tests/pipelines/quality/clips.h"
 
 namespace bitreel::quality {
@@ -32,11 +35,14 @@ TEST(Examples, OfTheJudge) {
   const Domain domain = Domain::read("assets/pocket/domain.json");
   domain.colours[0].name;
   EXPECT_EQ(domain.colours[0].name, "blue");
-  const Judgement seen = judge(frames, domain, {.objects = 1});
-  seen.objects[0].colour;
-  EXPECT_EQ(seen.objects[0].colour, "red");
-  judge_picture(frames[0], domain, {.objects = 1}).objects[0].place;
-  EXPECT_FALSE(judge_picture(frames[0], domain, {.objects = 1}).objects[0].place.empty());
+  {
+    const Domain domain = Domain::read("assets/pocket/domain.json");
+    const Judgement seen = judge(frames, domain, {.objects = 1});
+    seen.objects[0].colour;
+    judge_picture(frames[0], domain, {.objects = 1}).objects[0].place;
+    EXPECT_EQ(seen.objects[0].colour, "red");
+    EXPECT_FALSE(judge_picture(frames[0], domain, {.objects = 1}).objects[0].place.empty());
+  }
 
   const std::vector<Expectation> asked = read_expectations("assets/prompts/unseen-100.json", domain);
   ScoreTable table;
@@ -47,6 +53,18 @@ TEST(Examples, OfTheJudge) {
   const cv::Mat reference = frames[0], frame = frames[1];
   const FrameDifference d = frame_difference(reference, frame);
   EXPECT_GT(d.psnr, 10);
+  const std::size_t i = 0;
+  cv::Mat moved;
+  cv::copyMakeBorder(frames[0].colRange(0, frames[0].cols - 3), moved, 0, 0, 3, 0, cv::BORDER_REPLICATE);
+  {
+    const std::vector<cv::Mat> frames = {reference, moved};
+    const FrameStep step = frame_step(frames[i], frames[i + 1]);
+    const double pixels = step.motion;
+    EXPECT_GT(pixels, 0);
+  }
+  const PairedTest test = wilcoxon({0.4, -0.1, 0.3, 0.6, 0.2, 0.5});
+  test.p;
+  EXPECT_DOUBLE_EQ(test.p, 0.0625);
 }
 
 TEST(Examples, OfACaption) {
@@ -57,8 +75,8 @@ TEST(Examples, OfACaption) {
                           .background = "white"};
   const Judgement said = read_caption("A small violet box at the top left on white.", domain);
   said.objects[0].shape;
-  EXPECT_EQ(said.objects[0].shape, "square");
   compare_caption(truth, said).of(Attribute::everything).right;
+  EXPECT_EQ(said.objects[0].shape, "square");
   EXPECT_EQ(compare_caption(truth, said).of(Attribute::everything).right, 1);
 }
 

@@ -9,6 +9,7 @@
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/colour.h"
 #include "pipelines/video/encoder.h"
+#include "pipelines/video/frame_copy.h"
 #include "pipelines/video/libav.h"
 #include "pipelines/video/libav_file.h"
 #include "pipelines/video/output.h"
@@ -17,39 +18,30 @@
 #include "pipelines/video/sequence.h"
 #include "pipelines/video/sink.h"
 #include "pipelines/video/writer.h"
+#include "tests/examples_folder.h"
 #include "tests/pipelines/video/clips.h"
-#include "tests/temporary_folder.h"
 
 namespace bitreel::test {
 namespace {
 
 namespace fs = std::filesystem;
 
-// Relative names of examples land in a folder of their own.
-class Examples : public testing::Test {
+class Examples : public ExamplesFolder {
  protected:
-  Examples() {
-    fs::current_path(folder_.path());
-    fs::create_directory("out");
-  }
-  ~Examples() override { fs::current_path(before_); }
-
   const std::vector<Image> images_ = draw_clip(128, 128, 3);
   std::vector<Frame> frames() const {
     std::vector<Frame> all;
     for (const Image& image : images_) all.push_back(image.frame());
     return all;
   }
-
- private:
-  const fs::path before_ = fs::current_path();
-  const TemporaryFolder folder_;
 };
 
 TEST_F(Examples, OfTheWriter) {
   const VideoOptions options;
   const std::vector<Frame> frames = this->frames();
   const nlohmann::ordered_json provenance = {{"prompt", "a red circle"}};
+  check_output("out/clip.mp4", options, Sidecar::written);
+  check_space("out/clip.mp4", expected_bytes("out/clip.mp4", options, 720, 480, 49));
   check_output("out/clip.mp4", options, Sidecar::written);
   VideoWriter video("out/clip.mp4", {.fps = 8}, 128, 128, provenance);
   for (const Frame& frame : frames) video.push(frame);
@@ -65,6 +57,12 @@ TEST_F(Examples, OfTheReader) {
   while (const std::optional<Frame> frame = video.next()) judge(*frame);
   const VideoInfo info = inspect_video("clip.mp4");
   EXPECT_EQ(info.frames, judged);
+  {
+    VideoReader video("clip.mp4");
+    std::vector<cv::Mat> frames;
+    while (const std::optional<Frame> frame = video.next()) frames.push_back(copy_of(*frame));
+    EXPECT_EQ(frames.size(), 3U);
+  }
 }
 
 TEST_F(Examples, OfCodecs) {
@@ -87,29 +85,26 @@ TEST_F(Examples, OfPictures) {
     const Frame frame = drawn.frame();
     PictureMaker make(AV_PIX_FMT_YUV420P, 33, 18, 34, 18);
     FramePtr picture = make(frame);
-    EXPECT_EQ(picture->width, 34);
     RgbMaker rgb;
-    {
-      Frame frame = rgb(*picture);
-      EXPECT_EQ(frame.width, 34);
-    }
+    const Frame back = rgb(*picture);
+    EXPECT_EQ(back.width, 34);
   }
-  const VideoOptions options;
-  std::vector<std::string> events;
-  const CodecContextPtr codec = open_encoder(choose_codec("clip.mp4", ""), options, 128, 96, GlobalHeader::no, events);
+  const CodecContextPtr codec(avcodec_alloc_context3(avcodec_find_encoder(AV_CODEC_ID_PNG)));
+  codec->width = 128;
+  codec->height = 96;
+  codec->pix_fmt = AV_PIX_FMT_RGB24;
+  codec->time_base = {1, 8};
+  check_libav(avcodec_open2(codec.get(), nullptr, nullptr), "png");
   FramePtr frame = make_frame(AV_PIX_FMT_RGB24, 128, 96);
-  frame->format = AV_PIX_FMT_YUV420P;
-  frame = PictureMaker(AV_PIX_FMT_YUV420P, 128, 96, 128, 96)(draw(128, 96, 0).frame());
-  frame->pts = 0;
   check_libav(avcodec_send_frame(codec.get(), frame.get()), "clip.mp4: libx264 refuses a frame");
 }
 
 TEST_F(Examples, OfAPalette) {
   int encoded = 0;
   const auto encode = [&](const AVFrame&) { ++encoded; };
-  Palette palette(128, 96, {1, 8});
   FramePtr rgb = PictureMaker(AV_PIX_FMT_RGB24, 128, 96, 128, 96)(draw(128, 96, 0).frame());
   rgb->pts = 0;
+  Palette palette(128, 96, {1, 8});
   palette.push(std::move(rgb));
   palette.end();
   while (FramePtr picture = palette.pull()) encode(*picture);

@@ -1,4 +1,4 @@
-// The examples of attention's headers, as they stand there.
+// The examples of this room's headers (tests/app/manuals_test.cpp compares).
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -25,7 +25,6 @@
 #include "attention/torch/visibility.h"
 #include "base/cpu_features.h"
 #include "tests/attention/calls.h"
-#include "tests/manual_examples.h"
 
 namespace bitreel {
 namespace {
@@ -33,18 +32,12 @@ namespace {
 const Inputs in = random_inputs({.queries = 32, .keys = 64}, 1);
 const at::Tensor &q = in.q, &k = in.k, &v = in.v;
 
-TEST(ManualExamples, AreAllHere) {
-  EXPECT_THAT(test::examples_not_in("tests/attention/manual_examples_test.cpp",
-                                    {"attention", "attention/torch", "attention/cpu"}),
-              testing::IsEmpty());
-}
-
-TEST(ManualExamples, OfAttention) {
+TEST(Examples, OfAttention) {
   at::Tensor o = attend(q, k, v, {.precision = Precision::int8});
   EXPECT_EQ(o.sizes(), q.sizes());
 }
 
-TEST(ManualExamples, OfAttendReport) {
+TEST(Examples, OfAttendReport) {
   struct {
     void warn(const std::string& message) { warnings.push_back(message); }
     std::vector<std::string> warnings;
@@ -56,14 +49,14 @@ TEST(ManualExamples, OfAttendReport) {
   EXPECT_EQ(report.rows().front().calls, 1);
 }
 
-TEST(ManualExamples, OfBackend) {
+TEST(Examples, OfBackend) {
   const AttendCall call = call_of(in, {});
   const Backend& cpu_flash = flash_backend();
   if (cpu_flash.missing(at::kCPU).empty() && cpu_flash.refuses(call).empty()) cpu_flash.run(call);
   EXPECT_EQ(call.out.isnan().any().item<bool>(), !cpu_flash.missing(at::kCPU).empty());
 }
 
-TEST(ManualExamples, OfRegistry) {
+TEST(Examples, OfRegistry) {
   const AttendCall call = call_of(in, {.recipe = recipe_of(Precision::int8, at::kCPU)});
   for (const Backend& backend : backends()) fmt::print("{}: {}\n", backend.name, backend.missing(at::kCPU));
   const Chosen chosen = choose_backend(call, "cpu-scalar");  // by name; the best that can when it is empty
@@ -73,21 +66,21 @@ TEST(ManualExamples, OfRegistry) {
   EXPECT_EQ(names.quantized, "emulated");
 }
 
-TEST(ManualExamples, OfPrecision) {
+TEST(Examples, OfPrecision) {
   const Precision precision = precision_from("sage2-4b").value();
   bits_of(precision);    // 4
   more_bits(precision);  // sage2_8b
   EXPECT_EQ(bits_of(more_bits(precision)), 8);
 }
 
-TEST(ManualExamples, OfRecipe) {
+TEST(Examples, OfRecipe) {
   Recipe recipe = recipe_of(Precision::int8, at::kCPU);
   recipe.smooth_v = Smoothing::off;
   at::Tensor o = attend(q, k, v, {.recipe = recipe});
   EXPECT_FALSE(at::equal(o, attend(q, k, v, {.precision = Precision::int8})));
 }
 
-TEST(ManualExamples, OfRecipes) {
+TEST(Examples, OfRecipes) {
   const Recipe& own = recipe_of(Precision::int8, at::kCUDA);
   const Recipe recipe = recipe_from("sage2-8b+pv=fp8-ones-row+smooth-v", at::kCPU);
   const Recipe elsewhere = recipe_from("int8@cuda+smooth-v", at::kCPU);  // a GPU's recipe, for the oracle on a CPU
@@ -95,7 +88,7 @@ TEST(ManualExamples, OfRecipes) {
   EXPECT_EQ(elsewhere.smooth_v, Smoothing::on);
 }
 
-TEST(ManualExamples, OfSimilarity) {
+TEST(Examples, OfSimilarity) {
   const at::Tensor full_precision_output = attend(q, k, v);
   const at::Tensor quantized_output = attend(q, k, v, {.precision = Precision::int8});
   const Similarity close = similarity(full_precision_output, quantized_output);
@@ -103,7 +96,7 @@ TEST(ManualExamples, OfSimilarity) {
   EXPECT_TRUE(holds);
 }
 
-TEST(ManualExamples, OfQuantize) {
+TEST(Examples, OfQuantize) {
   const at::Tensor head_of_k = in.k[0][0].cpu();
   const Recipe recipe = recipe_of(Precision::int8, at::kCPU);
   const QuantizedTokens k = quantize_keys(head_of_k, recipe);  // [N, D] in, any floating dtype
@@ -111,7 +104,7 @@ TEST(ManualExamples, OfQuantize) {
   EXPECT_GT(similarity(head_of_k, close_to_k).cosine, 0.999);
 }
 
-TEST(ManualExamples, OfVisibility) {
+TEST(Examples, OfVisibility) {
   const AttendCall call = call_of(in, {.causality = Causality::bottom_right});
   const at::Tensor seen = visible_keys(call);  // bool, broadcasts to [B, Hq, Nq, Nkv]; undefined when all is seen
   EXPECT_EQ(seen.sum().item<std::int64_t>(), 32 * 33 + 32 * 31 / 2);
@@ -119,7 +112,7 @@ TEST(ManualExamples, OfVisibility) {
 
 using namespace cpu;
 
-TEST(ManualExamples, OfCpuBackends) {
+TEST(Examples, OfCpuBackends) {
   const Backend& plain = cpu_backends().back();  // of cpu-amx, cpu-avx512-vnni, cpu-avx-vnni, cpu-avx2, cpu-scalar
   EXPECT_EQ(plain.name, "cpu-scalar");
   const Backend& backend = flash_backend();  // cpu-flash
@@ -143,7 +136,7 @@ struct PackedHead {
   }
 };
 
-TEST(ManualExamples, OfKernels) {
+TEST(Examples, OfKernels) {
   const Recipe recipe = recipe_of(Precision::int8, at::kCPU);
   const AttendCall call = call_of(in, {.recipe = recipe});
   const CallParts of_call(call, 128);
@@ -160,7 +153,7 @@ TEST(ManualExamples, OfKernels) {
   EXPECT_TRUE(at::equal(call.out, attend(q, k, v, {.precision = Precision::int8})));
 }
 
-TEST(ManualExamples, OfCallParts) {
+TEST(Examples, OfCallParts) {
   const Recipe recipe = recipe_of(Precision::int8, at::kCPU);
   const AttendCall call = call_of(in, {.recipe = recipe});
   const Kernels& kernels = cpu_scalar::kernels();
@@ -174,7 +167,7 @@ TEST(ManualExamples, OfCallParts) {
   EXPECT_EQ(head.finite, 1);
 }
 
-TEST(ManualExamples, OfFlash) {
+TEST(Examples, OfFlash) {
   if (!x86_features().avx512_vnni) GTEST_SKIP() << "the processor has no AVX-512";
   const AttendCall call = call_of(in, {});
   const CallParts parts(call, flash_queries);
@@ -191,7 +184,7 @@ TEST(ManualExamples, OfFlash) {
   EXPECT_LE(largest_difference(call.out, attend(q, k, v, {.backend = "cpu-flash"})), 0);
 }
 
-TEST(ManualExamples, OfShareOut) {
+TEST(Examples, OfShareOut) {
   const std::int64_t blocks = 100, grain = 1;
   std::vector<int> worked(blocks);
   const auto work_on = [&](std::int64_t block, const std::vector<float>&) {
@@ -207,7 +200,7 @@ TEST(ManualExamples, OfShareOut) {
 struct Unit;  // in an anonymous namespace of the unit that uses them (kernels.h)
 using L = ScalarLanes<Unit>;
 
-TEST(ManualExamples, OfLanes) {
+TEST(Examples, OfLanes) {
   alignas(64) const float a[tile] = {1}, b[tile] = {2};
   struct Unit;  // in an anonymous namespace of the unit that uses them (kernels.h)
   using L = ScalarLanes<Unit>;
@@ -229,7 +222,7 @@ const FlashKernels& flash_unit() {
   return FlashKernelsOf<L, Panel>::table;  // all that a unit offers
 }
 
-TEST(ManualExamples, OfUnits) {
+TEST(Examples, OfUnits) {
   EXPECT_EQ(integer_unit().attend, (&KernelsOf<L, Work>::attend));
   EXPECT_NE(flash_unit().pack, nullptr);
 }

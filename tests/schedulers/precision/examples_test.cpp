@@ -1,6 +1,4 @@
-// The examples of the headers of schedulers/precision, as they stand there.
-#include "tests/manual_examples.h"
-
+// The examples of this room's headers (tests/app/manuals_test.cpp compares).
 #include <gmock/gmock.h>
 
 #include <iterator>
@@ -8,6 +6,7 @@
 #include "schedulers/precision/attention_choice.h"
 #include "schedulers/precision/guard.h"
 #include "schedulers/precision/measurement.h"
+#include "schedulers/precision/measurement_file.h"
 #include "schedulers/precision/plan_file.h"
 #include "schedulers/precision/planner.h"
 #include "schedulers/precision/ranges.h"
@@ -34,19 +33,13 @@ Measurement made_up() {
        }});
 }
 
-TEST(ManualExamples, AreAllHere) {
-  EXPECT_THAT(examples_not_in("tests/schedulers/precision/manual_examples_test.cpp", {"schedulers/precision"},
-                              /*formats=*/{"plan_file.h", "measurement_file.h"}),
-              testing::IsEmpty());
-}
-
-TEST(ManualExamples, OfAttentionChoice) {
+TEST(Examples, OfAttentionChoice) {
   AttentionChoice choice = parse_attention("first-last:3=int8,rest=int4");  // before anything is loaded
   const Plan plan = resolve(choice, target);                                // once layers and timesteps are known
   EXPECT_EQ(plan.rows().size(), 5U);
 }
 
-TEST(ManualExamples, OfPlan) {
+TEST(Examples, OfPlan) {
   const std::int64_t timestep = 500;
   int attended = 0;
   const auto attend_in = [&](Precision) { ++attended; };
@@ -56,7 +49,7 @@ TEST(ManualExamples, OfPlan) {
   EXPECT_EQ(attended, 2);
 }
 
-TEST(ManualExamples, OfGuard) {
+TEST(Examples, OfGuard) {
   const std::int64_t steps = 5, heads = 4;
   Plan plan = resolve(parse_attention("int4"), target);
   plan.bound = 0.1;
@@ -72,7 +65,7 @@ TEST(ManualExamples, OfGuard) {
   EXPECT_EQ(guard.row(4), (PrecisionRow{Precision::int8, Precision::int8}));
 }
 
-TEST(ManualExamples, OfMeasurement) {
+TEST(Examples, OfMeasurement) {
   const MeasurementDesign design = design_of(1, 1, {Precision::int4});
   Measurement measurement(design);
   PromptErrors errors(measurement.design(), {.text = "a red circle", .seed = 7});
@@ -84,7 +77,7 @@ TEST(ManualExamples, OfMeasurement) {
   EXPECT_NEAR(score, 0.996 * 0.94, 1e-12);
 }
 
-TEST(ManualExamples, OfPlanner) {
+TEST(Examples, OfPlanner) {
   const Measurement measurement = made_up();
   const Planner planner(measurement);
   const PlannedTable table = planner.share({.eight_bit = 0.3});  // the paper's rule
@@ -96,27 +89,68 @@ TEST(ManualExamples, OfPlanner) {
   EXPECT_THAT(file, testing::HasSubstr("bitreel_plan: 1"));
 }
 
-TEST(ManualExamples, OfSage1Adaptive) {
+TEST(Examples, OfSage1Adaptive) {
   const Measurement measurement = made_up();
   const Plan plan = sage1_adaptive(measurement);  // of sage1-vb, and sage1-b or else full precision
   const PlannedTable table = Planner(measurement).judge(plan);
   EXPECT_EQ(table.plan.rows().front(), (PrecisionRow{Precision::sage1_vb, Precision::sage1_vb}));
 }
 
-TEST(ManualExamples, OfRanges) {
+TEST(Examples, OfPlanFiles) {
+  const Plan plan = plan_from_yaml(R"(
+bitreel_plan: 1                      # the format's version
+made_for:
+  model: "pocket"
+  model_hash: "9f86d081"
+  scheduler: "ddim"
+  layers: 12
+  timesteps: [999, 799, 599, 399, 199]   # one per step
+note: "bitreel plan --share 30%"     # optional
+bound: 0.04                          # optional: the error of a call, 1 - score, that --guard lets pass
+default: int4                        # of every cell that no rule names; optional when the rules name all
+rules:                               # optional; layers and steps count from 0; one left out means all of them
+  - {precision: int8, steps: 0-1}
+  - {precision: full, steps: [2, 3-4], layers: [0, 5-7]}
+)",
+                                   "plan.yaml");
+  EXPECT_EQ(plan.rows()[1][0], Precision::int8);
+  EXPECT_EQ(plan.rows()[4][6], Precision::full);
+  EXPECT_EQ(plan.rows()[4][1], Precision::int4);
+}
+
+TEST(Examples, OfMeasurementFiles) {
+  const Measurement measurement = measurement_from_json(R"(
+{"bitreel_measurement": 1,
+ "made_for": {"model": "pocket", "model_hash": "9f86d081", "scheduler": "ddim", "layers": 12, "timesteps": [999, 499]},
+ "device": "AMD EPYC 9R14, 2 threads",
+ "shape": {"batch": 2, "heads": 4, "queries": 2018, "keys": 2018, "head_dim": 64},
+ "sampled": {"heads": [0, 1, 2, 3], "layers": [5], "steps": [0, 1]},
+ "precisions": ["int8"],
+ "prompts": [{"text": "a red circle moves right", "seed": 7}, {"text": "a blue star", "seed": 8}],
+ "seconds": {"full": [0.0101, 0.0103], "int8": [0.0062, 0.0061]},
+ "cells": [{"layer": 5, "step": 0, "precision": "int8", "cosine": [0.999, 0.0001, 0.998],
+            "relative_l1": [0.02, 0.001, 0.03], "rmse": [0.01, 0.001, 0.02], "score": [0.98, 0.001, 0.97]},
+           {"layer": 5, "step": 1, "precision": "int8", "cosine": [0.999, 0.0001, 0.998],
+            "relative_l1": [0.02, 0.001, 0.03], "rmse": [0.01, 0.001, 0.02], "score": [0.98, 0.001, 0.97]}]}
+)",
+                                                        "MEASURED.json");
+  EXPECT_EQ(measurement.cell({.layer = 5, .step = 1, .precision = Precision::int8}).score.mean, 0.98);
+}
+
+TEST(Examples, OfRanges) {
   const Range range = range_from("3-5", "plan.yaml:7: steps");    // {3, 5}
   const std::vector<std::string> texts = texts_of({0, 3, 4, 5});  // {"0", "3-5"}
   EXPECT_EQ(range, (Range{3, 5}));
   EXPECT_THAT(texts, testing::ElementsAre("0", "3-5"));
 }
 
-TEST(ManualExamples, OfRankCorrelation) {
+TEST(Examples, OfRankCorrelation) {
   const Measurement measured = made_up(), held_out = made_up();
   const double rank = rank_correlation(measured, held_out, Precision::int4);  // 1: the same order; 0: no relation
   EXPECT_NEAR(rank, 1, 1e-12);
 }
 
-TEST(ManualExamples, OfTarget) {
+TEST(Examples, OfTarget) {
   const PlanTarget target{.model = "pocket",
                           .model_hash = "9f86d081",
                           .scheduler = "ddim",

@@ -1,0 +1,78 @@
+// Examples of the headers of checkpoint/ and layers/, on the tiny UniDiffuser checkpoint (tests/app/manuals_test.cpp
+// compares). Those that want the default model are in tests/app/examples_test.cpp.
+#include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
+#include <gmock/gmock.h>
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "pipelines/checkpoint/checkpoint.h"
+#include "pipelines/checkpoint/finite.h"
+#include "pipelines/checkpoint/mapped_file.h"
+#include "pipelines/layers/activation.h"
+#include "pipelines/layers/clip_layers.h"
+#include "pipelines/layers/rows/rows_body.h"
+#include "pipelines/layers/sinusoid.h"
+#include "tests/error_text.h"
+#include "tests/examples_folder.h"
+#include "tests/files.h"
+
+namespace bitreel::test {
+namespace {
+
+class Examples : public ExamplesFolder {};
+
+TEST_F(Examples, OfWeightFiles) {
+  write_text("./model.safetensors", "some bytes");
+  watch_mapped_files();
+  const MappedFile file("model.safetensors");
+  EXPECT_EQ(file.size(), 10U);
+  const at::Tensor weight = at::full({3}, std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(error_text([&] {
+              if (!all_finite(weight)) throw Error("transformer: tensor proj_out.bias is not finite");
+            }),
+            "transformer: tensor proj_out.bias is not finite\n");
+}
+
+TEST_F(Examples, OfLayers) {
+  const c10::InferenceMode no_gradients;
+  const nlohmann::json json = {{"hidden_act", "relu"}};
+  const JsonFields fields(json, "config.json");
+  {
+    const at::Tensor x = at::tensor({-1.0f, 2.0f});
+    const Activation act = read_activation(fields, "hidden_act", "quick_gelu");
+    at::Tensor y = activate(x, act);
+    EXPECT_TRUE(at::equal(y, at::tensor({0.0f, 2.0f})));
+  }
+  const at::Tensor timesteps = at::tensor({999, 0}, at::TensorOptions(at::kLong));
+  at::Tensor token = timestep_sinusoid(timesteps, 1536);
+  EXPECT_EQ(token.size(1), 1536);
+  EXPECT_EQ(token[1][0].item<float>(), 1);
+
+  const Checkpoint checkpoint = Checkpoint::open(repository() / "tests/golden/unidiffuser/model");
+  const nlohmann::json text_encoder = checkpoint.config("text_encoder");
+  const ClipLayersConfig config = read_clip_layers_config(JsonFields(text_encoder, "config.json"), {}, "config.json");
+  const Weights weights = checkpoint.weights("text_encoder");
+  Loader loader(weights, {});
+  const bool prefixed = weights.has("text_model.embeddings.token_embedding.weight");
+  const Scope scope = prefixed ? loader.root() / "text_model" : loader.root();
+  const at::Tensor x = at::zeros({1, 3, config.hidden_size});
+  const ClipLayers layers(scope / "encoder", config, {});
+  at::Tensor states = layers(x, {.causality = Causality::bottom_right});
+  EXPECT_EQ(states.sizes(), x.sizes());
+}
+
+struct Unit {
+  static constexpr const char* name = "avx2";
+};
+const RowKernels<Bf16>& bf16_kernels() {
+  return RowKernelsOf<Unit, Bf16>::table;
+}
+
+TEST_F(Examples, OfRowKernels) {
+  EXPECT_STREQ(bf16_kernels().name, "avx2");
+}
+
+}  // namespace
+}  // namespace bitreel::test
