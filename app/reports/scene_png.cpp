@@ -1,10 +1,9 @@
 #include <algorithm>
 #include <cmath>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include "app/reports/scene.h"
-#include "base/error.h"
+#include "base/png.h"
 
 namespace bitreel {
 namespace {
@@ -109,9 +108,7 @@ class Painter {
 std::string to_png(const Scene& scene) {
   cv::Mat picture(pixels(scene.height), pixels(scene.width), CV_8UC3, cv::Scalar::all(255));
   for (const Shape& shape : scene.shapes) std::visit(Painter(picture), shape);
-  std::vector<uchar> bytes;
-  if (!cv::imencode(".png", picture, bytes)) throw Error("a picture cannot be encoded as PNG");
-  return {bytes.begin(), bytes.end()};
+  return png_of(picture.data, {.width = picture.cols, .height = picture.rows, .order = ChannelOrder::bgr});
 }
 
 }  // namespace bitreel

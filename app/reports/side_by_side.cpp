@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 #include <vector>
 
-#include "base/error.h"
+#include "base/png.h"
 #include "base/written_file.h"
 
 namespace bitreel {
@@ -68,11 +67,7 @@ cv::Mat difference_of(const cv::Mat& reference, const cv::Mat& frame) {
 }
 
 void write_png(const std::filesystem::path& path, const cv::Mat& picture) {
-  cv::Mat bgr;
-  cv::cvtColor(picture, bgr, cv::COLOR_RGB2BGR);
-  std::vector<uchar> bytes;
-  if (!cv::imencode(".png", bgr, bytes)) throw Error(fmt::format("{}: the picture cannot be encoded", path.string()));
-  write_whole(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  write_whole(path, png_of(picture.data, {.width = picture.cols, .height = picture.rows}));
 }
 
 }  // namespace bitreel

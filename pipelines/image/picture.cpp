@@ -2,16 +2,20 @@
 
 #include <fmt/format.h>
 
+#include <turbojpeg.h>
+#include <webp/encode.h>
 #include <cctype>
 #include <fstream>
 #include <iterator>
-#include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
+#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/png.h"
 #include "base/written_file.h"
+#include "pipelines/image/picture_decoders.h"
 
 namespace bitreel {
 namespace {
@@ -55,10 +59,41 @@ std::string lower_extension(const fs::path& path) {
   return extension;
 }
 
-std::vector<int> encoding_of(const std::string& extension, const fs::path& path) {
-  if (extension == ".png") return {cv::IMWRITE_PNG_COMPRESSION, 6};
-  if (extension == ".jpg" || extension == ".jpeg") return {cv::IMWRITE_JPEG_QUALITY, 95};
-  if (extension == ".webp") return {cv::IMWRITE_WEBP_QUALITY, 101};  // above 100: lossless
+std::string as_png(const Picture& picture) {
+  return png_of(picture.rgb.data(),
+                {.width = static_cast<int>(picture.width), .height = static_cast<int>(picture.height)});
+}
+
+std::string as_jpeg(const Picture& picture) {
+  constexpr int quality = 95;
+  const std::unique_ptr<void, decltype(&tjDestroy)> encoder(tjInitCompress(), tjDestroy);
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;
+  const int failed =
+      tjCompress2(encoder.get(), picture.rgb.data(), static_cast<int>(picture.width), 0,
+                  static_cast<int>(picture.height), TJPF_RGB, &bytes, &size, TJSAMP_420, quality, TJFLAG_ACCURATEDCT);
+  const std::unique_ptr<unsigned char, decltype(&tjFree)> owner(bytes, tjFree);
+  if (failed != 0) throw Error(tjGetErrorStr2(encoder.get()));
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+std::string as_webp(const Picture& picture) {
+  std::uint8_t* bytes = nullptr;
+  const std::size_t size =
+      WebPEncodeLosslessRGB(picture.rgb.data(), static_cast<int>(picture.width), static_cast<int>(picture.height),
+                            static_cast<int>(picture.width) * 3, &bytes);
+  const std::unique_ptr<std::uint8_t, decltype(&WebPFree)> owner(bytes, WebPFree);
+  if (size == 0) throw Error("libwebp refuses it: at most 16383 pixels a side");
+  return {reinterpret_cast<const char*>(bytes), size};
+}
+
+using Encode = std::string (*)(const Picture&);
+
+Encode encoder_of(const fs::path& path) {
+  const std::string extension = lower_extension(path);
+  if (extension == ".png") return as_png;
+  if (extension == ".jpg" || extension == ".jpeg") return as_jpeg;
+  if (extension == ".webp") return as_webp;
   throw UsageError(fmt::format("{}: \"{}\" is no kind of picture that is written", path.string(), extension),
                    "end the name in .png, .jpg or .webp");
 }
@@ -71,47 +106,34 @@ Picture read_picture(const fs::path& path) {
     throw UsageError(fmt::format("{}: a GIF or an animation, expected a still picture", path.string()),
                      "save the frame that you mean as a PNG");
   }
-  cv::Mat bgr;
+  std::optional<Picture> picture;
   std::string reason = "not a picture that can be read";
   try {
-    const cv::Mat raw(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));  // only read from
-    bgr = cv::imdecode(raw, cv::IMREAD_COLOR);
-  } catch (const cv::Exception& error) {
-    reason = error.err;
+    picture = decode_picture(bytes);
+  } catch (const Error& error) {
+    reason = error.what();
   }
-  if (bgr.empty()) {
-    throw UsageError(fmt::format("{}: {}", path.string(), reason), "expected a PNG, JPEG, WebP, TIFF or BMP file");
+  if (!picture) {
+    throw UsageError(
+        fmt::format("{}: {}", path.string(), reason),
+        fmt::format("expected a PNG, JPEG, WebP, TIFF or BMP file of at most {0}x{0} pixels", most_picture_side));
   }
-  if (bgr.cols > most_picture_side || bgr.rows > most_picture_side) {
-    throw UsageError(fmt::format("{}: {}x{} pixels, expected at most {} a side", path.string(), bgr.cols, bgr.rows,
-                                 most_picture_side),
-                     "make the picture smaller first");
-  }
-  cv::Mat rgb;
-  cv::cvtColor(bgr, rgb, cv::COLOR_BGR2RGB);
-  return {.width = rgb.cols, .height = rgb.rows, .rgb = {rgb.data, rgb.data + rgb.total() * rgb.elemSize()}};
+  return *std::move(picture);
 }
 
 void check_can_be_written(const fs::path& path) {
-  (void)encoding_of(lower_extension(path), path);
+  (void)encoder_of(path);
 }
 
 void write_picture(const fs::path& path, const Picture& picture) {
-  const std::string extension = lower_extension(path);
-  const std::vector<int> encoding = encoding_of(extension, path);
-  const cv::Mat rgb(static_cast<int>(picture.height), static_cast<int>(picture.width), CV_8UC3,
-                    const_cast<std::uint8_t*>(picture.rgb.data()));  // only read from
-  cv::Mat bgr;
-  cv::cvtColor(rgb, bgr, cv::COLOR_RGB2BGR);
-  std::vector<unsigned char> bytes;
-  bool encoded = false;
+  const Encode encode = encoder_of(path);
+  std::string bytes;
   try {
-    encoded = cv::imencode(extension, bgr, bytes, encoding);
-  } catch (const cv::Exception& error) {
-    throw Error(fmt::format("{}: the picture can't be encoded: {}", path.string(), error.err));
+    bytes = encode(picture);
+  } catch (const Error& error) {
+    throw Error(fmt::format("{}: the picture can't be encoded: {}", path.string(), error.what()));
   }
-  if (!encoded) throw Error(fmt::format("{}: the picture can't be encoded", path.string()));
-  write_whole(path, {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+  write_whole(path, bytes);
 }
 
 }  // namespace bitreel

@@ -1,4 +1,4 @@
-// Pictures: 8-bit RGB in memory, read from and written to files by OpenCV, resized as Pillow does.
+// Pictures: 8-bit RGB in memory, read from and written to files, resized as Pillow does.
 //
 //   const Picture picture = read_picture("cat.jpg");
 //   const Picture small = resized(picture, {.width = 224, .height = 224}, Resampling::bicubic);

@@ -3,14 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <opencv2/core/mat.hpp>
-#include <opencv2/imgcodecs.hpp>
-#include <opencv2/imgproc.hpp>
 #include <system_error>
-#include <vector>
 
 #include "base/error.h"
 #include "base/partial.h"
+#include "base/png.h"
 
 namespace bitreel {
 namespace {
@@ -38,13 +35,8 @@ class Sequence : public FrameSink {
   }
 
   void push(const Frame& frame) override {
-    const cv::Mat rgb(frame.height, frame.width, CV_8UC3, const_cast<std::uint8_t*>(frame.rgb));
-    cv::Mat bgr;
-    cv::cvtColor(rgb, bgr, cv::COLOR_RGB2BGR);
-    std::vector<std::uint8_t> png;
-    cv::imencode(".png", bgr, png);
     const fs::path target = name_.file(++count_);
-    write_file(partial_.path() / target.filename(), {reinterpret_cast<const char*>(png.data()), png.size()},
+    write_file(partial_.path() / target.filename(), png_of(frame.rgb, {.width = frame.width, .height = frame.height}),
                target.string());
   }
 

@@ -2,6 +2,10 @@
 #include "pipelines/image/picture.h"
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
 
 #include "base/json_file.h"
 #include "pipelines/image/clip_image_processor.h"
@@ -75,6 +79,78 @@ TEST_F(Pictures, OfEveryKindOfFileLookAsPillowShowsThem) {
                      pillows = golden.tensor("files", name).to(at::kFloat);
     ASSERT_EQ(ours.sizes(), pillows.sizes()) << name;
     EXPECT_LT((ours - pillows).abs().mean().item<double>(), 2) << name;
+  }
+}
+
+// OpenCV's readers are the other opinion in the tests below.
+cv::Mat stripes() {
+  cv::Mat picture(24, 40, CV_8UC3);
+  for (int y = 0; y < picture.rows; ++y) {
+    for (int x = 0; x < picture.cols; ++x)
+      picture.at<cv::Vec3b>(y, x) = {static_cast<uchar>(6 * x), static_cast<uchar>(10 * y), static_cast<uchar>(x < 9)};
+  }
+  return picture;
+}
+
+std::string encoded(const std::string& extension, const cv::Mat& picture) {
+  std::vector<uchar> bytes;
+  cv::imencode(extension, picture, bytes);
+  return {bytes.begin(), bytes.end()};
+}
+
+Picture by_opencv(const std::string& bytes) {
+  cv::Mat picture = cv::imdecode(std::vector<uchar>(bytes.begin(), bytes.end()), cv::IMREAD_COLOR);
+  cv::cvtColor(picture, picture, cv::COLOR_BGR2RGB);
+  return {.width = picture.cols, .height = picture.rows, .rgb = {picture.data, picture.data + 3 * picture.total()}};
+}
+
+TEST(PictureFiles, AreTurnedAsTheCameraWas) {
+  const test::TemporaryFolder folder;
+  const std::string jpeg = encoded(".jpg", stripes());
+  for (char orientation = 1; orientation <= 8; ++orientation) {
+    SCOPED_TRACE(static_cast<int>(orientation));
+    // A TIFF header and one entry: tag 0x0112, a SHORT.
+    const std::string exif =
+        std::string("Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0", 25) + orientation + std::string(6, '\0');
+    const std::string segment =
+        std::string("\xff\xe1\0", 3) + static_cast<char>(exif.size() + 2) + exif;  // behind the start of the image
+    const std::string turned = jpeg.substr(0, 2) + segment + jpeg.substr(2);
+    test::write_text(folder / "turned.jpg", turned);
+    const Picture ours = read_picture(folder / "turned.jpg"), theirs = by_opencv(turned);
+    EXPECT_EQ(ours.width, orientation > 4 ? 24 : 40);
+    EXPECT_EQ(ours.width, theirs.width);
+    EXPECT_EQ(ours.rgb, theirs.rgb);
+  }
+}
+
+TEST(PictureFiles, OfEveryKindAndDepthAreRead) {
+  const test::TemporaryFolder folder;
+  const cv::Mat colour = stripes();
+  cv::Mat grey, deep, alpha;
+  cv::cvtColor(colour, grey, cv::COLOR_BGR2GRAY);
+  cv::cvtColor(colour, alpha, cv::COLOR_BGR2BGRA);
+  colour.convertTo(deep, CV_16U, 257);
+  for (const std::string extension : {".png", ".bmp", ".tiff", ".webp"}) {
+    for (const auto& [kind, picture] :
+         {std::pair{"colour", colour}, std::pair{"grey", grey}, std::pair{"deep", deep}, std::pair{"alpha", alpha}}) {
+      if (picture.depth() == CV_16U && (extension == ".bmp" || extension == ".webp")) continue;
+      SCOPED_TRACE(kind + extension);
+      const std::string bytes = encoded(extension, picture);
+      test::write_text(folder / ("a" + extension), bytes);
+      EXPECT_EQ(read_picture(folder / ("a" + extension)).rgb, by_opencv(bytes).rgb);
+    }
+  }
+}
+
+TEST(PictureFiles, CutShortAreRefused) {
+  const test::TemporaryFolder folder;
+  for (const std::string extension : {".png", ".jpg", ".bmp", ".tiff", ".webp"}) {
+    const std::string bytes = encoded(extension, stripes());
+    for (const double part : {0.1, 0.5, 0.9}) {
+      SCOPED_TRACE(fmt::format("{} of {}", part, extension));
+      test::write_text(folder / ("a" + extension), bytes.substr(0, static_cast<std::size_t>(part * bytes.size())));
+      EXPECT_THROW((void)read_picture(folder / ("a" + extension)), UsageError);
+    }
   }
 }
 
