@@ -78,6 +78,7 @@ struct RunningClip::Work {
       record.step_seconds.push_back(seconds_since(last));
       if (run.on_step) {
         record_attention();
+        record.events = console.warnings();
         run.on_step(event, record);
       }
       console.count(event.step.count);

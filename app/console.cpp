@@ -60,14 +60,21 @@ void Console::say(const std::string& text, const std::string& event, const order
 }
 
 void Console::warn(const std::string& message, const ordered_json& fields) {
-  warnings_.push_back(message);
+  said_.insert(message);
+  remember({message});
   ordered_json all = {{"message", message}};
   if (fields.is_object()) all.update(fields);
   say(fmt::format("bitreel: warning: {}", message), "warning", all);
 }
 
 void Console::warn_once(const std::string& message, const ordered_json& fields) {
-  if (std::ranges::find(warnings_, message) == warnings_.end()) warn(message, fields);
+  if (!said_.contains(message)) warn(message, fields);
+}
+
+void Console::remember(const std::vector<std::string>& warnings) {
+  for (const std::string& warning : warnings) {
+    if (std::ranges::find(warnings_, warning) == warnings_.end()) warnings_.push_back(warning);
+  }
 }
 
 void Console::tell(const std::string& event, const ordered_json& fields) {

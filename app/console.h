@@ -24,6 +24,7 @@
 #include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,9 +47,13 @@ class Console {
   void say(const std::string& text, const std::string& event, const nlohmann::ordered_json& fields = {});
   // fields: of the event, beside the message.
   void warn(const std::string& message, const nlohmann::ordered_json& fields = {});
-  void warn_once(const std::string& message, const nlohmann::ordered_json& fields = {});  // unless it was said before
+  // Unless the same was said before, by this run.
+  void warn_once(const std::string& message, const nlohmann::ordered_json& fields = {});
   // For programs alone: nothing in other styles.
   void tell(const std::string& event, const nlohmann::ordered_json& fields);
+
+  // What an earlier run of the same clip warned of: kept, not said again.
+  void remember(const std::vector<std::string>& warnings);
 
   // done: steps that were complete before. unit: what step() counts.
   void begin(const std::string& phase, std::int64_t count = 0, std::int64_t done = 0, const std::string& unit = "step");
@@ -62,6 +67,7 @@ class Console {
 
   // Seconds by phase, in order, the running one included.
   [[nodiscard]] nlohmann::ordered_json seconds() const;
+  // Each once.
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
@@ -78,6 +84,7 @@ class Console {
   std::size_t lines_shown_ = 0;  // that the next ones take the place of
   std::vector<std::pair<std::string, double>> finished_;
   std::vector<std::string> warnings_;
+  std::set<std::string> said_;
 };
 
 // 75.2 -> "1 min 15 s", 11.84 -> "11.8 s".

@@ -8,6 +8,7 @@
 
 #include "app/console.h"
 #include "app/pace.h"
+#include "base/error.h"
 
 namespace bitreel {
 namespace {
@@ -36,13 +37,46 @@ std::string result_text(const Render& render) {
   return result;
 }
 
+double bytes_of(const Cost& cost, Phase phase) {
+  switch (phase) {
+    case Phase::encode:
+      return cost.encode.bytes();
+    case Phase::denoise:
+      return cost.denoise.bytes();
+    case Phase::decode:
+      return cost.decode.bytes();
+  }
+  return 0;
+}
+
 }  // namespace
+
+double expected_memory(const Render& render, const std::set<Phase>& phases) {
+  const Cost cost = render.model->cost(render.request);
+  double peak = 0;
+  for (const Phase phase : phases) peak = std::max(peak, bytes_of(cost, phase));
+  return render.model->options().device.is_cpu() ? program_bytes + peak : peak;
+}
+
+std::string check_memory(const Render& render, const std::set<Phase>& phases, const MachineMemory& memory) {
+  const double expected = expected_memory(render, phases);
+  if (expected <= memory.available) return {};
+  const Request& request = render.request;
+  const std::string need = fmt::format("{}x{} with {} frames takes about {} of memory", request.width, request.height,
+                                       request.num_frames, bytes_text(expected));
+  const char* machine = render.model->options().device.is_cpu() ? "machine" : "GPU";
+  if (expected <= memory.total)
+    return fmt::format("{}, of this {}'s {} now {} are free", need, machine, bytes_text(memory.total),
+                       bytes_text(memory.available));
+  throw Error(fmt::format("{}, this {} has {}", need, machine, bytes_text(memory.total)),
+              "try a smaller size, fewer frames or --vae-tiling; generate and resume begin all the same with --force");
+}
 
 Forecast forecast_of(const Render& render, const Plan& plan, ForecastOptions options) {
   const Request& request = render.request;
   const Pipeline& model = *render.model;
   const Cost cost = model.cost(request);
-  const double peak = program_bytes + std::max({cost.encode.bytes(), cost.denoise.bytes(), cost.decode.bytes()});
+  const double peak = expected_memory(render, {Phase::encode, Phase::denoise, Phase::decode});
   const std::int64_t all_steps = request.steps * cost.rounds;
   const std::int64_t steps_left = all_steps - options.steps_done;
   const std::string steps =

@@ -19,7 +19,15 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Variables that change what runs or how.
+ordered_json device_json(const Render& render) {
+  const bool cpu = render.model->options().device.is_cpu();
+  ordered_json device = {{"type", name_of(render.options.device)}, {"name", cpu ? cpu_name() : cuda_device_name()}};
+  if (!render.device_note.empty()) device["why_not_cuda"] = render.device_note;
+  return device;
+}
+
+}  // namespace
+
 ordered_json environment_overrides() {
   std::map<std::string, std::string> overrides;
   for (char** entry = environ; *entry != nullptr; ++entry) {
@@ -29,15 +37,6 @@ ordered_json environment_overrides() {
   }
   return overrides.empty() ? ordered_json::object() : ordered_json(overrides);
 }
-
-ordered_json device_json(const Render& render) {
-  const bool cpu = render.model->options().device.is_cpu();
-  ordered_json device = {{"type", name_of(render.options.device)}, {"name", cpu ? cpu_name() : cuda_device_name()}};
-  if (!render.device_note.empty()) device["why_not_cuda"] = render.device_note;
-  return device;
-}
-
-}  // namespace
 
 ClipRecord record_of(const Render& render, const ModelIdentity& identity) {
   return {.model = identity.files,

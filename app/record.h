@@ -34,6 +34,9 @@ struct ClipRecord {
 
 ClipRecord record_of(const Render& render, const ModelIdentity& identity);
 
+// The environment's variables that change what runs or how, as an object.
+nlohmann::ordered_json environment_overrides();
+
 // Where a clip comes from: enough to make it again, and to know whether it is the same model.
 nlohmann::ordered_json provenance(const Render& render, const ClipRecord& record);
 

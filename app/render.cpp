@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "pipelines/image/picture.h"
 #include "pipelines/model/device.h"
+#include "pipelines/video/codecs.h"
 #include "pipelines/video/output.h"
 
 namespace bitreel {
@@ -189,6 +190,9 @@ Render resolve_to_video(GenerateOptions options, std::shared_ptr<Pipeline> model
       render.warnings.push_back(std::move(event));
     }
   }
+  const Codec& codec = choose_codec(render.options.output, render.options.codec);
+  render.options.codec = codec.name;
+  if (codec.crf && !render.options.crf) render.options.crf = codec.crf->standard;
   check_space(render.options.output, bytes_on_disk(render));
   check_latents_path(render.options.save_latents);
   return render;

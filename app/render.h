@@ -24,8 +24,7 @@
 namespace bitreel {
 
 struct Render {
-  GenerateOptions
-      options;  // no optional is empty, but crf where the codec's own holds and what the mode has no use for
+  GenerateOptions options;  // no optional is empty, but crf where the codec has none and what the mode has no use for
   std::shared_ptr<Pipeline> model;
   Mode mode;
   bool mode_is_inferred = false;

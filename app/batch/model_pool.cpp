@@ -1,35 +1,16 @@
 #include "app/batch/model_pool.h"
 
-#include <ATen/DeviceAccelerator.h>
-
-#include <algorithm>
-#include <fstream>
 #include <string>
 
 #include "app/batch/job_key.h"
+#include "app/machine_memory.h"
 #include "app/model_key.h"
 #include "app/render.h"
 
 namespace bitreel {
-namespace {
-
-// What may be taken without pushing other programs out.
-double free_bytes(const at::Device& device) {
-  if (device.is_cuda())
-    return static_cast<double>(at::accelerator::getMemoryInfo(std::max<c10::DeviceIndex>(device.index(), 0)).first);
-  std::ifstream meminfo("/proc/meminfo");
-  std::string name, unit;
-  for (double kib = 0; meminfo >> name >> kib;) {
-    if (name == "MemAvailable:") return kib * 1024;
-    std::getline(meminfo, unit);
-  }
-  return 0;
-}
-
-}  // namespace
 
 double usable_bytes(const at::Device& device) {
-  return 0.75 * free_bytes(device);
+  return 0.75 * machine_memory(device).available;
 }
 
 std::shared_ptr<Pipeline> ModelPool::open(const GenerateOptions& options) {

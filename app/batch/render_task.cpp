@@ -12,6 +12,8 @@
 #include "app/console.h"
 #include "app/files/kept_work.h"
 #include "app/files/latents_file.h"
+#include "app/forecast.h"
+#include "app/machine_memory.h"
 #include "app/peak_memory.h"
 #include "app/record.h"
 #include "app/render.h"
@@ -57,6 +59,9 @@ struct ClipOfTask::Work {
     }
     render = resolve_to_video(options, run.models.open(options));
     for (const std::string& warning : render.warnings) console.warn(warning);
+    const std::string too_little = check_memory(render, {Phase::encode, Phase::denoise, Phase::decode},
+                                                machine_memory(render.model->options().device));
+    if (!too_little.empty()) console.warn(too_little);
     find_kept();
   }
 
@@ -65,12 +70,16 @@ struct ClipOfTask::Work {
     if (is_ours) {
       denoised = kept_in(latents_path(render.options), render, console);
       if (denoised && denoised->unfinished) denoised.reset();
-      if (denoised) return console.warn("denoised by an earlier run, decoded by this one");
+      if (denoised) {
+        console.remember(denoised->events);
+        return console.warn("denoised by an earlier run, decoded by this one");
+      }
     }
     const fs::path path = unfinished_path(render.options.output);
     std::optional<LatentsFile> kept = is_ours ? kept_in(path, render, console) : std::nullopt;
     if (kept && kept->unfinished) {
       from = std::move(*kept);
+      console.remember(from.events);
       console.warn(fmt::format("taken up again after step {} of {}", from.unfinished->steps_done, from.steps));
     } else {
       fs::remove(path);

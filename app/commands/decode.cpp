@@ -16,7 +16,9 @@
 #include "app/console.h"
 #include "app/files/latents_file.h"
 #include "app/flags.h"
+#include "app/forecast.h"
 #include "app/interrupt.h"
+#include "app/machine_memory.h"
 #include "app/peak_memory.h"
 #include "app/render.h"
 #include "base/error.h"
@@ -40,6 +42,7 @@ struct DecodeCommand {
   std::unique_ptr<Flags> flags;
   fs::path file;
   ProgressStyle progress = ProgressStyle::automatic;
+  StartOptions start;
 };
 
 // What nobody knows of latents that another program made, or resolve() would have us claim its defaults.
@@ -107,10 +110,13 @@ GenerateOptions options_of(const LatentsFile& file, const DecodeCommand& command
   GenerateOptions options;
   if (!file.config.is_null()) apply_json(options, file.config, command.file.string());
   const fs::path recorded_output = options.output = output_beside(command.file, options.output);
+  const std::string recorded_codec = options.codec;
   options.save_latents = beside(command.file, options.save_latents);
   command.flags->apply(options);
-  if (options.output.extension() != recorded_output.extension()) {  // another kind of file: its own codec again
-    options.codec.clear();
+  // Another kind of file: its own codec again. Another codec: its own crf.
+  const bool other_kind = options.output.extension() != recorded_output.extension();
+  if (other_kind) options.codec.clear();
+  if (other_kind || options.codec != recorded_codec) {
     options.crf.reset();
     command.flags->apply(options);
   }
@@ -132,6 +138,9 @@ void decode(const DecodeCommand& command) {
                                           file.unfinished->steps_done, file.steps));
   }
   expect_shapes(file, render);
+  if (const std::string warning = check_memory(render, {Phase::decode}, machine_memory(model->options().device));
+      !warning.empty())
+    render.warnings.push_back(warning);
   for (const auto& [name, latents] : file.latents) {
     if (!all_finite(latents.contiguous())) {
       throw Error(fmt::format("{}: {} hold infinity or values that are not numbers", command.file.string(), name));
@@ -140,6 +149,7 @@ void decode(const DecodeCommand& command) {
 
   watch_interrupts();
   Console console(command.progress);
+  console.remember(file.events);
   for (const std::string& warning : render.warnings) console.warn(warning);
   const PeakMemory peak(model->options().device);
   ClipRecord record = record_of(render, identify(*model));
@@ -166,7 +176,7 @@ void resume(const DecodeCommand& command) {
   }
   watch_interrupts();
   Console console(command.progress);
-  generate(options_of(file, command), console, file);
+  generate(options_of(file, command), console, file, command.start);
 }
 
 }  // namespace
@@ -193,6 +203,7 @@ void add_resume(CLI::App& app) {
   state->flags =
       std::make_unique<Flags>(*command, [](const Setting& setting) { return flags_of_resume.contains(setting.name); });
   add_progress_flag(*command, state->progress);
+  command->add_flag("--force", state->start.force, "Start with too little memory");
   command->callback([state] { resume(*state); });
 }
 

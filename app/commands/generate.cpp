@@ -15,6 +15,7 @@
 #include "app/flags.h"
 #include "app/forecast.h"
 #include "app/interrupt.h"
+#include "app/machine_memory.h"
 #include "app/render.h"
 #include "base/error.h"
 #include "base/standard_streams.h"
@@ -28,6 +29,7 @@ struct GenerateCommand {
   std::string config;
   bool print_config = false;
   ProgressStyle progress = ProgressStyle::automatic;
+  StartOptions start;
 
   [[nodiscard]] GenerateOptions options() const {
     GenerateOptions options;
@@ -39,8 +41,15 @@ struct GenerateCommand {
 
 }  // namespace
 
-void generate(const GenerateOptions& options, Console& console, const LatentsFile& from) {
-  const Render render = resolve_to_video(options);
+void generate(const GenerateOptions& options, Console& console, const LatentsFile& from, const StartOptions& start) {
+  Render render = resolve_to_video(options);
+  if (!start.force) {
+    if (!from.unfinished) refuse_kept_work(render.options);
+    const std::string warning = check_memory(render, {Phase::encode, Phase::denoise, Phase::decode},
+                                             machine_memory(render.model->options().device));
+    if (!warning.empty()) render.warnings.push_back(warning);
+  }
+  console.remember(from.events);
   const ModelIdentity identity = identify(*render.model);
   check_same_weights(*render.model, identity, from.model, from.path.string());
   const Plan plan = resolve_attention(render, identity);
@@ -106,6 +115,8 @@ void add_generate(CLI::App& app) {
       ->type_name("FILE");
   command->add_flag("--print-config", state->print_config, "Print the resolved configuration as YAML and stop");
   add_progress_flag(*command, state->progress);
+  command->add_flag("--force", state->start.force,
+                    "Start over where an earlier run's denoising is kept, and start with too little memory");
   command->footer("Codecs:\n" + describe_codecs());
   command->callback([state] {
     const GenerateOptions options = state->options();
@@ -118,7 +129,7 @@ void add_generate(CLI::App& app) {
     }
     watch_interrupts();
     Console console(state->progress);
-    generate(options, console);
+    generate(options, console, {}, state->start);
   });
 }
 

@@ -15,8 +15,13 @@ namespace bitreel {
 
 void add_generate(CLI::App& app);
 
+struct StartOptions {
+  bool force = false;  // over an earlier run's kept work, and with less memory than the clip is expected to take
+};
+
 // from: what an unfinished run left, to go on from; options are then its own.
-void generate(const GenerateOptions& options, Console& console, const LatentsFile& from = {});
+void generate(const GenerateOptions& options, Console& console, const LatentsFile& from = {},
+              const StartOptions& start = {});
 
 // --progress, for every command that shows some. The value must outlive the parse.
 void add_progress_flag(CLI::App& command, ProgressStyle& style);

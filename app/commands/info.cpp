@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 
+#include "app/commands/info_system.h"
 #include "app/console.h"
 #include "app/models.h"
 #include "app/options.h"
@@ -134,7 +135,7 @@ std::string metadata_text(const std::map<std::string, std::string>& metadata) {
   if (is_unfinished) text += progress_text(metadata);
   for (const auto& [key, value] : metadata) {
     if (is_unfinished && (key == "steps_done" || key == "steps")) continue;
-    const auto json = is_ours && (key == "config" || key == "attention")
+    const auto json = is_ours && (key == "config" || key == "attention" || key == "events")
                           ? parse_json_if_any<nlohmann::ordered_json>(value)
                           : nlohmann::ordered_json(nlohmann::ordered_json::value_t::discarded);
     text += fmt::format("  {}: {}", shown(key), json.is_discarded() ? shown(value) + "\n" : indented(json));
@@ -222,6 +223,7 @@ std::string describe_attention() {
 
 std::string describe(const fs::path& path) {
   if (path == "attention") return describe_attention();  // a folder of that name is ./attention
+  if (path == "system") return describe_system();
   if (fs::is_directory(path)) return describe_folder(path);
   if (path.extension() == ".safetensors") return describe_safetensors(path);
   if (path.extension() == ".json") return describe_sidecar(path);
@@ -231,12 +233,12 @@ std::string describe(const fs::path& path) {
 }
 
 void add_info(CLI::App& app) {
-  CLI::App* command =
-      app.add_subcommand("info", "What a model folder, a video or a latents file holds; attention's backends");
+  CLI::App* command = app.add_subcommand(
+      "info", "What a model folder, a video or a latents file holds; attention's backends; this system");
   auto path = std::make_shared<fs::path>();
   command
       ->add_option("path", *path,
-                   "A checkpoint folder, a video, its sidecar, a .safetensors file, or the word attention")
+                   "A checkpoint folder, a video, its sidecar, a .safetensors file, or a word: attention, system")
       ->required()
       ->type_name("PATH");
   command->callback([path] { print_output(printable_lines(describe(*path))); });

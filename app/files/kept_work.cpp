@@ -34,6 +34,23 @@ fs::path latents_path(const GenerateOptions& options) {
   return options.save_latents.empty() ? beside(options.output, ".latents.safetensors") : options.save_latents;
 }
 
+void refuse_kept_work(const GenerateOptions& options) {
+  const auto refuse = [&](const fs::path& kept, const std::string& what, const std::string& command) {
+    throw UsageError(
+        fmt::format("{} keeps {} of this output by an earlier run, or one that is still at it", kept.string(), what),
+        fmt::format("bitreel {} {} goes on from there; --force starts over", command, kept.string()));
+  };
+  const auto is_there = [](const fs::path& path) {
+    std::error_code unknown;
+    return fs::exists(path, unknown);
+  };
+  const fs::path unfinished = unfinished_path(options.output), latents = latents_path(options);
+  if (is_there(unfinished)) refuse(unfinished, "the denoising so far", "resume");
+  // Latents that were asked for stay beside a video that is complete, and are replaced with it.
+  if (is_there(latents) && (options.save_latents.empty() || !is_there(options.output)))
+    refuse(latents, "the denoised latents", "decode");
+}
+
 UnfinishedOnDisk::UnfinishedOnDisk(const Render& render, Console& console, const LatentsFile& from)
     : render_(render),
       console_(console),

@@ -1,5 +1,6 @@
 // A clip's work on the disk while its video is not: a crash, an interrupt or a failed decode loses next to none of it.
 //
+//   refuse_kept_work(render.options);                        // an earlier run's
 //   UnfinishedOnDisk unfinished(render, console, from);      // clip.unfinished.safetensors, for bitreel resume
 //   const auto on_step = [&](const StepEvent& event, const ClipRecord& so_far) { unfinished.keep(event, so_far); };
 //   run_clip(render, console, {.identity = identity, .plan = &plan, .on_step = on_step});
@@ -23,6 +24,10 @@ namespace bitreel {
 // Where they lie: "out/clip.unfinished.safetensors" and, without --save-latents, "out/clip.latents.safetensors".
 std::filesystem::path unfinished_path(const std::filesystem::path& output);
 std::filesystem::path latents_path(const GenerateOptions& options);
+
+// UsageError when an earlier run's work for this output lies there, which a new run would overwrite: names the command
+// that goes on from it.
+void refuse_kept_work(const GenerateOptions& options);
 
 class UnfinishedOnDisk {
  public:

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <map>
 #include <string>
@@ -24,7 +25,8 @@ std::map<std::string, std::string> metadata_of(const GenerateOptions& options, c
           {"config", to_json(options).dump()},
           {"model", record.model.dump()},
           {"run", record.run.dump()},
-          {"attention", record.attention.dump()}};
+          {"attention", record.attention.dump()},
+          {"events", nlohmann::ordered_json(record.events).dump()}};
 }
 
 std::int64_t count_in(const SafetensorsFile& file, const std::string& key) {
@@ -71,6 +73,11 @@ LatentsFile read_latents(const std::filesystem::path& path) {
   read.model = metadata("model");
   read.run = metadata("run");
   read.attention = metadata("attention");
+  const nlohmann::ordered_json events = metadata("events");
+  const auto is_text = [](const nlohmann::ordered_json& event) { return event.is_string(); };
+  if (!events.is_null() && !(events.is_array() && std::ranges::all_of(events, is_text)))
+    throw Error(fmt::format("{}: the metadata's events are not a list of texts", path.string()));
+  for (const auto& event : events) read.events.push_back(event.get<std::string>());
   const bool is_unfinished = file.metadata().contains("steps_done");
   DenoisingState state;
   for (const auto& [name, info] : file.tensors()) {

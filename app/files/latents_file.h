@@ -5,7 +5,7 @@
 //
 // A safetensors file with the model's latents under their own names (of a video: `latents` [batch, frames, channels,
 // height, width], as the peer returns for output_type="latent"), and in the metadata the resolved configuration as JSON
-// ("config"), what ran ("model", "run", "attention": app/record.h) and the version ("bitreel").
+// ("config"), what ran ("model", "run", "attention", "events": app/record.h) and the version ("bitreel").
 // Latents that are not denoised to the end come with all that the rest follows from: `generator`, the scheduler's state
 // as `scheduler.NAME`, and the steps done of all ("steps_done", "steps"). Files from before 0.2 hold the scheduler's
 // `previous_original` without the prefix.
@@ -18,6 +18,8 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "app/options.h"
 #include "app/record.h"
@@ -30,6 +32,7 @@ struct LatentsFile {
   NamedTensors latents;
   nlohmann::ordered_json config;                 // null for latents that another program wrote
   nlohmann::ordered_json model, run, attention;  // of ClipRecord, each null when the file doesn't say
+  std::vector<std::string> events;               // likewise, empty when it doesn't say
   std::optional<DenoisingState> unfinished;
   std::int64_t steps = 0;  // of an unfinished run, in all
 };

@@ -143,7 +143,12 @@ AttentionChoice parse_attention(const std::string& text, const std::string& wher
     rules.push_back({.numbers = {}, .precision = parse_precision(text, where), .text = text});
     return {.text = text, .meaning = std::move(rules)};
   }
-  for (const std::string_view rule : split(text, ',')) rules.push_back(rule_from(rule, where));
+  for (const std::string_view rule : split(text, ',')) {
+    if (!rules.empty() && rules.back().scope == RuleScope::rest)
+      throw UsageError(fmt::format("{}: {} stands behind {}, which leaves it nothing", where, rule, rules.back().text),
+                       "rest comes last, and once: first-last:3=int8,rest=int4");
+    rules.push_back(rule_from(rule, where));
+  }
   return {.text = text, .meaning = std::move(rules)};
 }
 

@@ -18,6 +18,7 @@
 #include "app/clip_file.h"
 #include "app/clip_values.h"
 #include "app/commands/attention_bench.h"
+#include "app/commands/info_system.h"
 #include "app/compare/stale_clips.h"
 #include "app/console.h"
 #include "app/encoding_key.h"
@@ -29,6 +30,7 @@
 #include "app/forecast.h"
 #include "app/gpu_clock.h"
 #include "app/interrupt.h"
+#include "app/machine_memory.h"
 #include "app/model_key.h"
 #include "app/models.h"
 #include "app/options.h"
@@ -43,6 +45,8 @@
 #include "app/step_clock.h"
 #include "attention/attention.h"
 #include "base/error.h"
+#include "base/printable.h"
+#include "base/standard_streams.h"
 #include "base/written_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/cogvideox/block.h"
@@ -407,10 +411,13 @@ TEST_F(Examples, OfAClipsRun) {
     EXPECT_EQ(record["executed"].size(), 1U);
   }
   const Plan plan = resolve_attention(render, identity);
+  const std::set<Phase> all = {Phase::encode, Phase::denoise, Phase::decode};
+  const std::string warning = check_memory(render, all, machine_memory(render.model->options().device));
   const Forecast forecast = forecast_of(render, plan, {.steps_done = 0});
   console.say(forecast.text, "plan", forecast.fields);
+  EXPECT_EQ(warning, "");
   NamedTensors latents;
-  const auto keep = [&](const NamedTensors& all, const ClipRecord&) { latents = all; };
+  const auto keep = [&](const NamedTensors& kept, const ClipRecord&) { latents = kept; };
   const DecodeSink sink;
   const auto decoded = [&] {
     const auto on_denoised = [&](const NamedTensors& latents, const ClipRecord& so_far) {
@@ -455,6 +462,7 @@ TEST_F(Examples, OfAClipsRun) {
     EXPECT_EQ(file.model, record.model);
   }
   const LatentsFile from;
+  refuse_kept_work(render.options);
   UnfinishedOnDisk unfinished(render, console, from);
   const auto on_step = [&](const StepEvent& event, const ClipRecord& so_far) { unfinished.keep(event, so_far); };
   run_clip(render, console, {.identity = identity, .plan = &plan, .on_step = on_step});
@@ -484,6 +492,9 @@ TEST_F(Examples, OfPaceAndMemory) {
   peak.device_bytes();
   EXPECT_GT(peak.host_bytes(), 0);
   EXPECT_EQ(peak.device_bytes(), 0);
+  const MachineMemory memory = machine_memory(render.model->options().device);
+  const double share = memory.available / memory.total;
+  EXPECT_LE(share, 1);
   const std::filesystem::path model = asset("assets/pocket");
   EXPECT_TRUE(fs::exists(model / "model_index.json"));
   fs::create_directory("transformer");
@@ -504,6 +515,7 @@ TEST_F(Examples, OfTheGpuClock) {
 }
 
 TEST_F(Examples, OfTheConsole) {
+  print_output(printable_lines(describe_system()));
   Console console(ProgressStyle::automatic);
   console.begin("denoise", 50);
   console.step(12);

@@ -6,11 +6,14 @@
 #include <algorithm>
 #include <ctime>
 #include <limits>
+#include <set>
 #include <string>
 
 #include "app/attention_plan.h"
 #include "app/clip.h"
+#include "app/machine_memory.h"
 #include "app/pace.h"
+#include "base/error.h"
 #include "tests/app/program.h"
 #include "tests/attention/threads.h"
 #include "tests/temporary_folder.h"
@@ -20,6 +23,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::Gt;
+using ::testing::HasSubstr;
 using ::testing::Lt;
 
 constexpr double factor = 1.5;
@@ -97,6 +101,27 @@ TEST(ForecastMemory, IsWithinAFactorOfOneAndAHalf) {
   };
   const double expected = event_of("plan")["expected_memory_bytes"], measured = event_of("done")["peak_memory_bytes"];
   EXPECT_THAT(expected / measured, AllOf(Gt(1 / factor), Lt(factor))) << expected << " and " << measured << " bytes";
+}
+
+TEST(ForecastMemory, IsHeldAgainstWhatTheMachineHas) {
+  GenerateOptions options;
+  options.model = tiny_model;
+  options.prompt = "a red circle";
+  options.device = DeviceChoice::cpu;
+  const Render render = resolve(options, open_model(options));
+  const std::set<Phase> all = {Phase::encode, Phase::denoise, Phase::decode};
+  const double expected = expected_memory(render, all);
+  EXPECT_EQ(check_memory(render, all, {.total = 2 * expected, .available = 2 * expected}), "");
+  EXPECT_THAT(check_memory(render, all, {.total = 2 * expected, .available = expected / 2}),
+              AllOf(HasSubstr("48x32 with 17 frames takes about"), HasSubstr("are free")));
+  EXPECT_THROW(check_memory(render, all, {.total = expected / 2, .available = expected / 2}), Error);
+  EXPECT_LE(expected_memory(render, {Phase::decode}), expected);
+}
+
+TEST(MachineMemory, IsWhatThisMachineHas) {
+  const MachineMemory memory = machine_memory(at::kCPU);
+  EXPECT_GT(memory.available, 1e6);
+  EXPECT_LT(memory.available, memory.total);
 }
 
 }  // namespace

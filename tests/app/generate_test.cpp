@@ -165,6 +165,7 @@ TEST(PrintConfig, ReadsBackAsTheSameConfig) {
   EXPECT_EQ(again.out, printed.out);
   EXPECT_THAT(printed.out, HasSubstr("num_frames: 17\n"));
   EXPECT_THAT(printed.out, HasSubstr("dynamic_cfg: \"peer\"\n"));
+  EXPECT_THAT(printed.out, HasSubstr("codec: \"h264\"\ncrf: 30\n"));
   EXPECT_THAT(folder.names(), ElementsAre("clip.yaml"));
 }
 
@@ -177,6 +178,25 @@ TEST(PrintConfig, ShowsThatFlagsWin) {
   EXPECT_THAT(outcome.out, HasSubstr("prompt: \"from the file\"\n"));
   EXPECT_THAT(outcome.out, HasSubstr("steps: 4\n"));
   EXPECT_THAT(outcome.out, HasSubstr("vae_tiling: false\n"));
+}
+
+TEST(Config, NamesTheCodecAndItsCrfWithoutBeingTold) {
+  const TemporaryFolder folder;
+  const std::vector<std::string> keep = {"--save-latents", folder / "clip.safetensors"};
+  ASSERT_EQ(run_bitreel(quick_clip(folder / "clip.mp4") + keep).code, 0);
+  const json config = read_json(folder / "clip.mp4.json")["config"];
+  EXPECT_EQ(config["codec"], "h264");
+  EXPECT_EQ(config["crf"], 20);
+  const auto decoded = [&](const std::string& name, const std::vector<std::string>& flags) {
+    const Outcome outcome =
+        run_bitreel(std::vector<std::string>{"decode", folder / "clip.safetensors", "--output", folder / name} + flags);
+    EXPECT_EQ(outcome.code, 0) << outcome.err;
+    return read_json(folder / (name + ".json"))["config"];
+  };
+  EXPECT_EQ(decoded("lossless.mkv", {"--codec", "ffv1"}).value("crf", -1), -1) << "it has none";
+  const json other = decoded("other.mp4", {"--codec", "h265"});
+  EXPECT_EQ(other["codec"], "h265");
+  EXPECT_EQ(other["crf"], 18) << "its own, not the recorded one of h264";
 }
 
 TEST(Latents, AreKeptWithTheirConfigAndDecodeToTheSameFrames) {

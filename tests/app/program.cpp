@@ -40,7 +40,7 @@ struct Pipe {
   }
   if (options.in_child) options.in_child();
   std::vector<char*> argv;
-  std::string program = BITREEL_BINARY;
+  std::string program = options.program.empty() ? BITREEL_BINARY : options.program;
   argv.push_back(program.data());
   std::vector<std::string> copies = arguments;
   for (std::string& argument : copies) argv.push_back(argument.data());

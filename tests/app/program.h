@@ -23,6 +23,7 @@ struct ProgramOptions {
   std::string signal_after = {};        // once this text is on stderr or stdout (step_event: never too late) ...
   int signal = 0;                       // ... the program gets this signal
   std::string signal_again_after = {};  // and, if not empty, once more after this text
+  std::string program = {};             // another file than the one that was built
   std::function<void()> in_child = {};  // last before the program starts: closes streams, sets limits
 };
 

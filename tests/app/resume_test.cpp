@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/files/latents_file.h"
+#include "base/json_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/video/reader.h"
 #include "tests/app/program.h"
@@ -20,9 +21,11 @@ namespace fs = std::filesystem;
 using Arguments = std::vector<std::string>;
 using nlohmann::json;
 using ::testing::AllOf;
+using ::testing::Contains;
 using ::testing::ContainsRegex;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // What a clip of so many steps leaves when it is interrupted after its first ones.
 std::string interrupted_clip(const TemporaryFolder& folder, int steps) {
@@ -38,6 +41,10 @@ GenerateOptions options_in(const LatentsFile& file) {
   GenerateOptions options;
   apply_json(options, file.config, file.path.string());
   return options;
+}
+
+std::vector<std::string> events_in(const fs::path& sidecar) {
+  return read_json(sidecar)["events"].get<std::vector<std::string>>();
 }
 
 // The plan event of a run.
@@ -75,8 +82,43 @@ TEST(Resume, EndsInTheSameLatentsAsARunThatNothingInterrupted) {
     const LatentsFile halves = read_latents(folder / "halves.safetensors");
     EXPECT_TRUE(at::equal(whole.latents.at("latents"), halves.latents.at("latents")));
     EXPECT_EQ(whole.attention, halves.attention) << "what ran in each step, and why";
+    std::vector<std::string> warned = events_in(folder / "halves.mp4.json");
+    EXPECT_EQ(std::erase_if(warned, [](const std::string& event) { return event.starts_with("taken up again"); }), 1);
+    EXPECT_EQ(warned, events_in(folder / "whole.mp4.json")) << "the guard's moves of both runs, each once";
+    EXPECT_THAT(warned, Contains(HasSubstr("guard: ")));
     EXPECT_EQ(inspect_video(folder / "halves.mp4").frames, 17);
     EXPECT_FALSE(fs::exists(unfinished)) << "nothing is left to go on from";
+  }
+}
+
+TEST(KeptWork, IsNotOverwrittenByTheSameCommand) {
+  const TemporaryFolder folder;
+  const std::string unfinished = interrupted_clip(folder, 900);
+  const Outcome again = run_bitreel(quick_clip(folder / "clip.mp4"));
+  EXPECT_EQ(again.code, 2);
+  EXPECT_THAT(again.err, AllOf(HasSubstr(unfinished + " keeps the denoising so far"),
+                               HasSubstr("bitreel resume " + unfinished), HasSubstr("--force")));
+  EXPECT_THAT(again.err, Not(HasSubstr("[denoise]")));
+  EXPECT_EQ(read_latents(unfinished).steps, 900) << "it is still there";
+  const Outcome forced = run_bitreel(quick_clip(folder / "clip.mp4") + Arguments{"--force"});
+  EXPECT_EQ(forced.code, 0) << forced.err;
+  EXPECT_THAT(folder.names(), ElementsAre("clip.mp4", "clip.mp4.json"));
+}
+
+TEST(KeptWork, ThatIsDenoisedIsNotOverwrittenEither) {
+  for (const std::string latents : {"clip.latents.safetensors", "mine.safetensors"}) {
+    SCOPED_TRACE(latents);
+    const TemporaryFolder folder;
+    Arguments clip = quick_clip(folder / "clip.mkv");
+    if (latents.starts_with("mine")) clip = clip + Arguments{"--save-latents", folder / latents};
+    ASSERT_EQ(run_bitreel(clip, {.file_size_limit = 6000}).code, 1) << "the disk is full for the video";
+    const Outcome again = run_bitreel(clip);
+    EXPECT_EQ(again.code, 2);
+    EXPECT_THAT(again.err, HasSubstr("bitreel decode " + (folder / latents).string()));
+    ASSERT_EQ(run_bitreel({"decode", folder / latents}).code, 0);
+    fs::remove(folder / "clip.latents.safetensors");
+    const Outcome complete = run_bitreel(clip);
+    EXPECT_EQ(complete.code, 0) << "a complete clip and latents that were asked for are replaced: " << complete.err;
   }
 }
 

@@ -84,6 +84,8 @@ TEST(OneLiner, IsRefusedWithTheRuleAndWhatWasMeant) {
       {"middle-of-it:3=int8,rest=int4", "\"middle-of-it\" is no place in a plan", "places are first:N"},
       {"first=int8,rest=int4", "first needs numbers, such as first:3", ""},
       {"rest:3=int8", "rest stands alone", ""},
+      {"rest=int8,rest=int4", "rest=int4 stands behind rest=int8, which leaves it nothing", "rest comes last"},
+      {"rest=int8,first:3=full", "first:3=full stands behind rest=int8", "rest comes last"},
       {"first:0=int8,rest=int4", "first takes one count from 1, got 0", ""},
       {"first:1-3=int8,rest=int4", "first takes one count from 1, got 1-3", ""},
       {"first:three=int8,rest=int4", "\"three\" is no number or range", ""},

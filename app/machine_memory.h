@@ -1,0 +1,21 @@
+// The memory that a run can have on its device.
+//
+//   const MachineMemory memory = machine_memory(render.model->options().device);
+//   const double share = memory.available / memory.total;
+//
+// On a CPU: RAM and swap as Linux counts them, or less where a control group (a container, a batch job) allows less.
+// On a GPU: its own. In bytes.
+#pragma once
+
+#include <c10/core/Device.h>
+
+namespace bitreel {
+
+struct MachineMemory {
+  double total = 0;
+  double available = 0;  // without pushing other programs out
+};
+
+MachineMemory machine_memory(const c10::Device& device);
+
+}  // namespace bitreel
