@@ -15,19 +15,32 @@ std::string cpu_name() {
 }
 
 double measured_clock_ghz() {
+#if defined(__x86_64__)
   // A multiplication waits for the one before: 3 cycles on every x86-64 since 2008, AMD's since 2017. Additions would
   // not do, newer cores fold them.
-  constexpr int multiplications = 8, cycles_each = 3, rounds = 300'000;
-  std::uint64_t x = 3;
-  const auto begun = std::chrono::steady_clock::now();
-  for (int i = 0; i < rounds; ++i) {
+  constexpr int operations = 8, cycles_each = 3;
+  const auto eight = [](std::uint64_t& x) {
     asm volatile(
         "imul %0, %0\n imul %0, %0\n imul %0, %0\n imul %0, %0\n"
         "imul %0, %0\n imul %0, %0\n imul %0, %0\n imul %0, %0\n"
         : "+r"(x));
-  }
+  };
+#elif defined(__aarch64__)
+  // An addition of 1 waits for the one before: a cycle.
+  constexpr int operations = 8, cycles_each = 1;
+  const auto eight = [](std::uint64_t& x) {
+    asm volatile(
+        "add %0, %0, #1\n add %0, %0, #1\n add %0, %0, #1\n add %0, %0, #1\n"
+        "add %0, %0, #1\n add %0, %0, #1\n add %0, %0, #1\n add %0, %0, #1\n"
+        : "+r"(x));
+  };
+#endif
+  constexpr int rounds = 300'000;
+  std::uint64_t x = 3;
+  const auto begun = std::chrono::steady_clock::now();
+  for (int i = 0; i < rounds; ++i) eight(x);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
-  return static_cast<double>(multiplications) * cycles_each * rounds / seconds * 1e-9;
+  return static_cast<double>(operations) * cycles_each * rounds / seconds * 1e-9;
 }
 
 }  // namespace bitreel

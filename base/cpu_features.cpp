@@ -1,13 +1,20 @@
 #include "base/cpu_features.h"
 
+#if defined(__x86_64__)
 #include <cpuid.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#elif defined(__aarch64__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 
 #include <cstdint>
 
 namespace bitreel {
 namespace {
+
+#if defined(__x86_64__)
 
 struct Registers {
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -57,11 +64,27 @@ X86Features detect() {
   return f;
 }
 
+#else
+
+X86Features detect() {
+  return {};
+}
+
+#endif
+
 }  // namespace
 
 const X86Features& x86_features() {
   static const X86Features features = detect();
   return features;
+}
+
+bool arm_dot_products() {
+#if defined(__aarch64__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
+#else
+  return false;
+#endif
 }
 
 }  // namespace bitreel

@@ -14,7 +14,11 @@ struct X86Features {
   bool amx_bf16 = false;     // likewise
 };
 
+// All false on other processors.
 // Asks Linux once, on the first call, for leave to use tiles: before that they fault.
 const X86Features& x86_features();
+
+// Armv8.2's DotProd; false on other processors.
+bool arm_dot_products();
 
 }  // namespace bitreel

@@ -134,6 +134,7 @@ std::string unless(bool has, const char* lack) {
   return has ? std::string() : lack;
 }
 
+#if defined(__x86_64__)
 std::string lacks_amx() {
   return unless(x86_features().amx_int8, "the processor or the system has no AMX-INT8");
 }
@@ -149,6 +150,12 @@ std::string lacks_avx_vnni() {
 std::string lacks_avx2() {
   return unless(x86_features().avx2, "the processor has no AVX2 with FMA");
 }
+
+#elif defined(__aarch64__)
+std::string lacks_dot_products() {
+  return unless(arm_dot_products(), "the processor has no dot products");
+}
+#endif
 
 std::string lacks_nothing() {
   return {};
@@ -191,15 +198,20 @@ void run_kernels(const Kernels& kernels, const AttendCall& call) {
 }
 
 std::span<const Backend> cpu_backends() {
-  static const std::array<Backend, 5> all = {
-      kernel<cpu_amx::kernels, lacks_amx>("cpu-amx", "tiles of 16 x 64 bytes (Sapphire Rapids and later)"),
-      kernel<cpu_avx512_vnni::kernels, lacks_avx512_vnni>("cpu-avx512-vnni",
-                                                          "64-byte integer dot products (Ice Lake, Zen 4 and later)"),
-      kernel<cpu_avx_vnni::kernels, lacks_avx_vnni>("cpu-avx-vnni",
-                                                    "32-byte integer dot products (Alder Lake, Zen 5 and later)"),
-      kernel<cpu_avx2::kernels, lacks_avx2>("cpu-avx2", "16-bit products (Haswell, Zen and later)"),
-      kernel<cpu_scalar::kernels, lacks_nothing>("cpu-scalar", "the same arithmetic without vector instructions"),
-  };
+  // Those of one kind of processor are built for it alone (CMakeLists.txt).
+  static const auto all = std::to_array<Backend>({
+#if defined(__x86_64__)
+    kernel<cpu_amx::kernels, lacks_amx>("cpu-amx", "tiles of 16 x 64 bytes (Sapphire Rapids and later)"),
+        kernel<cpu_avx512_vnni::kernels, lacks_avx512_vnni>("cpu-avx512-vnni",
+                                                            "64-byte integer dot products (Ice Lake, Zen 4 and later)"),
+        kernel<cpu_avx_vnni::kernels, lacks_avx_vnni>("cpu-avx-vnni",
+                                                      "32-byte integer dot products (Alder Lake, Zen 5 and later)"),
+        kernel<cpu_avx2::kernels, lacks_avx2>("cpu-avx2", "16-bit products (Haswell, Zen and later)"),
+#elif defined(__aarch64__)
+    kernel<cpu_neon::kernels, lacks_dot_products>("cpu-neon", "16-byte integer dot products (Armv8.2 and later)"),
+#endif
+        kernel<cpu_scalar::kernels, lacks_nothing>("cpu-scalar", "the same arithmetic without vector instructions"),
+  });
   return all;
 }
 

@@ -1,4 +1,4 @@
-// The integer kernels for x86: recipes with INT8 P V, in every instruction set worth having, AMX to scalar.
+// The integer kernels for x86 and Arm: recipes with INT8 P V, in every instruction set worth having, AMX to scalar.
 //
 //   const Backend& plain = cpu_backends().back();   // of cpu-amx, cpu-avx512-vnni, cpu-avx-vnni, cpu-avx2, cpu-scalar
 //

@@ -17,9 +17,18 @@ namespace {
 
 using namespace cpu;
 
+// Null where there are none.
+const FlashKernels* kernels_here() {
+#if defined(__x86_64__)
+  if (x86_features().avx512_vnni) return &cpu_flash_avx512::kernels();
+  if (x86_features().avx2) return &cpu_flash_avx2::kernels();
+#endif
+  return nullptr;
+}
+
 std::string missing(c10::DeviceType device) {
   if (device != c10::kCPU) return std::string(only_on_the_cpu);
-  return x86_features().avx2 ? "" : "the processor has no AVX2 with FMA";
+  return kernels_here() != nullptr ? "" : "the processor has no AVX2 with FMA";
 }
 
 std::string refuses(const AttendCall& call) {
@@ -34,7 +43,7 @@ int preference(const AttendCall& call) {
 }
 
 void run(const AttendCall& call) {
-  run_flash(x86_features().avx512_vnni ? cpu_flash_avx512::kernels() : cpu_flash_avx2::kernels(), call);
+  run_flash(*kernels_here(), call);
 }
 
 // The least work worth a thread, in multiplications.

@@ -1,4 +1,4 @@
-// What each instruction set provides for 8-bit attention on x86, and the packed formats that all of them share.
+// What each instruction set provides for 8-bit attention on CPUs, and the packed formats that all of them share.
 //
 //   const Kernels& kernels = cpu_scalar::kernels();
 //   kernels.pack(keys_and_values, recipe, head);           // once per (batch, key head)
@@ -124,6 +124,9 @@ namespace cpu_avx512_vnni {
 const cpu::Kernels& kernels();
 }
 namespace cpu_amx {
+const cpu::Kernels& kernels();
+}
+namespace cpu_neon {
 const cpu::Kernels& kernels();
 }
 

@@ -164,12 +164,16 @@ TEST(CpuKernels, HaveAPeakWhereTheyRun) {
 
 // Likewise, as kernels.
 std::vector<const Kernels*> all_kernels() {
-  const X86Features& has = x86_features();
   std::vector<const Kernels*> all = {&cpu_scalar::kernels(), &cpu_amx_emulated::kernels()};
+#if defined(__x86_64__)
+  const X86Features& has = x86_features();
   if (has.amx_int8) all.push_back(&cpu_amx::kernels());
   if (has.avx512_vnni) all.push_back(&cpu_avx512_vnni::kernels());
   if (has.avx_vnni) all.push_back(&cpu_avx_vnni::kernels());
   if (has.avx2) all.push_back(&cpu_avx2::kernels());
+#elif defined(__aarch64__)
+  if (arm_dot_products()) all.push_back(&cpu_neon::kernels());
+#endif
   return all;
 }
 

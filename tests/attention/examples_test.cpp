@@ -167,6 +167,7 @@ TEST(Examples, OfCallParts) {
   EXPECT_EQ(head.finite, 1);
 }
 
+#if defined(__x86_64__)
 TEST(Examples, OfFlash) {
   if (!x86_features().avx512_vnni) GTEST_SKIP() << "the processor has no AVX-512";
   const AttendCall call = call_of(in, {});
@@ -183,6 +184,7 @@ TEST(Examples, OfFlash) {
   kernels.attend(queries, head, work);         // for each 32 queries
   EXPECT_LE(largest_difference(call.out, attend(q, k, v, {.backend = "cpu-flash"})), 0);
 }
+#endif
 
 TEST(Examples, OfShareOut) {
   const std::int64_t blocks = 100, grain = 1;

@@ -21,6 +21,7 @@ Backend with(void (*run)(const AttendCall&)) {
   return backend;
 }
 
+#if defined(__x86_64__)
 TEST(FlashKernels, GiveTheSameBitsWithAvx2AndAvx512) {
   if (!x86_features().avx512_vnni) GTEST_SKIP() << "the processor has no AVX-512";
   const Backend narrow = with([](const AttendCall& call) { run_flash(cpu_flash_avx2::kernels(), call); });
@@ -39,6 +40,7 @@ TEST(FlashKernels, GiveTheSameBitsWithAvx2AndAvx512) {
     }
   }
 }
+#endif
 
 // LibTorch's gives zeros.
 TEST(FlashKernels, GiveNaNWhereAllLogitsAreMinusInfinity) {

@@ -5,6 +5,7 @@
 namespace bitreel {
 namespace {
 
+#if defined(__x86_64__)
 // As the compiler's own runtime reads the processor.
 TEST(CpuFeatures, AreThoseThatTheCompilerSees) {
   const X86Features& has = x86_features();
@@ -17,6 +18,11 @@ TEST(CpuFeatures, AreThoseThatTheCompilerSees) {
             avx512 && __builtin_cpu_supports("avx512vbmi") != 0 && __builtin_cpu_supports("avx512vnni") != 0);
   EXPECT_TRUE(has.avx512_vnni || !has.amx_int8);
   EXPECT_TRUE(has.avx2 || !has.avx_vnni);
+}
+#endif
+
+TEST(CpuFeatures, AreOfOneKindOfProcessor) {
+  EXPECT_FALSE(x86_features().avx2 && arm_dot_products());
 }
 
 }  // namespace
