@@ -20,8 +20,9 @@ install(RUNTIME_DEPENDENCY_SET libtorch_libraries
 # The same target once more for what the distribution brings, which only an archive holds.
 install(TARGETS bitreel_engine RUNTIME_DEPENDENCY_SET system_libraries
   RUNTIME DESTINATION "${private_libraries}" COMPONENT system EXCLUDE_FROM_ALL)
+# OpenMP comes with LibTorch: one of that name.
 install(RUNTIME_DEPENDENCY_SET system_libraries
-  PRE_EXCLUDE_REGEXES ${of_the_system} POST_INCLUDE_REGEXES ${of_the_distribution} POST_EXCLUDE_REGEXES ".*"
+  PRE_EXCLUDE_REGEXES ${of_the_system} "^libgomp\\.so" POST_INCLUDE_REGEXES ${of_the_distribution} POST_EXCLUDE_REGEXES ".*"
   LIBRARY DESTINATION "${private_libraries}" COMPONENT system EXCLUDE_FROM_ALL)
 
 set(shared "${CMAKE_INSTALL_DATADIR}/bitreel")

@@ -124,7 +124,9 @@ std::string describe_system() {
          line("memory", fmt::format("{}, {} free", bytes_text(memory.total), bytes_text(memory.available))) +
          line("GPU", gpu()) + line("kernels", kernels()) + line("libraries", libraries()) +
          line("encoders", encoders()) + line("default model", default_model()) +
-         line("environment", environment.empty() ? "nothing that changes what runs" : environment.dump());
+         line("environment", environment.empty()
+                                 ? "nothing that changes what runs"
+                                 : environment.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
 }
 
 }  // namespace bitreel

@@ -79,7 +79,7 @@ void UnfinishedOnDisk::keep(const StepEvent& event, const ClipRecord& record) {
 }
 
 void UnfinishedOnDisk::remove() {
-  if (steps_kept_ > 0) remove_copy(path_);
+  remove_copy(path_);  // an earlier run's too, which this one started over
   steps_kept_ = 0;
 }
 

@@ -110,7 +110,8 @@ FramePtr upper_bytes(FramePtr frame) {
       {AV_PIX_FMT_YA16BE, AV_PIX_FMT_YA8},     {AV_PIX_FMT_YA16LE, AV_PIX_FMT_YA8},
       {AV_PIX_FMT_RGB48BE, AV_PIX_FMT_RGB24},  {AV_PIX_FMT_RGB48LE, AV_PIX_FMT_RGB24},
       {AV_PIX_FMT_RGBA64BE, AV_PIX_FMT_RGBA},  {AV_PIX_FMT_RGBA64LE, AV_PIX_FMT_RGBA}};
-  const auto* found = std::ranges::find(narrower, frame->format, &std::pair<AVPixelFormat, AVPixelFormat>::first);
+  const auto* found = std::ranges::find(narrower, static_cast<AVPixelFormat>(frame->format),
+                                        &std::pair<AVPixelFormat, AVPixelFormat>::first);
   if (found == std::end(narrower)) return frame;
   const AVPixFmtDescriptor* stored = av_pix_fmt_desc_get(found->first);
   const int upper = (stored->flags & AV_PIX_FMT_FLAG_BE) != 0 ? 0 : 1;
