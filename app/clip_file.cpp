@@ -39,6 +39,7 @@ ClipFile::ClipFile(const Render& render, const ClipRecord& record, Console& cons
   }
   video_.emplace(render.files.video, render.video, static_cast<int>(render.request.width),
                  static_cast<int>(render.request.height), origin);
+  encoder_.emplace([this](const Frame& frame) { video_->push(frame); });
   console.begin("decode", render.request.num_frames, 0, "frame");
   for (const std::string& event : video_->events()) console.warn_once(event);  // most were said before the work
 }
@@ -54,7 +55,7 @@ DecodeSink ClipFile::sink() {
   if (video_) {
     sink.on_frame = [this, check](const Frame& frame) {
       check();
-      video_->push(frame);
+      encoder_->push(frame);
       count();
     };
     return sink;
@@ -75,7 +76,10 @@ DecodeSink ClipFile::sink() {
 void ClipFile::finish(const ClipRecord& record) {
   ClipRecord whole = record;
   whole.events = console_.warnings();  // what decoding found out included
-  if (video_) video_->finish(outcome(whole));
+  if (video_) {
+    encoder_->finish();
+    video_->finish(outcome(whole));
+  }
   if (stills_) stills_->finish(outcome(whole));
   console_.end();
 

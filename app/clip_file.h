@@ -1,6 +1,6 @@
 // A run's results on their way into their files: what generate, decode, compare and batch have in common.
 //
-//   ClipFile file(render, record, console);              // frames stream to the encoder
+//   ClipFile file(render, record, console);              // frames stream to the encoder's thread
 //   render.model->decode(render.request, latents, file.sink());
 //   file.finish(record);                                 // only now the file has its name
 #pragma once
@@ -12,6 +12,7 @@
 #include "app/console.h"
 #include "app/files/still_files.h"
 #include "app/render.h"
+#include "pipelines/video/encoder_thread.h"
 #include "pipelines/video/writer.h"
 
 namespace bitreel {
@@ -32,7 +33,8 @@ class ClipFile {
   const Render& render_;
   Console& console_;
   std::optional<VideoWriter> video_;
-  std::optional<StillFiles> stills_;  // where there is no video
+  std::optional<EncoderThread> encoder_;  // of the video
+  std::optional<StillFiles> stills_;      // where there is no video
   std::int64_t done_ = 0;
 };
 

@@ -93,7 +93,8 @@ Forecast forecast_of(const Render& render, const Plan& plan, ForecastOptions opt
     const std::vector<Precision> precisions = plan.precisions();
     const Pace pace = measure_pace(cost, {.dtype = model.dtype(),
                                           .precisions = precisions,
-                                          .backends = backends_from(render.options.attention_backend)});
+                                          .backends = backends_from(render.options.attention_backend),
+                                          .linear = model.options().linear});
     const double seconds = denoise_seconds(cost, pace, plan, options.steps_done);
     time = fmt::format("roughly {} to denoise when nothing else runs; the steps will tell", duration_text(seconds));
     forecast.fields["expected_denoise_seconds"] = seconds;

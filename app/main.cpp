@@ -19,6 +19,7 @@
 #include "app/commands/generate.h"
 #include "app/commands/info.h"
 #include "app/commands/judge.h"
+#include "app/commands/model_bench.h"
 #include "app/commands/plan.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
@@ -54,6 +55,7 @@ int run(int argc, char** argv) {
   bitreel::add_batch(app);
   bitreel::add_compare(app);
   bitreel::add_bench(app);
+  bitreel::add_model_benches(*app.get_subcommand("bench"));
   bitreel::add_completion(app);
   app.footer("bitreel COMMAND --help lists a command's flags.");
   // Arguments that nothing took are refused by refuse_unknown, which knows what was meant.

@@ -40,6 +40,14 @@ const Names<DeviceChoice> devices = {
     {"cpu", DeviceChoice::cpu}, {"cuda", DeviceChoice::cuda}, {"auto", DeviceChoice::automatic}};
 const Names<Elementwise> elementwise_paths = {{name_of(Elementwise::fused), Elementwise::fused},
                                               {name_of(Elementwise::composed), Elementwise::composed}};
+const Names<LinearPrecision> linear_precisions = {{name_of(LinearPrecision::full), LinearPrecision::full},
+                                                  {name_of(LinearPrecision::int8), LinearPrecision::int8},
+                                                  {name_of(LinearPrecision::fp8), LinearPrecision::fp8}};
+const Names<LinearPath> linear_paths = {{name_of(LinearPath::library), LinearPath::library},
+                                        {name_of(LinearPath::plain), LinearPath::plain}};
+const Names<ConvolutionLayout> vae_layouts = {
+    {name_of(ConvolutionLayout::planar), ConvolutionLayout::planar},
+    {name_of(ConvolutionLayout::channels_last), ConvolutionLayout::channels_last}};
 const Names<bool> truths = {{"true", true}, {"false", false}};
 
 template <class T>
@@ -284,9 +292,15 @@ std::vector<Setting> make_settings() {
           "Which implementation attends in denoising (bitreel info attention); one name, or one for full precision and "
           "one for quantized attention: reference,emulated; the best when absent"),
       with_help(choice("elementwise", &Options::elementwise, elementwise_paths), model,
-                "Between matrix products: our fused CPU kernels, or LibTorch's operations one by one"),
+                "Between matrix products: our fused kernels, or LibTorch's operations one by one"),
+      with_help(choice("linear", &Options::linear, linear_precisions), model,
+                "The denoiser's large matrix products: full, or in 8 bits, a scale for each token and output"),
+      with_help(choice("linear-path", &Options::linear_path, linear_paths), model,
+                "Who multiplies in 8 bits: oneDNN or cuBLASLt where they can, or LibTorch's operations one by one"),
       with_help(toggle("vae-tiling", &Options::vae_tiling), model,
                 "Decode in tiles: less memory, slightly other pixels"),
+      with_help(choice("vae-layout", &Options::vae_layout, vae_layouts), model,
+                "How the decoder's tensors lie in memory: speed is the device's, pixels differ by rounding"),
       with_help(path("output", &Options::output), file,
                 "The video, picture or text; its extension picks the format (bitreel-SEED.mp4, .png or .txt)", "o"),
       with_help(optional_text("codec", &Options::codec), file, "Video codec; the extension's usual one when absent"),

@@ -50,7 +50,10 @@ struct GenerateOptions {
   std::optional<std::int64_t> guard;  // look at every so many steps; off when empty
   std::optional<double> guard_bound;  // instead of the plan's
   Elementwise elementwise = Elementwise::fused;
+  LinearPrecision linear = LinearPrecision::full;
+  LinearPath linear_path = LinearPath::library;
   bool vae_tiling = false;
+  ConvolutionLayout vae_layout = ConvolutionLayout::planar;
   std::filesystem::path output;
   std::string codec;                // chosen by the output's extension when empty
   std::optional<std::int64_t> crf;  // the codec's own default when empty

@@ -11,6 +11,7 @@
 #include <set>
 
 #include "attention/attention.h"
+#include "pipelines/layers/modules.h"
 
 namespace bitreel {
 namespace {
@@ -75,10 +76,12 @@ Pace measure_pace(const Cost& cost, const PaceOptions& options) {
   const auto threads = static_cast<double>(at::get_num_threads());
   const OneThread while_timed;
   const std::int64_t width = shape.heads * shape.head_dim;
-  const at::Tensor rows = at::randn({product_rows, width}, tensors), weight = at::randn({width, width}, tensors);
+  const at::Tensor rows = at::randn({product_rows, width}, tensors);
+  Linear layer;
+  layer.weight = at::randn({width, width}, tensors);
+  layer.pack(options.linear);
   const double flop = 2.0 * static_cast<double>(product_rows) * static_cast<double>(width * width);
-  Pace pace{.seconds_a_product_flop = seconds_of([&] { at::linear(rows, weight); }) / flop / threads,
-            .attention_seconds = {}};
+  Pace pace{.seconds_a_product_flop = seconds_of([&] { layer(rows); }) / flop / threads, .attention_seconds = {}};
 
   const at::Tensor keys = at::randn({1, 1, shape.keys, shape.head_dim}, tensors);
   const at::Tensor queries = at::randn({1, 1, query_rows(shape), shape.head_dim}, tensors);

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "attention/attention.h"
+#include "pipelines/layers/linear_precision.h"
 #include "pipelines/model/cost.h"
 #include "schedulers/precision/plan.h"
 
@@ -25,6 +26,7 @@ struct PaceOptions {
   at::ScalarType dtype = at::kFloat;
   std::vector<Precision> precisions = {Precision::full};
   BackendNames backends = {};  // as for the run
+  LinearOptions linear = {};
 };
 
 // On all threads.

@@ -39,10 +39,12 @@ ordered_json environment_overrides() {
 }
 
 ClipRecord record_of(const Render& render, const ModelIdentity& identity) {
+  const RunOptions& model = render.model->options();
   return {.model = identity.files,
           .run = {{"device", device_json(render)},
                   {"threads", at::get_num_threads()},
                   {"elementwise", name_of(render.model->elementwise())},
+                  {"linear", linear_library(model.linear, model.device, render.model->dtype())},
                   {"environment", environment_overrides()}}};
 }
 

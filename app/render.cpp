@@ -92,13 +92,18 @@ fs::path model_folder(const GenerateOptions& options) {
   return fs::absolute(options.model.empty() ? asset("assets/pocket") : options.model);
 }
 
+RunOptions run_options(const GenerateOptions& options) {
+  return {.dtype = options.dtype,
+          .device = resolve_device(options.device),
+          .attention_backend = backends_from(options.attention_backend).full,
+          .elementwise = options.elementwise,
+          .linear = {options.linear, options.linear_path},
+          .vae_tiling = options.vae_tiling,
+          .vae_layout = options.vae_layout};
+}
+
 std::shared_ptr<Pipeline> open_model(const GenerateOptions& options) {
-  return open_pipeline(Checkpoint::open(model_folder(options)),
-                       {.dtype = options.dtype,
-                        .device = resolve_device(options.device),
-                        .attention_backend = backends_from(options.attention_backend).full,
-                        .elementwise = options.elementwise,
-                        .vae_tiling = options.vae_tiling});
+  return open_pipeline(Checkpoint::open(model_folder(options)), run_options(options));
 }
 
 void refuse_without_meaning(const GenerateOptions& options, const std::vector<std::string>& names,

@@ -39,6 +39,9 @@ struct Render {
 // The folder that --model names, else the default model of this source tree.
 std::filesystem::path model_folder(const GenerateOptions& options);
 
+// How these options want a model to run; finds the GPU when it may be one.
+RunOptions run_options(const GenerateOptions& options);
+
 // The model of these options: its folder, device, dtype and implementations.
 std::shared_ptr<Pipeline> open_model(const GenerateOptions& options);
 

@@ -30,12 +30,12 @@ namespace {
 namespace fs = std::filesystem;
 
 // What decoding still depends on; everything else was settled when the latents were made.
-const std::set<std::string> flags_of_decode = {"model",  "dtype", "device", "fps",        "vae-tiling",
-                                               "output", "codec", "crf",    "no-metadata"};
+const std::set<std::string> flags_of_decode = {"model",      "dtype",  "device", "fps", "vae-tiling",
+                                               "vae-layout", "output", "codec",  "crf", "no-metadata"};
 
 // What an unfinished denoising does not depend on.
 const std::set<std::string> flags_of_resume = {
-    "model", "device", "attention-backend", "elementwise", "fps", "vae-tiling", "output",
+    "model", "device", "attention-backend", "elementwise", "linear-path", "fps", "vae-tiling", "vae-layout", "output",
     "codec", "crf",    "save-latents",      "no-metadata"};
 
 struct DecodeCommand {

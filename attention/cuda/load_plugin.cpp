@@ -26,6 +26,7 @@ std::vector<std::filesystem::path> places() {
 
 struct Loaded {
   const Plugin* plugin = nullptr;
+  void* library = nullptr;
   std::string missing = {};
 };
 
@@ -42,7 +43,7 @@ Loaded load() {
     if (plugin == nullptr) {
       return {.missing = fmt::format("{} was built from other sources than this program; build both", place.string())};
     }
-    return {.plugin = plugin};
+    return {.plugin = plugin, .library = library};
   }
   return {.missing =
               fmt::format("no {} (looked for {}); ./dev build --cuda makes it where nvcc is", file_name, looked_in)};
@@ -63,6 +64,10 @@ std::string missing_plugin() {
 const Plugin& loaded_plugin() {
   if (const std::string missing = missing_plugin(); !missing.empty()) throw Error(missing);
   return *loaded().plugin;
+}
+
+void* plugin_symbol(const char* name) {
+  return missing_plugin().empty() ? dlsym(loaded().library, name) : nullptr;
 }
 
 }  // namespace bitreel::cuda

@@ -20,4 +20,7 @@ std::string missing_plugin();
 // Throws Error saying what is missing.
 const Plugin& loaded_plugin();
 
+// Another of its exported functions; null when there is none or no plugin.
+void* plugin_symbol(const char* name);
+
 }  // namespace bitreel::cuda

@@ -64,11 +64,21 @@ nlohmann::json Checkpoint::config(const std::string& component) const {
   if (!fs::exists(path)) {
     throw Error(fmt::format("{}: this file is missing", path.string()), "download the folder again");
   }
-  return read_json(path);
+  nlohmann::json config = read_json(path);
+  if (const auto changes = changes_.find(component); changes != changes_.end()) config.update(changes->second);
+  return config;
 }
 
 Weights Checkpoint::weights(const std::string& component) const {
+  if (made_up_seed_) return Weights::made_up(component, *made_up_seed_);
   return Weights::open(folder_ / component);
+}
+
+Checkpoint Checkpoint::made_up(std::uint64_t seed, std::map<std::string, nlohmann::json> changes) const {
+  Checkpoint checkpoint = *this;
+  checkpoint.made_up_seed_ = seed;
+  checkpoint.changes_ = std::move(changes);
+  return checkpoint;
 }
 
 }  // namespace bitreel

@@ -4,11 +4,16 @@
 //   const nlohmann::json config = checkpoint.config("transformer");        // transformer/config.json
 //   const Weights weights = checkpoint.weights("transformer");             // all its safetensors, mapped, not read
 //
+//   const Checkpoint benchmarked = checkpoint.made_up(7, {{"transformer", {{"num_layers", 2}}}});
+//
 // Errors: Error when the folder, model_index.json, a component, a shard or a tensor is missing or malformed.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 
 #include "pipelines/checkpoint/weights.h"
@@ -28,9 +33,15 @@ class Checkpoint {
   [[nodiscard]] nlohmann::json config(const std::string& component) const;
   [[nodiscard]] Weights weights(const std::string& component) const;
 
+  // The same folder with random weights from this seed (made_up.h), and with other values for keys of its components'
+  // configurations.
+  [[nodiscard]] Checkpoint made_up(std::uint64_t seed, std::map<std::string, nlohmann::json> changes) const;
+
  private:
   std::filesystem::path folder_;
   nlohmann::json index_;
+  std::optional<std::uint64_t> made_up_seed_;
+  std::map<std::string, nlohmann::json> changes_;
 };
 
 }  // namespace bitreel

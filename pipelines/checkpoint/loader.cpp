@@ -6,14 +6,21 @@
 
 #include "base/error.h"
 #include "pipelines/checkpoint/finite.h"
+#include "pipelines/checkpoint/made_up.h"
 
 namespace bitreel {
+
+std::string_view name_of(ConvolutionLayout layout) {
+  return layout == ConvolutionLayout::planar ? "planar" : "channels-last";
+}
 
 Scope Loader::root() {
   return {*this, ""};
 }
 
 at::Tensor Loader::take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
+  if (const auto& seed = weights_.made_up_seed())
+    return laid_out(made_up_tensor(name, shape, at::TensorOptions(dtype).device(options_.device), *seed));
   const at::Tensor stored = weights_.get(name, shape);
   if (!at::isFloatingType(stored.scalar_type())) {
     throw Error(fmt::format("{}: tensor {} is stored as {}, expected a floating-point dtype", weights_.component(),
@@ -25,7 +32,12 @@ at::Tensor Loader::take(const std::string& name, at::IntArrayRef shape, at::Scal
                 "the file is damaged or was converted wrongly; download it again");
   }
   used_.insert(name);
-  return stored.to(options_.device, dtype);
+  return laid_out(stored.to(options_.device, dtype));
+}
+
+at::Tensor Loader::laid_out(const at::Tensor& tensor) const {
+  if (options_.convolutions == ConvolutionLayout::planar || tensor.dim() < 4) return tensor;
+  return tensor.contiguous(tensor.dim() == 4 ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::ChannelsLast3d);
 }
 
 void Loader::ignore(std::string_view prefix) {

@@ -19,9 +19,16 @@
 
 namespace bitreel {
 
+// How convolutions' weights lie in memory, and so what they convolve: channel by channel, or all channels of a position
+// side by side. Which is faster is the device's; results differ by the order of sums.
+enum class ConvolutionLayout { planar, channels_last };
+
+std::string_view name_of(ConvolutionLayout layout);
+
 struct LoadOptions {
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
+  ConvolutionLayout convolutions = ConvolutionLayout::planar;
 };
 
 class Scope;
@@ -42,6 +49,8 @@ class Loader {
   [[nodiscard]] const Weights& weights() const { return weights_; }
 
  private:
+  [[nodiscard]] at::Tensor laid_out(const at::Tensor& tensor) const;
+
   Weights weights_;
   LoadOptions options_;
   std::set<std::string> used_;

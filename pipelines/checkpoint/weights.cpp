@@ -113,6 +113,13 @@ Weights Weights::open(const fs::path& component_folder) {
   return weights;
 }
 
+Weights Weights::made_up(std::string component, std::uint64_t seed) {
+  Weights weights;
+  weights.component_ = std::move(component);
+  weights.made_up_seed_ = seed;
+  return weights;
+}
+
 std::vector<std::string> Weights::names() const {
   std::vector<std::string> all;
   all.reserve(where_.size());

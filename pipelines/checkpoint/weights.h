@@ -3,6 +3,8 @@
 //   const Weights weights = Weights::open(folder / "transformer");
 //   const at::Tensor w = weights.get("proj_out.weight", {32, 256});   // a view of the mapped file, in the stored dtype
 //
+//   const Weights random = Weights::made_up("transformer", 7);          // made_up.h; holds no names
+//
 // Follows *.safetensors.index.json when there is one, else the single *.safetensors. Every tensor that an index lists
 // has to be in the shard that it names. Tensors stay valid as long as any of them lives: each holds its mapping.
 #pragma once
@@ -13,6 +15,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +26,8 @@ namespace bitreel {
 class Weights {
  public:
   static Weights open(const std::filesystem::path& component_folder);
+  // Whatever is asked for, random from this seed; the Loader draws it where it is to lie.
+  static Weights made_up(std::string component, std::uint64_t seed);
 
   [[nodiscard]] std::vector<std::string> names() const;
   [[nodiscard]] bool has(const std::string& name) const;
@@ -32,6 +37,7 @@ class Weights {
   // The file that holds a tensor of names().
   [[nodiscard]] const std::filesystem::path& file_of(const std::string& name) const;
   [[nodiscard]] const std::vector<std::filesystem::path>& files() const { return paths_; }
+  [[nodiscard]] const std::optional<std::uint64_t>& made_up_seed() const { return made_up_seed_; }
   // For messages: "transformer".
   [[nodiscard]] const std::string& component() const { return component_; }
 
@@ -40,6 +46,7 @@ class Weights {
   std::vector<std::filesystem::path> paths_;
   std::vector<SafetensorsFile> files_;
   std::map<std::string, std::size_t> where_;  // tensor name -> index into files_
+  std::optional<std::uint64_t> made_up_seed_;
 };
 
 }  // namespace bitreel

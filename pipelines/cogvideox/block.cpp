@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "pipelines/layers/work_clock.h"
+
 namespace bitreel {
 namespace {
 
@@ -18,7 +20,8 @@ TransformerBlock::NormZero::NormZero(const Scope& scope, const TransformerConfig
     : linear(scope / "linear", config.time_embed_dim, 6 * config.inner_dim()),
       norm(scope / "norm", config.inner_dim(), config.norm_eps) {}
 
-TransformerBlock::TransformerBlock(const Scope& scope, const TransformerConfig& config, Elementwise elementwise)
+TransformerBlock::TransformerBlock(const Scope& scope, const TransformerConfig& config, Elementwise elementwise,
+                                   const LinearOptions& linear_options)
     : heads_(config.num_attention_heads), head_dim_(config.attention_head_dim), elementwise_(elementwise) {
   const std::int64_t dim = config.inner_dim();
   const Bias qkv_bias = config.attention_bias ? Bias::present : Bias::none;
@@ -34,33 +37,40 @@ TransformerBlock::TransformerBlock(const Scope& scope, const TransformerConfig& 
   const Scope feed_forward = scope / "ff" / "net";
   ff_in_ = Linear(feed_forward / 0 / "proj", dim, 4 * dim);
   ff_out_ = Linear(feed_forward / 2, 4 * dim, dim);
-  for (Linear* linear : {&to_qkv_, &to_out_, &ff_in_, &ff_out_}) linear->pack();
+  for (Linear* linear : {&to_qkv_, &to_out_, &ff_in_, &ff_out_}) linear->pack(linear_options);
 }
 
 Modulations TransformerBlock::modulations(const NormZero& zero, const at::Tensor& time, std::int64_t text_tokens) {
-  const std::vector<at::Tensor> six = zero.linear(time).unsqueeze(1).chunk(6, -1);
+  const std::vector<at::Tensor> six = timed("modulation", [&] { return zero.linear(time); }).unsqueeze(1).chunk(6, -1);
   return {.text = {six[3], six[4], six[5]}, .video = {six[0], six[1], six[2]}, .text_tokens = text_tokens};
 }
 
 at::Tensor TransformerBlock::attend_jointly(const at::Tensor& x, std::int64_t text_tokens, const Rotary& rotary,
                                             const Attention& attention) const {
   const std::int64_t batch = x.size(0), tokens = x.size(1);
-  const at::Tensor qkv = to_qkv_(x).view({batch, tokens, 3, heads_, head_dim_});
-  const QueryKeyValue heads = split_heads(qkv, norm_q_, norm_k_, rotary, text_tokens, elementwise_);
-  const at::Tensor attended = attention(heads.q, heads.k, heads.v);
-  return to_out_(attended.transpose(1, 2).reshape({batch, tokens, heads_ * head_dim_}));
+  const at::Tensor qkv = timed("qkv", [&] { return to_qkv_(x); }).view({batch, tokens, 3, heads_, head_dim_});
+  const QueryKeyValue heads =
+      timed("heads", [&] { return split_heads(qkv, norm_q_, norm_k_, rotary, text_tokens, elementwise_); });
+  const at::Tensor attended = timed("attention", [&] { return attention(heads.q, heads.k, heads.v); });
+  return timed("out", [&] { return to_out_(attended.transpose(1, 2).reshape({batch, tokens, heads_ * head_dim_})); });
 }
 
 at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,
                                         const Rotary& rotary, const Attention& attention) const {
   const Modulations m1 = modulations(norm1_, time, text_tokens);
-  const at::Tensor attended =
-      attend_jointly(modulated_norm(norm1_.norm, x, m1, elementwise_), text_tokens, rotary, attention);
-  const at::Tensor h = gated_add(x, attended, m1, elementwise_);
+  const auto normed = [&](const NormZero& zero, const at::Tensor& rows, const Modulations& m) {
+    return timed("norm", [&] { return modulated_norm(zero.norm, rows, m, elementwise_); });
+  };
+  const auto added = [&](const at::Tensor& rows, const at::Tensor& update, const Modulations& m) {
+    return timed("gate", [&] { return gated_add(rows, update, m, elementwise_); });
+  };
+  const at::Tensor h = added(x, attend_jointly(normed(norm1_, x, m1), text_tokens, rotary, attention), m1);
 
   const Modulations m2 = modulations(norm2_, time, text_tokens);
-  const at::Tensor hidden = gelu_tanh(ff_in_(modulated_norm(norm2_.norm, h, m2, elementwise_)), elementwise_);
-  return gated_add(h, ff_out_(hidden), m2, elementwise_);
+  const at::Tensor normed2 = normed(norm2_, h, m2);
+  const at::Tensor before = timed("ff in", [&] { return ff_in_(normed2); });
+  const at::Tensor hidden = timed("gelu", [&] { return gelu_tanh(before, elementwise_); });
+  return added(h, timed("ff out", [&] { return ff_out_(hidden); }), m2);
 }
 
 }  // namespace bitreel

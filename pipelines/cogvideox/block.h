@@ -25,7 +25,9 @@ class TransformerBlock {
   // q, k, v [B, H, N, D] to [B, H, N, D].
   using Attention = std::function<at::Tensor(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
 
-  TransformerBlock(const Scope& scope, const TransformerConfig& config, Elementwise elementwise);
+  // linear: of the four products over all tokens; the others see one row a clip.
+  TransformerBlock(const Scope& scope, const TransformerConfig& config, Elementwise elementwise,
+                   const LinearOptions& linear = {});
 
   // time: [B, time_embed_dim] after SiLU; text_tokens: how many rows of x are text.
   [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "pipelines/cogvideox/guidance.h"
 #include "pipelines/cogvideox/request.h"
+#include "pipelines/layers/work_clock.h"
 
 namespace bitreel {
 
@@ -66,9 +67,11 @@ LayerAttention ClipDenoising::attention_of(const DenoisingStep& step, const std:
 
 void ClipDenoising::advance(const DenoisingStep& step, const at::Tensor& prediction) {
   const double guidance = guidance_at(clip_.request, step.index, step.timestep);
-  at::Tensor predicted = prediction.to(at::kFloat);
-  if (guides_) predicted = guided(predicted, guidance);
-  latents_ = scheduler_->step(predicted, static_cast<std::size_t>(step.index), latents_, generator_).to(run_.dtype);
+  latents_ = timed("scheduler", [&] {
+    at::Tensor predicted = prediction.to(at::kFloat);
+    if (guides_) predicted = guided(predicted, guidance);
+    return scheduler_->step(predicted, static_cast<std::size_t>(step.index), latents_, generator_).to(run_.dtype);
+  });
   const NamedTensors named = latents();
   check_finite(named, step);
   const auto state = [&]() -> DenoisingState {

@@ -26,10 +26,11 @@ Tally text_encoder(const T5Config& config, double tokens) {
   tally.holds(config.vocab_size * config.d_model);
   tally.holds(config.relative_attention_num_buckets * config.num_heads);
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
-    for (int i = 0; i < 3; ++i) tally.product(config.d_model, inner, tokens, Bias::none);  // q, k, v
-    tally.product(inner, config.d_model, tokens, Bias::none);
-    for (int i = 0; i < (config.gated ? 2 : 1); ++i) tally.product(config.d_model, config.d_ff, tokens, Bias::none);
-    tally.product(config.d_ff, config.d_model, tokens, Bias::none);
+    for (int i = 0; i < 3; ++i) tally.product("text", config.d_model, inner, tokens, Bias::none);  // q, k, v
+    tally.product("text", inner, config.d_model, tokens, Bias::none);
+    for (int i = 0; i < (config.gated ? 2 : 1); ++i)
+      tally.product("text", config.d_model, config.d_ff, tokens, Bias::none);
+    tally.product("text", config.d_ff, config.d_model, tokens, Bias::none);
     tally.holds(2 * config.d_model);  // norms
   }
   tally.holds(config.d_model);
@@ -44,33 +45,39 @@ Tally transformer(const TransformerConfig& config, double passes, double text_to
   const double tokens = passes * (text_tokens + video_tokens);
   const Bias qkv_bias = config.attention_bias ? Bias::present : Bias::none;
   const bool patch_bias = config.patch_size_t || config.patch_bias;
-  tally.product(config.in_channels * patch, dim, passes * video_tokens, patch_bias ? Bias::present : Bias::none);
-  tally.product(config.text_embed_dim, dim, 0);
+  tally.product("embed", config.in_channels * patch, dim, passes * video_tokens,
+                patch_bias ? Bias::present : Bias::none);
+  tally.product("embed", config.text_embed_dim, dim, 0);
   if (config.use_learned_positional_embeddings) {
     const std::int64_t frames = (config.sample_frames - 1) / config.temporal_compression_ratio + 1;
     const std::int64_t places =
         frames * (config.sample_height / config.patch_size) * (config.sample_width / config.patch_size);
     tally.holds((config.max_text_seq_length + places) * dim);
   }
-  tally.product(dim, time, passes);
-  tally.product(time, time, passes);
+  tally.product("embed", dim, time, passes);
+  tally.product("embed", time, time, passes);
   if (config.ofs_embed_dim) {
-    for (int i = 0; i < 2; ++i) tally.product(*config.ofs_embed_dim, *config.ofs_embed_dim, 1);
+    for (int i = 0; i < 2; ++i) tally.product("embed", *config.ofs_embed_dim, *config.ofs_embed_dim, 1);
   }
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
     for (int half = 0; half < 2; ++half) {  // before attention, before the feed-forward
-      tally.product(time, 6 * dim, passes);
+      tally.product("modulation", time, 6 * dim, passes);
       tally.holds(2 * dim);
+      tally.numbers_moved("norm", 2 * tokens * real(dim));
+      tally.numbers_moved("gate", 3 * tokens * real(dim));
     }
-    tally.product(dim, 3 * dim, tokens, qkv_bias);
+    tally.product("qkv", dim, 3 * dim, tokens, qkv_bias);
     tally.holds(4 * config.attention_head_dim);  // norms of q and k
-    tally.product(dim, dim, tokens);
-    tally.product(dim, 4 * dim, tokens);
-    tally.product(4 * dim, dim, tokens);
+    tally.numbers_moved("heads", 4 * tokens * real(dim));
+    tally.attention(passes, text_tokens + video_tokens, dim);
+    tally.product("out", dim, dim, tokens);
+    tally.product("ff in", dim, 4 * dim, tokens);
+    tally.numbers_moved("gelu", 2 * tokens * real(4 * dim));
+    tally.product("ff out", 4 * dim, dim, tokens);
   }
   tally.holds(4 * dim);  // norm_final, norm_out
-  tally.product(time, 2 * dim, passes);
-  tally.product(dim, config.out_channels * patch, passes * video_tokens);
+  tally.product("output", time, 2 * dim, passes);
+  tally.product("output", dim, config.out_channels * patch, passes * video_tokens);
   return tally;
 }
 
@@ -80,7 +87,7 @@ class Decoder {
   Decoder(const VaeConfig& config, std::int64_t frames, std::int64_t height, std::int64_t width)
       : config_(config), latents_(real(frames * height * width)), frames_(frames), height_(height), width_(width) {
     const std::vector<std::int64_t> widths(config.block_out_channels.rbegin(), config.block_out_channels.rend());
-    tally_.product(27 * config.latent_channels, widths.front(), positions());
+    tally_.convolution("convolution", 27, config.latent_channels, widths.front(), positions());
     for (int i = 0; i < 2; ++i) resnet(widths.front(), widths.front());
     std::int64_t in = widths.front();
     std::int64_t times_left = config.temporal_compression_ratio;
@@ -90,10 +97,11 @@ class Decoder {
       if (level + 1 == widths.size()) break;
       grow(times_left > 1);
       times_left /= 2;
-      tally_.product(9 * in, in, positions());
+      tally_.convolution("resize", 9, in, in, positions());
     }
     norm(in);
-    tally_.product(27 * in, config.out_channels, positions());
+    tally_.convolution("convolution", 27, in, config.out_channels, positions());
+    tally_.numbers_moved("frames", real(config.out_channels) * positions());
   }
 
   [[nodiscard]] const Tally& tally() const { return tally_; }
@@ -110,14 +118,16 @@ class Decoder {
   // Its two maps are convolutions of the latent, on the latent's own positions.
   void norm(std::int64_t channels) {
     tally_.holds(2 * channels);
-    for (int i = 0; i < 2; ++i) tally_.product(config_.latent_channels, channels, latents_);
+    for (int i = 0; i < 2; ++i) tally_.product("norm", config_.latent_channels, channels, latents_);
+    tally_.numbers_moved("norm", 3 * real(channels) * positions());  // read for the moments, and for the result
   }
   void resnet(std::int64_t in, std::int64_t out) {
     norm(in);
-    tally_.product(27 * in, out, positions());
+    tally_.convolution("convolution", 27, in, out, positions());
     norm(out);
-    tally_.product(27 * out, out, positions());
-    if (in != out) tally_.product(in, out, positions());
+    tally_.convolution("convolution", 27, out, out, positions());
+    if (in != out) tally_.product("shortcut", in, out, positions());
+    tally_.numbers_moved("shortcut", 3 * real(out) * positions());
   }
 
   const VaeConfig& config_;
@@ -125,6 +135,13 @@ class Decoder {
   std::int64_t frames_, height_, width_;
   Tally tally_;
 };
+
+// Of the transformer, once loaded. In 8 bits the four products over all tokens hold a byte a number.
+double transformer_bytes(const TransformerConfig& config, const RunOptions& options, double parameters, double bytes) {
+  if (options.linear.precision == LinearPrecision::full) return bytes * weight_copies(options) * parameters;
+  const double quantized = real(config.num_layers) * 12 * real(config.inner_dim() * config.inner_dim());
+  return quantized + bytes * (parameters - quantized);
+}
 
 // The last level's blocks run at full resolution and begin with the width of the level before.
 double widest_channels(const VaeConfig& vae) {
@@ -171,10 +188,11 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
                                                                          .head_dim = t5.d_kv})};
 
   const Tally step = transformer(denoiser, real(passes), real(geometry.text_tokens), real(geometry.video_tokens));
-  cost.denoise = {.weight_bytes = bytes * weight_copies(options) * step.parameters,
+  cost.denoise = {.weight_bytes = transformer_bytes(denoiser, options, step.parameters, bytes),
                   .activation_bytes = bytes * real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block,
                   .product_flop = step.flop,
-                  .attention_flop = real(cost.layers) * attention_flop(cost.attention)};
+                  .attention_flop = real(cost.layers) * attention_flop(cost.attention),
+                  .works = step.works(bytes)};
 
   const VaeConfig& vae = config.vae;
   const std::int64_t latent_frames = geometry.latent_frames - geometry.padding_frames;
@@ -188,7 +206,8 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
   cost.decode = {
       .weight_bytes = bytes * decoding.parameters,
       .activation_bytes = bytes * frames * pixels * widest_channels(vae) * tensors_in_the_decoder,
-      .product_flop = decoding.flop};  // of the whole picture: tiles overlap and compute what they share twice
+      .product_flop = decoding.flop,  // of the whole picture: tiles overlap and compute what they share twice
+      .works = decoding.works(bytes)};
   return cost;
 }
 

@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "pipelines/cogvideox/elementwise_cuda.h"
+#include "pipelines/layers/cuda/cuda_rows.h"
 #include "pipelines/layers/rows/rows.h"
 
 namespace bitreel {
@@ -143,10 +145,10 @@ class Fused {
   }
 };
 
-// Picks the form: call(Fused<T>{}) when there is one for this tensor, else otherwise().
+// Picks the form: call(Fused<T>{}) on a CPU that has one for this tensor, else otherwise().
 template <class Call, class Otherwise>
 auto dispatch(const at::Tensor& x, Elementwise path, const Call& call, const Otherwise& otherwise) {
-  if (path_of(path, x.device(), x.scalar_type()) == Elementwise::composed) return otherwise();
+  if (!x.is_cpu() || path_of(path, x.device(), x.scalar_type()) == Elementwise::composed) return otherwise();
   if (x.scalar_type() == at::kBFloat16) return call(Fused<Bf16>{});
   return call(Fused<float>{});
 }
@@ -154,18 +156,23 @@ auto dispatch(const at::Tensor& x, Elementwise path, const Call& call, const Oth
 }  // namespace
 
 Elementwise path_of(Elementwise wanted, at::Device device, at::ScalarType dtype) {
-  const bool has_kernels = device.is_cpu() && (dtype == at::kBFloat16 || dtype == at::kFloat);
+  const bool has_kernels =
+      device.is_cpu() ? dtype == at::kBFloat16 || dtype == at::kFloat : cuda::has_rows(device, dtype);
   return has_kernels ? wanted : Elementwise::composed;
 }
 
 at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations,
                           Elementwise path) {
+  if (path == Elementwise::fused && on_cuda::takes_rows(x))
+    return on_cuda::modulated_norm(norm, x.contiguous(), modulations);
   return dispatch(
       x, path, [&](auto fused) { return fused.modulated_norm(norm, x.contiguous(), modulations); },
       [&] { return composed::modulated_norm(norm, x, modulations); });
 }
 
 at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& modulations, Elementwise path) {
+  if (path == Elementwise::fused && on_cuda::takes_rows(x))
+    return on_cuda::gated_add(x.contiguous(), update.contiguous(), modulations);
   return dispatch(
       x, path, [&](auto fused) { return fused.gated_add(x.contiguous(), update.contiguous(), modulations); },
       [&] { return composed::gated_add(x, update, modulations); });
@@ -173,6 +180,8 @@ at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modula
 
 QueryKeyValue split_heads(const at::Tensor& qkv, const LayerNorm& norm_q, const LayerNorm& norm_k, const Rotary& rotary,
                           std::int64_t text_tokens, Elementwise path) {
+  if (path == Elementwise::fused && on_cuda::takes_heads(qkv))
+    return on_cuda::split_heads(qkv.contiguous(), norm_q, norm_k, rotary, text_tokens);
   return dispatch(
       qkv, path, [&](auto fused) { return fused.split_heads(qkv.contiguous(), norm_q, norm_k, rotary, text_tokens); },
       [&] { return composed::split_heads(qkv, norm_q, norm_k, rotary, text_tokens); });

@@ -4,7 +4,8 @@
 //   const Modulations modulations{.text = text, .video = video, .text_tokens = 226};
 //   const at::Tensor h = modulated_norm(norm, x, modulations, Elementwise::fused);
 //
-// Fused kernels exist for fp32 and bf16 on the CPU; elsewhere `fused` means `composed`.
+// Fused kernels exist for fp32 and bf16 on the CPU, and for bf16 and fp16 on a GPU where the plugin is and features
+// come in eights; elsewhere `fused` means `composed`. GELU is LibTorch's on a GPU, one kernel as well.
 // x: [B, N, D], the first text_tokens rows of each clip are text.
 #pragma once
 

@@ -17,6 +17,7 @@
 #include "pipelines/cogvideox/request.h"
 #include "pipelines/cogvideox/transformer.h"
 #include "pipelines/cogvideox/vae.h"
+#include "pipelines/layers/work_clock.h"
 #include "pipelines/text/t5.h"
 #include "pipelines/text/tokenizer.h"
 
@@ -199,8 +200,8 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
         LatentsAsRun{.shapes = latent_shapes(one.request), .dtype = dtype(), .device = options().device});
   }
   const Transformer& transformer = parts_->loaded(parts_->transformer, [&] {
-    return Transformer(checkpoint().weights("transformer"), config().transformer, load_options(),
-                       options().elementwise);
+    return Transformer(checkpoint().weights("transformer"), config().transformer, load_options(), options().elementwise,
+                       options().linear);
   });
   const Geometry geometry = geometry_of(all.front().request, config());
   const LatentGrid grid{geometry.latent_frames, geometry.latent_height, geometry.latent_width};
@@ -250,14 +251,16 @@ void CogVideoX::decode(const Request& request, const NamedTensors& all, const De
                             latents.dim(), wanted, vae_config.latent_channels),
                 "decode with the model that made them");
   }
+  LoadOptions load = load_options();
+  load.convolutions = options().vae_layout;
   const Vae& vae = parts_->loaded(
-      parts_->vae, [&] { return Vae(checkpoint().weights("vae"), vae_config, load_options(), VaeParts::decoder); });
+      parts_->vae, [&] { return Vae(checkpoint().weights("vae"), vae_config, load, VaeParts::decoder); });
   VaeRunOptions run;
   if (options().vae_tiling) run.tiling = default_tiling(vae_config);
   const at::Tensor clip =
       latents.narrow(1, latents.size(1) - wanted, wanted).to(options().device, dtype()).permute({0, 2, 1, 3, 4});
   vae.decode((1.0 / vae_config.scaling_factor) * clip, run,
-             [&](const at::Tensor& pixels) { emit_frames(pixels, sink.on_frame); });
+             [&](const at::Tensor& pixels) { timed("frames", [&] { emit_frames(pixels, sink.on_frame); }); });
 }
 
 void CogVideoX::release(Phase phase) {

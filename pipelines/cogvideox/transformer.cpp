@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "base/error.h"
+#include "pipelines/layers/work_clock.h"
 
 namespace bitreel {
 namespace {
@@ -34,7 +35,7 @@ at::Tensor Transformer::TimeEmbedding::operator()(const at::Tensor& x) const {
 }
 
 Transformer::Transformer(const Weights& weights, const TransformerConfig& config, LoadOptions options,
-                         Elementwise elementwise)
+                         Elementwise elementwise, const LinearOptions& linear)
     : config_(config), options_(options) {
   Loader loader(weights, options);
   const Scope root = loader.root();
@@ -55,7 +56,7 @@ Transformer::Transformer(const Weights& weights, const TransformerConfig& config
   }
   blocks_.reserve(static_cast<std::size_t>(config.num_layers));
   for (std::int64_t i = 0; i < config.num_layers; ++i) {
-    blocks_.emplace_back(root / "transformer_blocks" / i, config, elementwise);
+    blocks_.emplace_back(root / "transformer_blocks" / i, config, elementwise, linear);
   }
   norm_final_ = LayerNorm(root / "norm_final", dim, config.norm_eps);
   norm_out_ = LayerNorm(root / "norm_out" / "norm", dim, config.norm_eps);
@@ -133,10 +134,12 @@ at::Tensor Transformer::unpatchify(const at::Tensor& tokens, const at::Tensor& l
 at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning& conditioning,
                                    const StepContext& context) const {
   const std::int64_t text_tokens = conditioning.text.size(1);
-  const at::Tensor time = embed_time(context, latents.size(0));
-  at::Tensor video = patchify(latents);
-  if (conditioning.video_positions.defined()) video = video + conditioning.video_positions;
-  at::Tensor x = at::cat({conditioning.text, video}, 1);
+  const at::Tensor time = timed("embed", [&] { return embed_time(context, latents.size(0)); });
+  at::Tensor x = timed("embed", [&] {
+    at::Tensor video = patchify(latents);
+    if (conditioning.video_positions.defined()) video = video + conditioning.video_positions;
+    return at::cat({conditioning.text, video}, 1);
+  });
   std::int64_t layer = 0;
   for (const TransformerBlock& block : blocks_) {
     const auto attend_layer = [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
@@ -146,6 +149,7 @@ at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning
     if (context.on_layer) context.on_layer(layer, x);
     ++layer;
   }
+  const Timed until_done("output");
   const at::Tensor normed = norm_out_(norm_final_(x.narrow(1, text_tokens, x.size(1) - text_tokens)));
   const std::vector<at::Tensor> shift_scale = norm_out_linear_(time).unsqueeze(1).chunk(2, -1);
   return unpatchify(proj_out_(normed * (1 + shift_scale[1]) + shift_scale[0]), latents);

@@ -45,7 +45,7 @@ struct StepContext {
 class Transformer {
  public:
   Transformer(const Weights& weights, const TransformerConfig& config, LoadOptions options,
-              Elementwise elementwise = Elementwise::fused);
+              Elementwise elementwise = Elementwise::fused, const LinearOptions& linear = {});
 
   [[nodiscard]] Conditioning condition(const at::Tensor& text, LatentGrid grid) const;
   [[nodiscard]] at::Tensor operator()(const at::Tensor& latents, const Conditioning& conditioning,

@@ -47,7 +47,7 @@ at::Tensor VaeEncoder::operator()(const at::Tensor& pixels, ConvCaches& caches) 
     if (level.downsampler) x = (*level.downsampler)(x);
   }
   for (const VaeResnet& resnet : mid_block_) x = resnet(x, {}, caches);
-  return conv_out_(at::silu(norm_out_(x, {})), caches);
+  return norm_out_.then(conv_out_, x, {}, caches);
 }
 
 VaeDecoder::VaeDecoder(const Scope& scope, const VaeConfig& config) {
@@ -78,7 +78,7 @@ at::Tensor VaeDecoder::operator()(const at::Tensor& latent, ConvCaches& caches) 
     for (const VaeResnet& resnet : level.resnets) x = resnet(x, latent, caches);
     if (level.upsampler) x = (*level.upsampler)(x);
   }
-  return conv_out_(at::silu(norm_out_(x, latent)), caches);
+  return norm_out_.then(conv_out_, x, latent, caches);
 }
 
 }  // namespace bitreel

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include "pipelines/layers/work_clock.h"
+
 namespace bitreel {
 namespace {
 
@@ -35,7 +37,7 @@ at::Tensor resize_nearest(const at::Tensor& x, at::IntArrayRef size) {
 at::Tensor conv2d_per_frame(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, std::int64_t stride,
                             std::int64_t padding) {
   const std::int64_t batch = x.size(0), frames = x.size(2);
-  const at::Tensor flat = x.permute({0, 2, 1, 3, 4}).reshape({batch * frames, x.size(1), x.size(3), x.size(4)});
+  const at::Tensor flat = x.transpose(1, 2).reshape({batch * frames, x.size(1), x.size(3), x.size(4)});
   const at::Tensor y = at::conv2d(flat, weight, bias, stride, padding);
   return y.reshape({batch, frames, y.size(1), y.size(2), y.size(3)}).permute({0, 2, 1, 3, 4});
 }
@@ -53,12 +55,24 @@ at::Tensor rest_of(const at::Tensor& x) {
 CausalConv3d::CausalConv3d(const Scope& scope, std::int64_t in, std::int64_t out)
     : weight((scope / "conv").tensor("weight", {out, in, 3, 3, 3})), bias((scope / "conv").tensor("bias", {out})) {}
 
-at::Tensor CausalConv3d::operator()(const at::Tensor& x, ConvCaches& caches) const {
+ConvInput CausalConv3d::room_for(const at::Tensor& x) const {
+  std::vector<std::int64_t> sizes = x.sizes().vec();
+  sizes[2] += ConvInput::before;
+  return ConvInput(at::empty(sizes, x.options(), weight.suggest_memory_format()));
+}
+
+at::Tensor CausalConv3d::operator()(const ConvInput& input, ConvCaches& caches) const {
+  const Timed until_done("convolution");
   at::Tensor& cache = caches[this];
-  const at::Tensor first = x.narrow(2, 0, 1);
-  const at::Tensor padded = cache.defined() ? at::cat({cache, x}, 2) : at::cat({first, first, x}, 2);
-  cache = padded.narrow(2, padded.size(2) - 2, 2).clone();
-  return conv3d_in_chunks(padded, weight, bias, {0, 1, 1});
+  input.two_before().copy_(cache.defined() ? cache : input.first());
+  cache = input.last_two().clone();  // of the two frames alone: the input is large
+  return conv3d_in_chunks(input.all(), weight, bias, {0, 1, 1});
+}
+
+at::Tensor CausalConv3d::operator()(const at::Tensor& x, ConvCaches& caches) const {
+  const ConvInput input = room_for(x);
+  input.frames().copy_(x);
+  return (*this)(input, caches);
 }
 
 PointwiseConv3d::PointwiseConv3d(const Scope& scope, std::int64_t in, std::int64_t out)
@@ -77,9 +91,13 @@ VaeNorm::VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& con
   }
 }
 
-at::Tensor VaeNorm::operator()(const at::Tensor& x, const at::Tensor& latent) const {
+void VaeNorm::operator()(const at::Tensor& x, const at::Tensor& latent, at::Tensor result) const {
+  const Timed until_done("norm");
   at::Tensor normed = norm_layer(x);
-  if (!conv_y) return normed;
+  if (!conv_y) {
+    at::silu_out(result, normed);
+    return;
+  }
   const auto height = x.size(3), width = x.size(4);
   // A 1x1x1 convolution commutes with nearest-neighbour resizing, so it runs on the small latent.
   const auto spread = [&](const PointwiseConv3d& conv) {
@@ -89,7 +107,14 @@ at::Tensor VaeNorm::operator()(const at::Tensor& x, const at::Tensor& latent) co
                     resize_nearest(rest_of(map), {x.size(2) - 1, height, width})},
                    2);
   };
-  return normed * spread(*conv_y) + spread(*conv_b);
+  at::silu_out(result, normed.mul_(spread(*conv_y)).add_(spread(*conv_b)));
+}
+
+at::Tensor VaeNorm::then(const CausalConv3d& convolution, const at::Tensor& x, const at::Tensor& latent,
+                         ConvCaches& caches) const {
+  const ConvInput input = convolution.room_for(x);
+  (*this)(x, latent, input.frames());
+  return convolution(input, caches);
 }
 
 VaeResnet::VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeConfig& config,
@@ -104,9 +129,9 @@ VaeResnet::VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, cons
 }
 
 at::Tensor VaeResnet::operator()(const at::Tensor& x, const at::Tensor& latent, ConvCaches& caches) const {
-  const at::Tensor h = conv1(at::silu(norm1(x, latent)), caches);
-  const at::Tensor residual = conv2(at::silu(norm2(h, latent)), caches);
-  return residual + (conv_shortcut ? (*conv_shortcut)(x) : x);
+  const at::Tensor h = norm1.then(conv1, x, latent, caches);
+  at::Tensor residual = norm2.then(conv2, h, latent, caches);
+  return timed("shortcut", [&] { return residual.add_(conv_shortcut ? (*conv_shortcut)(x) : x); });
 }
 
 Downsample3d::Downsample3d(const Scope& scope, std::int64_t channels, TimeScaling scaling)
@@ -133,6 +158,7 @@ Upsample3d::Upsample3d(const Scope& scope, std::int64_t channels, TimeScaling sc
       time(scaling) {}
 
 at::Tensor Upsample3d::operator()(const at::Tensor& x) const {
+  const Timed until_done("resize");
   const auto grow = [](const at::Tensor& frames, std::int64_t times) {
     return resize_nearest(frames, {frames.size(2) * times, frames.size(3) * 2, frames.size(4) * 2});
   };

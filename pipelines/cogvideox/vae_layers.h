@@ -1,7 +1,8 @@
 // The layers of the 3D causal VAE: convolutions that remember, norms that look at the latent, residual blocks,
 // resampling.
 //
-// All work on [B, C, T, H, W]. A ConvCaches object belongs to one sequence of frame batches (and one tile) and must be
+// All work on [B, C, T, H, W], planar or with the channels last in memory: as the weights lie, which the VAE arranges.
+// A ConvCaches object belongs to one sequence of frame batches (and one tile) and must be
 // passed to every batch in order. Source: diffusers autoencoder_kl_cogvideox.py.
 #pragma once
 
@@ -19,13 +20,34 @@ namespace bitreel {
 // The last two input frames of every causal convolution, keyed by the convolution.
 using ConvCaches = std::unordered_map<const void*, at::Tensor>;
 
+// A convolution's input before it is there: room for frames behind the two that come before them, so that whoever
+// computes the frames writes them in place.
+class ConvInput {
+ public:
+  explicit ConvInput(at::Tensor all) : all_(std::move(all)) {}
+
+  [[nodiscard]] at::Tensor frames() const { return all_.narrow(2, before, all_.size(2) - before); }
+  [[nodiscard]] at::Tensor first() const { return all_.narrow(2, before, 1); }
+  [[nodiscard]] at::Tensor two_before() const { return all_.narrow(2, 0, before); }
+  [[nodiscard]] at::Tensor last_two() const { return all_.narrow(2, all_.size(2) - before, before); }
+  [[nodiscard]] const at::Tensor& all() const { return all_; }
+
+  static constexpr std::int64_t before = 2;
+
+ private:
+  at::Tensor all_;
+};
+
 // 3x3x3, zero padding in space; in time the cache of the previous batch, or the first frame repeated.
 struct CausalConv3d {
   at::Tensor weight, bias;
 
   CausalConv3d() = default;
   CausalConv3d(const Scope& scope, std::int64_t in, std::int64_t out);
-  at::Tensor operator()(const at::Tensor& x, ConvCaches& caches) const;
+  // Of frames of x's shape, to be filled before the convolution takes it.
+  [[nodiscard]] ConvInput room_for(const at::Tensor& x) const;
+  at::Tensor operator()(const ConvInput& input, ConvCaches& caches) const;
+  at::Tensor operator()(const at::Tensor& x, ConvCaches& caches) const;  // copies x into its place
 };
 
 // 1x1x1: no neighbours, so no cache.
@@ -37,7 +59,7 @@ struct PointwiseConv3d {
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
-// Group norm, in the decoder scaled and shifted by maps of the latent (MoVQ, arXiv 2209.09002).
+// Group norm, in the decoder scaled and shifted by maps of the latent (MoVQ, arXiv 2209.09002), then SiLU.
 struct VaeNorm {
   GroupNorm norm_layer;
   std::optional<PointwiseConv3d> conv_y, conv_b;
@@ -46,7 +68,11 @@ struct VaeNorm {
   // latent_channels: of the latent that the decoder conditions on; none in the encoder.
   VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& config,
           std::optional<std::int64_t> latent_channels, double eps);
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& latent) const;
+  // Into `result`, of x's shape.
+  void operator()(const at::Tensor& x, const at::Tensor& latent, at::Tensor result) const;
+  // As a convolution's input, and through it.
+  at::Tensor then(const CausalConv3d& convolution, const at::Tensor& x, const at::Tensor& latent,
+                  ConvCaches& caches) const;
 };
 
 struct VaeResnet {

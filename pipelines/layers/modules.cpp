@@ -4,6 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include "base/cpu_features.h"
+#include "pipelines/layers/quantized_linear.h"
 
 namespace bitreel {
 
@@ -27,7 +28,12 @@ auto onednn_operator(const char* name) {
 
 }  // namespace
 
-void Linear::pack() {
+void Linear::pack(const LinearOptions& options) {
+  if (options.precision != LinearPrecision::full) {
+    quantized_ = std::make_shared<const QuantizedLinear>(weight, options);
+    weight.reset();
+    return;
+  }
   const bool has_operator = at::hasMKLDNN() && x86_features().avx512;  // LibTorch refuses it on other processors
   if (!weight.is_cpu() || weight.scalar_type() != at::kBFloat16 || !has_operator) return;
   static const auto reorder = onednn_operator<Reorder>("mkldnn::_reorder_linear_weight");
@@ -36,6 +42,7 @@ void Linear::pack() {
 }
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
+  if (quantized_) return (*quantized_)(x, bias);
   if (packed_.defined()) {
     static const auto product = onednn_operator<LinearPointwise>("mkldnn::_linear_pointwise");
     const std::optional<at::Tensor> maybe_bias = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;

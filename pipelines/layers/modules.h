@@ -7,12 +7,16 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 
 #include "pipelines/checkpoint/loader.h"
+#include "pipelines/layers/linear_precision.h"
 
 namespace bitreel {
 
 enum class Bias { none, present };
+
+class QuantizedLinear;
 
 struct Linear {
   at::Tensor weight;  // [out, in]
@@ -22,12 +26,14 @@ struct Linear {
   Linear(const Scope& scope, std::int64_t in, std::int64_t out, Bias with = Bias::present,
          std::optional<at::ScalarType> dtype = {});
   at::Tensor operator()(const at::Tensor& x) const;
-  // Rearranges the weight once into oneDNN's own blocks, which saves doing so in every product. For layers that run
-  // many times; bf16 on the CPU only, elsewhere nothing happens. `weight` is given up.
-  void pack();
+  // For layers that run many times. In full precision rearranges the weight once into oneDNN's own blocks, which saves
+  // doing so in every product (bf16 on the CPU only, elsewhere nothing happens); in 8 bits quantizes it. `weight` is
+  // given up.
+  void pack(const LinearOptions& options = {});
 
  private:
   at::Tensor packed_;
+  std::shared_ptr<const QuantizedLinear> quantized_;
 };
 
 struct LayerNorm {

@@ -15,14 +15,22 @@
 
 namespace bitreel {
 
+// A kind of work within a phase, under the name by which it is timed (pipelines/layers/work_clock.h).
+struct Work {
+  std::string name;
+  double flop = 0;
+  double bytes = 0;  // read and written at least: inputs, weights and results of every call, once
+};
+
 // The phases of a model's work, in order. Each has parts of its own.
 enum class Phase { encode, denoise, decode };
 
 struct PhaseCost {
-  double weight_bytes = 0;      // of the parts, once loaded; copies that kernels want included
-  double activation_bytes = 0;  // of the largest tensors that live at once
-  double product_flop = 0;      // matrix products and convolutions
-  double attention_flop = 0;    // q k^T and P V
+  double weight_bytes = 0;       // of the parts, once loaded; copies that kernels want included
+  double activation_bytes = 0;   // of the largest tensors that live at once
+  double product_flop = 0;       // matrix products and convolutions
+  double attention_flop = 0;     // q k^T and P V
+  std::vector<Work> works = {};  // both FLOP by kind, and what only moves bytes; empty when the model doesn't say
 
   [[nodiscard]] double bytes() const { return weight_bytes + activation_bytes; }
 };

@@ -9,7 +9,9 @@
 #include <string>
 #include <string_view>
 
+#include "pipelines/checkpoint/loader.h"
 #include "pipelines/checkpoint/weights.h"
+#include "pipelines/layers/linear_precision.h"
 
 namespace bitreel {
 
@@ -23,7 +25,9 @@ struct RunOptions {
   at::Device device = at::kCPU;
   std::string attention_backend = {};  // of a denoising without attention_of_step, by name; the best when empty
   Elementwise elementwise = Elementwise::fused;
-  bool vae_tiling = false;  // decode in overlapping tiles of half the sample size: less memory, other numbers
+  LinearOptions linear = {};  // of the denoiser's large products
+  bool vae_tiling = false;    // decode in overlapping tiles of half the sample size: less memory, other numbers
+  ConvolutionLayout vae_layout = ConvolutionLayout::planar;
 };
 
 // The dtype that most of the bytes are stored in.

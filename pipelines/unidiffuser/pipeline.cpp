@@ -40,7 +40,8 @@ PipelineTraits traits_of(const UniDiffuserConfig& config) {
           .layers = config.uvit.layers(),
           .schedulers = {SchedulerKind::dpm_multistep},
           // The peer takes a negative prompt, encodes it and ignores it.
-          .not_settings = {"negative-prompt", "num-frames", "fps", "dynamic-cfg", "codec", "crf"}};
+          .not_settings = {"negative-prompt", "num-frames", "fps", "dynamic-cfg", "codec", "crf", "linear",
+                           "linear-path", "vae-layout"}};
 }
 
 // Samples of a stage: a variation's first half makes one, which the second goes on from.

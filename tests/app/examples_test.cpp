@@ -2,6 +2,7 @@
 // show line by line (manuals_test.cpp compares), with what they take for granted before it.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
+#include <dlfcn.h>
 #include <gmock/gmock.h>
 
 #include <CLI/CLI.hpp>
@@ -14,6 +15,8 @@
 
 #include "app/assets.h"
 #include "app/attention_plan.h"
+#include "app/bench/model_bench.h"
+#include "app/bench/roofline.h"
 #include "app/clip.h"
 #include "app/clip_file.h"
 #include "app/clip_values.h"
@@ -48,11 +51,13 @@
 #include "base/printable.h"
 #include "base/standard_streams.h"
 #include "base/written_file.h"
+#include "pipelines/checkpoint/made_up.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/cogvideox/block.h"
 #include "pipelines/cogvideox/clip_denoising.h"
 #include "pipelines/cogvideox/cost.h"
 #include "pipelines/cogvideox/elementwise.h"
+#include "pipelines/cogvideox/elementwise_cuda.h"
 #include "pipelines/cogvideox/guidance.h"
 #include "pipelines/cogvideox/pipeline.h"
 #include "pipelines/cogvideox/positions.h"
@@ -60,7 +65,10 @@
 #include "pipelines/cogvideox/transformer.h"
 #include "pipelines/cogvideox/vae.h"
 #include "pipelines/cogvideox/vae_coders.h"
+#include "pipelines/layers/cuda/cuda_rows.h"
+#include "pipelines/layers/quantized_linear.h"
 #include "pipelines/layers/rows/rows.h"
+#include "pipelines/layers/work_clock.h"
 #include "pipelines/model/calibrating_attention.h"
 #include "pipelines/model/device.h"
 #include "pipelines/model/wait_for.h"
@@ -572,6 +580,84 @@ TEST_F(Examples, OfTheBench) {
   const nlohmann::ordered_json results = run_attention_bench(bench, on_case);
   std::cout << attention_table(results);
   EXPECT_EQ(cases, 1);
+}
+
+TEST_F(Examples, OfTheModelBench) {
+  write_text("configs/bench/step.yaml",
+             "rounds: 1\nvariants: {full: {}}\ncases:\n"
+             "  - {name: small, model: assets/pocket, layers: 1, width: 32, height: 32, num_frames: 9}\n");
+  int cases = 0;
+  const auto on_case = [&](const nlohmann::ordered_json&) { ++cases; };
+  const ModelBench bench = read_model_bench("configs/bench/step.yaml");
+  const nlohmann::ordered_json results = run_model_bench(bench, Phase::denoise, on_case);
+  std::cout << model_table(results);
+  EXPECT_EQ(cases, 1);
+
+  const Roofline roofline = measure_roofline(at::kCPU, at::kBFloat16);
+  const double floor = roofline.seconds_at_least({.flop = 2e12, .bytes = 3e9});
+  EXPECT_GE(floor, 2e12 / roofline.flop_per_second);
+}
+
+TEST_F(Examples, OfLinearLayersInEightBits) {
+  const LinearOptions linear{.precision = LinearPrecision::fp8};
+  linear_library(linear, at::kCUDA, at::kBFloat16);
+  EXPECT_EQ(linear_library(linear, at::kCPU, at::kBFloat16), "plain");
+  const at::Tensor weight = at::randn({16, 32}), bias = at::randn({16});
+  const at::Tensor x = at::randn({4, 32});
+  const QuantizedLinear map(weight, {.precision = LinearPrecision::int8});
+  const at::Tensor y = map(x, bias);
+  {
+    const QuantizedRows rows = quantize_rows(x, LinearPrecision::fp8, 448);
+    EXPECT_EQ(rows.scales.sizes(), at::IntArrayRef({4, 1}));
+  }
+  QuantizedRows rows;
+  if (cuda::rows_take(x)) rows = cuda::quantize_rows(x, LinearPrecision::fp8, 448);
+  EXPECT_FALSE(rows.values.defined()) << "x is on the CPU";
+}
+
+// Compiled, as they need a GPU: tests/pipelines/cogvideox/elementwise_test.cpp runs what they show on one.
+[[maybe_unused]] at::Tensor on_a_gpu(void* handle, const at::Tensor& x, const at::Tensor& update,
+                                     const Modulations& modulations, const cuda::GatedAddCall& call) {
+  using cuda::check_rows;
+  const auto entry = reinterpret_cast<cuda::RowsEntry>(dlsym(handle, cuda::rows_entry));
+  const cuda::RowsPlugin* rows = entry(cuda::rows_version);
+  EXPECT_NE(rows, nullptr);
+  check_rows(cuda::loaded_rows().gated_add(call, cuda::current_stream(x)), "gated add");
+  if (on_cuda::takes_rows(x)) return on_cuda::gated_add(x, update, modulations);
+  return x;
+}
+
+TEST_F(Examples, OfMadeUpWeightsAndTheWorkClock) {
+  const Checkpoint checkpoint = Checkpoint::open("assets/pocket");
+  const Weights random = Weights::made_up("transformer", 7);
+  EXPECT_TRUE(random.names().empty());
+  const Checkpoint benchmarked = checkpoint.made_up(7, {{"transformer", {{"num_layers", 2}}}});
+  const std::unique_ptr<Pipeline> model = open_cogvideox(benchmarked, {.dtype = at::kBFloat16});
+  Request request = model->default_request();
+  request.num_frames = 9;
+  request.width = request.height = 32;
+  const NamedTensors latents = {{"latents", at::randn(model->latent_shapes(request).at("latents"))}};
+  const DecodeSink sink{.on_frame = [](const Frame&) {}};
+  WorkClock clock(at::kCPU);
+  {
+    const WorkClock::Listening listening(clock);
+    model->decode(request, latents, sink);
+  }
+  EXPECT_GT(clock.seconds().at("convolution"), 0);
+  EXPECT_FALSE(clock.seconds().contains("attention"));
+  const TransformerConfig config = read_transformer_config(benchmarked.config("transformer"));
+  {
+    const Weights weights = Weights::made_up("transformer", 7);
+    const Transformer transformer(weights, config, {.dtype = at::kBFloat16});
+  }
+  const at::Tensor q = at::randn({1, 1, 4, 64}), k = q, v = q;
+  {
+    const WorkClock::Listening listening(clock);
+    const at::Tensor y = timed("attention", [&] { return attend(q, k, v); });
+    EXPECT_EQ(y.sizes(), q.sizes());
+  }
+  clock.seconds();
+  EXPECT_TRUE(clock.seconds().contains("attention"));
 }
 
 }  // namespace

@@ -54,6 +54,25 @@ TEST(Cost, OfAPublishedClipIsWhatItsFormulasGive) {
   EXPECT_LT(cost.decode.product_flop, 4 * full_size);
 }
 
+// Benchmarks divide a phase's time by these.
+TEST(Cost, OfAPhaseIsThatOfItsWorks) {
+  for (const bool fives : {false, true}) {
+    CogVideoXConfig config;
+    config.transformer.use_rotary_positional_embeddings = fives;
+    const Cost cost = cost_of(default_request(config), config, {.dtype = at::kBFloat16, .device = at::kCUDA});
+    for (const PhaseCost& phase : {cost.denoise, cost.decode}) {
+      double flop = 0, bytes = 0;
+      for (const Work& work : phase.works) {
+        flop += work.flop;
+        bytes += work.bytes;
+        EXPECT_GT(work.bytes, 0) << work.name;
+      }
+      EXPECT_NEAR(flop / (phase.product_flop + phase.attention_flop), 1, 1e-12);
+      EXPECT_GT(bytes, phase.weight_bytes) << "every weight is read once a step";
+    }
+  }
+}
+
 TEST(Cost, HalvesWithoutGuidanceAndFollowsTheSize) {
   const CogVideoXConfig two_b;
   Request request = default_request(two_b);
@@ -80,6 +99,15 @@ TEST(Cost, CountsBytesInTheRunsDtypeAndOnItsDevice) {
   EXPECT_DOUBLE_EQ(packed.denoise.weight_bytes, 2 * half.denoise.weight_bytes) << "bf16 matrices are packed on a CPU";
   const Cost on_gpu = cost_of(request, two_b, {.dtype = at::kBFloat16, .device = at::kCUDA});
   EXPECT_DOUBLE_EQ(on_gpu.denoise.weight_bytes, half.denoise.weight_bytes);
+}
+
+TEST(Cost, EightBitWeightsAreAByteEach) {
+  const CogVideoXConfig two_b;
+  const Request request = default_request(two_b);
+  const Cost full = cost_of(request, two_b, {.dtype = at::kBFloat16, .device = at::kCUDA});
+  const Cost eight =
+      cost_of(request, two_b, {.dtype = at::kBFloat16, .device = at::kCUDA, .linear = {LinearPrecision::fp8}});
+  EXPECT_DOUBLE_EQ(full.denoise.weight_bytes - eight.denoise.weight_bytes, 30.0 * 12 * 1920 * 1920);
 }
 
 TEST(Cost, TilingBoundsWhatDecodingHolds) {

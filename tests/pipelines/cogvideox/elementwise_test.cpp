@@ -1,4 +1,5 @@
-// The fused kernels of every instruction set that this CPU has, against the formulas composed of LibTorch's operations.
+// The fused kernels of every instruction set that this CPU has, and the GPU's where tests run on one, against the
+// formulas composed of LibTorch's operations.
 #include "pipelines/cogvideox/elementwise.h"
 
 #include <ATen/ATen.h>
@@ -9,6 +10,7 @@
 
 #include "pipelines/layers/rows/rows_units.h"
 #include "tests/golden.h"
+#include "tests/test_device.h"
 
 namespace bitreel {
 
@@ -34,19 +36,30 @@ double allowed(at::ScalarType dtype) {
 class Fused : public testing::TestWithParam<at::ScalarType> {
  protected:
   at::ScalarType dtype = GetParam();
+  at::Device device = test_device();
+
+  [[nodiscard]] at::Tensor there(at::IntArrayRef shape, std::uint64_t seed) const {
+    return random(shape, seed, dtype).to(device);
+  }
+  [[nodiscard]] LayerNorm norm_there(std::int64_t features) const {
+    LayerNorm norm = random_norm(features, dtype);
+    norm.weight = norm.weight.to(device);
+    norm.bias = norm.bias.to(device);
+    return norm;
+  }
   // Against the composed form in fp32 on the same, already rounded inputs.
   void expect_near(const at::Tensor& ours, const at::Tensor& composed) const {
     EXPECT_EQ(ours.scalar_type(), dtype);
-    EXPECT_LT(worst_share(ours, composed), allowed(dtype));
+    EXPECT_LT(worst_share(ours.cpu(), composed.cpu()), allowed(dtype));
   }
 };
 
 TEST_P(Fused, LayersModulateNormsAndGatesLikeTheComposedOnes) {
-  for (const auto& [tokens, text_tokens, dim] :
-       {std::tuple{7, 3, 16}, std::tuple{300, 226, 64}, std::tuple{5, 0, 40}, std::tuple{4, 4, 8}}) {
+  for (const auto& [tokens, text_tokens, dim] : {std::tuple{7, 3, 16}, std::tuple{300, 226, 64}, std::tuple{5, 0, 40},
+                                                 std::tuple{4, 4, 8}, std::tuple{9, 2, 1920}, std::tuple{9, 2, 3072}}) {
     SCOPED_TRACE(testing::Message() << tokens << " tokens of " << dim << ", " << text_tokens << " of text");
     const auto modulation = [&, dim = dim](std::uint64_t seed) {
-      const std::vector<at::Tensor> three = random({2, 1, 3L * dim}, seed, dtype).chunk(3, -1);
+      const std::vector<at::Tensor> three = there({2, 1, 3L * dim}, seed).chunk(3, -1);
       return Modulation{three[0], three[1], three[2]};
     };
     const auto in_fp32 = [](const Modulation& m) {
@@ -54,11 +67,11 @@ TEST_P(Fused, LayersModulateNormsAndGatesLikeTheComposedOnes) {
     };
     const Modulations m{.text = modulation(5), .video = modulation(6), .text_tokens = text_tokens};
     const Modulations exact{.text = in_fp32(m.text), .video = in_fp32(m.video), .text_tokens = text_tokens};
-    const LayerNorm norm = random_norm(dim, dtype);
+    const LayerNorm norm = norm_there(dim);
     LayerNorm exact_norm = norm;
     exact_norm.weight = norm.weight.to(at::kFloat);
     exact_norm.bias = norm.bias.to(at::kFloat);
-    const at::Tensor x = random({2, tokens, dim}, 7, dtype), update = random({2, tokens, dim}, 8, dtype);
+    const at::Tensor x = there({2, tokens, dim}, 7), update = there({2, tokens, dim}, 8);
     expect_near(modulated_norm(norm, x, m, Elementwise::fused),
                 modulated_norm(exact_norm, x.to(at::kFloat), exact, Elementwise::composed));
     expect_near(gated_add(x, update, m, Elementwise::fused),
@@ -71,14 +84,14 @@ TEST_P(Fused, HeadsAreNormedAndRotatedLikeTheComposedOnes) {
        {std::tuple{9, 4, 16, true}, std::tuple{9, 4, 16, false}, std::tuple{40, 0, 64, true},
         std::tuple{260, 226, 32, true}}) {
     SCOPED_TRACE(testing::Message() << tokens << " tokens, heads of " << dim);
-    const at::Tensor qkv = random({2, tokens, 3, 3, dim}, 3, dtype);
-    const LayerNorm norm = random_norm(dim, dtype);
+    const at::Tensor qkv = there({2, tokens, 3, 3, dim}, 3);
+    const LayerNorm norm = norm_there(dim);
     LayerNorm exact = norm;
     exact.weight = norm.weight.to(at::kFloat);
     exact.bias = norm.bias.to(at::kFloat);
     Rotary rotary;
     if (rotated) {
-      const at::Tensor angle = random({tokens - text_tokens, dim}, 4, at::kFloat);
+      const at::Tensor angle = random({tokens - text_tokens, dim}, 4, at::kFloat).to(device);
       rotary = {.cos = at::cos(angle), .sin = at::sin(angle)};
     }
     const QueryKeyValue ours = split_heads(qkv, norm, norm, rotary, text_tokens, Elementwise::fused);

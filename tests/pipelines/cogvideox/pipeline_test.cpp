@@ -16,6 +16,7 @@
 #include "pipelines/model/device.h"
 #include "tests/error_text.h"
 #include "tests/golden.h"
+#include "tests/test_device.h"
 
 namespace bitreel {
 namespace {
@@ -33,12 +34,6 @@ Request request_of(const nlohmann::json& golden) {
   request.scheduler = golden["scheduler"] == "dpm" ? SchedulerKind::dpm : SchedulerKind::ddim;
   request.seed = golden["seed"];
   return request;
-}
-
-// BITREEL_TEST_DEVICE=cuda runs these tests on a GPU, through LibTorch's CUDA library loaded at run time.
-at::Device test_device() {
-  const char* name = std::getenv("BITREEL_TEST_DEVICE");
-  return resolve_device(name != nullptr && std::string_view(name) == "cuda" ? DeviceChoice::cuda : DeviceChoice::cpu);
 }
 
 // LibTorch looks for its CUDA library once, at the first convolution; other tests of this binary must not come first.

@@ -46,6 +46,17 @@ TEST(VaeBatches, DecodeAsThePeerForEveryCountOfFrames) {
   }
 }
 
+// The other layout sums in another order.
+TEST(VaeBatches, DecodeAsThePeerWithTheChannelsLast) {
+  const Golden golden("vae_batches");
+  const Vae vae(Weights::open(golden.model() / "vae"), config_of(golden),
+                {.convolutions = ConvolutionLayout::channels_last}, VaeParts::decoder);
+  const at::Tensor latents = golden.tensor("decode", "latents");
+  for (const std::string& name : names_starting(golden, "decode", "decoded.")) {
+    golden.expect(vae.decode_whole(latents.narrow(2, 0, count_in(name)), {}), "decode", name, tolerance::vae);
+  }
+}
+
 TEST(VaeBatches, EncodeAsThePeerForEveryCountOfFrames) {
   const Golden golden("vae_batches");
   const Vae vae = load(golden, at::kFloat, VaeParts::encoder);

@@ -9,6 +9,7 @@
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/colour.h"
 #include "pipelines/video/encoder.h"
+#include "pipelines/video/encoder_thread.h"
 #include "pipelines/video/frame_copy.h"
 #include "pipelines/video/libav.h"
 #include "pipelines/video/libav_file.h"
@@ -47,6 +48,18 @@ TEST_F(Examples, OfTheWriter) {
   for (const Frame& frame : frames) video.push(frame);
   video.finish({{"seconds", 41.5}, {"events", video.events()}});
   EXPECT_TRUE(fs::exists("out/clip.mp4.json"));
+}
+
+TEST_F(Examples, OfTheEncoderThread) {
+  VideoWriter video("out/clip.mkv", {.fps = 8}, 128, 128);
+  const std::vector<Frame> frames = this->frames();
+  EncoderThread encoder([&](const Frame& frame) { video.push(frame); });
+  for (const Frame& frame : frames) {
+    encoder.push(frame);
+  }
+  encoder.finish();
+  video.finish();
+  EXPECT_TRUE(fs::exists("out/clip.mkv"));
 }
 
 TEST_F(Examples, OfTheReader) {

@@ -1,0 +1,83 @@
+// What libbitreel_cuda.so offers for a transformer's memory-bound operations: one pass over rows of features each, the
+// functions of pipelines/layers/rows/rows.h on a GPU.
+//
+//   const auto entry = reinterpret_cast<cuda::RowsEntry>(dlsym(handle, cuda::rows_entry));
+//   const cuda::RowsPlugin* rows = entry(cuda::rows_version);   // null when it was built from other headers
+//
+// As attention/cuda/plugin.h: no LibTorch, pointers to device memory and a stream; nothing is allocated or waited for,
+// so that calls can be captured into a CUDA graph; the first CUDA error is returned, 0 for none. Arithmetic is fp32,
+// results are rounded once. Features come in whole vectors of eight on addresses that are multiples of 16.
+#pragma once
+
+#include <cstdint>
+
+namespace bitreel::cuda {
+
+enum class RowElement : std::int32_t { bf16, fp16 };
+
+// Rows [clips, tokens, dim], packed; the first text_tokens of each clip are text. A modulation is [clips, dim] with
+// this many elements from one clip to the next; text at 0, video at 1.
+struct RowsOfClips {
+  RowElement element;
+  std::int32_t clips, tokens, text_tokens, dim;
+  std::int64_t modulation_stride;
+};
+
+inline constexpr std::int32_t widest_row = 8192;   // of norm_modulate
+inline constexpr std::int32_t widest_sum = 32768;  // of quantize
+inline constexpr std::int32_t widest_head = 256;   // of norm_rotate, a power of two
+
+struct NormModulateCall {
+  RowsOfClips rows;
+  const void *x, *weight, *bias;  // weight, bias [dim]
+  const void *shift[2], *scale[2];
+  void* y;
+  float eps;
+};
+
+struct GatedAddCall {
+  RowsOfClips rows;
+  const void *x, *update;
+  const void* gate[2];
+  void* y;
+};
+
+// q and k of qkv [clips, tokens, 3, heads, dim], normed per head and rotated, into [clips, heads, tokens, dim].
+struct NormRotateCall {
+  RowsOfClips rows;  // dim: of a head; modulation_stride unused
+  std::int32_t heads;
+  const void* qkv;
+  const void *weight[2], *bias[2];  // [dim], of q and of k
+  const float *cos, *sin;           // [video tokens, dim]; null when nothing is rotated
+  void* out[2];
+  float eps[2];
+};
+
+// Rows of numbers to 8 bits: the largest magnitude of a row becomes `largest`.
+struct QuantizeCall {
+  RowElement element;
+  std::int32_t to_e4m3;  // 1: e4m3; 0: int8
+  std::int64_t rows;
+  std::int32_t dim;
+  const void* x;
+  void* values;
+  float* scales;  // [rows]
+  float largest;
+};
+
+struct RowsPlugin {
+  std::int64_t version;
+  int (*norm_modulate)(const NormModulateCall& call, void* stream);
+  int (*gated_add)(const GatedAddCall& call, void* stream);
+  int (*norm_rotate)(const NormRotateCall& call, void* stream);
+  int (*quantize)(const QuantizeCall& call, void* stream);
+};
+
+inline constexpr std::int64_t rows_version = 1'000'000'000 + sizeof(NormModulateCall) * 1'000'000 +
+                                             sizeof(GatedAddCall) * 10'000 + sizeof(NormRotateCall) * 100 +
+                                             sizeof(QuantizeCall);
+
+inline constexpr const char* rows_entry = "bitreel_cuda_rows";
+using RowsEntry = const RowsPlugin* (*)(std::int64_t version);
+
+}  // namespace bitreel::cuda

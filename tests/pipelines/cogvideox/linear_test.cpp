@@ -1,0 +1,122 @@
+// Products in 8 bits: what a library computes against the plain operations, and what 8 bits cost a model.
+#include <ATen/ATen.h>
+#include <ATen/CPUGeneratorImpl.h>
+
+#include "base/json_file.h"
+#include "pipelines/cogvideox/transformer.h"
+#include "pipelines/layers/quantized_linear.h"
+#include "tests/golden.h"
+#include "tests/test_device.h"
+
+namespace bitreel {
+namespace {
+
+at::Tensor drawn(at::IntArrayRef shape, std::uint64_t seed) {
+  return at::randn(shape, at::detail::createCPUGenerator(seed), at::TensorOptions(at::kFloat)).to(test_device());
+}
+
+double relative_l2(const at::Tensor& got, const at::Tensor& expected) {
+  return ((got - expected).norm() / expected.norm()).item<double>();
+}
+
+class EightBits : public testing::TestWithParam<LinearPrecision> {
+ protected:
+  [[nodiscard]] static LinearOptions options(LinearPath path) { return {GetParam(), path}; }
+  // Tokens and outputs of very different magnitudes: one scale for all of them would not do.
+  at::Tensor x = drawn({2, 40, 96}, 1) * at::logspace(-2, 2, 40).unsqueeze(1).to(test_device());
+  at::Tensor weight = drawn({64, 96}, 2) * at::logspace(-1, 1, 64).unsqueeze(1).to(test_device());
+  at::Tensor bias = drawn({64}, 3);
+  at::Tensor exact = at::linear(x.to(at::kDouble), weight.to(at::kDouble), bias.to(at::kDouble));
+};
+
+TEST_P(EightBits, AreNearTheExactProduct) {
+  const at::Tensor y = QuantizedLinear(weight, options(LinearPath::plain))(x, bias).to(at::kDouble);
+  EXPECT_EQ(y.sizes(), exact.sizes());
+  const double most = GetParam() == LinearPrecision::fp8 ? 0.045 : 0.02;  // int8 weights in 7 bits without VNNI
+  // Of each token, so that none hides behind a larger one.
+  const at::Tensor errors = (y - exact).norm(2, {2}) / exact.norm(2, {2});
+  EXPECT_LT(errors.max().item<double>(), 2 * most);
+  EXPECT_LT(errors.mean().item<double>(), most);
+}
+
+TEST_P(EightBits, AreTheSameIntegersThroughTheLibrary) {
+  const at::Tensor plain = QuantizedLinear(weight, options(LinearPath::plain))(x, bias);
+  const at::Tensor library = QuantizedLinear(weight, options(LinearPath::library))(x, bias);
+  EXPECT_LT(relative_l2(library, plain), 1e-6);
+}
+
+// The largest integers in one row and one output: sums of pairs in 16 bits would saturate.
+TEST_P(EightBits, SumTheLargestValuesExactly) {
+  const at::TensorOptions there(test_device());
+  const at::Tensor ones = at::ones({32, 256}, there), rows = at::ones({64, 256}, there);
+  for (const double sign : {1.0, -1.0}) {
+    const at::Tensor y = QuantizedLinear(sign * rows, options(LinearPath::library))(ones, {});
+    EXPECT_TRUE(at::allclose(y, at::full({32, 64}, sign * 256, there), 1e-5, 0)) << y[0][0];
+  }
+}
+
+TEST_P(EightBits, RowsOfZerosStayZero) {
+  const at::Tensor y = QuantizedLinear(weight, options(LinearPath::library))(at::zeros_like(x[0]), {});
+  EXPECT_TRUE(at::equal(y, at::zeros_like(y)));
+}
+
+TEST_P(EightBits, KeepTheInputsDtype) {
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor y = QuantizedLinear(weight.to(dtype), options(LinearPath::library))(x.to(dtype), bias.to(dtype));
+    EXPECT_EQ(y.scalar_type(), dtype);
+    EXPECT_LT(relative_l2(y.to(at::kDouble), exact), 0.05);
+  }
+}
+
+TEST_P(EightBits, ChangeAModelsPredictionOnlyALittle) {
+  const Golden golden("cog5b");
+  const auto folder = golden.model() / "transformer";
+  const TransformerConfig config = read_transformer_config(read_json(folder / "config.json"));
+  const at::Tensor latents = golden.tensor("transformer", "input.hidden_states");
+  const at::Tensor text =
+      at::cat({golden.tensor("text", "negative_prompt_embeds"), golden.tensor("text", "prompt_embeds")});
+  const auto predict = [&](const LinearOptions& linear) {
+    const Transformer transformer(Weights::open(folder), config, {.device = test_device()}, Elementwise::fused, linear);
+    StepContext context;
+    context.timestep = golden.tensor("transformer", "input.timestep")[0].item<std::int64_t>();
+    return transformer(latents.to(test_device()),
+                       transformer.condition(text, {latents.size(1), latents.size(3), latents.size(4)}), context);
+  };
+  const at::Tensor full = predict({}), eight = predict(options(LinearPath::library));
+  EXPECT_FALSE(at::equal(full, eight)) << "the products ran in full precision";
+  EXPECT_LT(relative_l2(eight, full), 0.1);
+}
+
+INSTANTIATE_TEST_SUITE_P(Precisions, EightBits, testing::Values(LinearPrecision::int8, LinearPrecision::fp8),
+                         [](const auto& info) { return std::string(name_of(info.param)); });
+
+TEST(LinearLibrary, IsNamedForWhatRuns) {
+  EXPECT_EQ(linear_library({}, at::kCPU, at::kFloat), "LibTorch");
+  EXPECT_EQ(linear_library({LinearPrecision::int8}, at::kCPU, at::kFloat), "oneDNN");
+  EXPECT_EQ(linear_library({LinearPrecision::int8, LinearPath::plain}, at::kCPU, at::kFloat), "plain");
+  EXPECT_EQ(linear_library({LinearPrecision::fp8}, at::kCPU, at::kBFloat16), "plain");
+}
+
+// On a GPU a kernel quantizes bf16 and fp16.
+TEST(QuantizedRows, AreTheSameWhereverTheyAreMade) {
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
+    const at::Tensor x = (drawn({30, 1920}, 4) * at::logspace(-3, 3, 30).unsqueeze(1).to(test_device())).to(dtype);
+    for (const auto& [precision, largest] : {std::pair{LinearPrecision::int8, 127}, {LinearPrecision::fp8, 448}}) {
+      const QuantizedRows here = quantize_rows(x, precision, largest), cpu = quantize_rows(x.cpu(), precision, largest);
+      EXPECT_TRUE(at::equal(here.values.cpu().to(at::kFloat), cpu.values.to(at::kFloat))) << name_of(precision);
+      EXPECT_TRUE(at::equal(here.scales.cpu(), cpu.scales));
+    }
+  }
+}
+
+TEST(QuantizedRows, HaveOneScaleEach) {
+  const at::Tensor x = at::tensor({1.0, -127.0, 0.4, 0.0, 254.0, 0.8}).view({2, 3}).to(at::kFloat);
+  const QuantizedRows rows = quantize_rows(x, LinearPrecision::int8, 127);
+  EXPECT_TRUE(at::equal(rows.values.to(at::kFloat),
+                        at::tensor({1.0, -127.0, 0.0, 0.0, 127.0, 0.0}).view({2, 3}).to(at::kFloat)));
+  EXPECT_TRUE(at::allclose(rows.scales, at::tensor({1.0, 2.0}).view({2, 1}).to(at::kFloat)));
+  EXPECT_EQ(quantize_rows(x, LinearPrecision::fp8, 448).values.scalar_type(), at::kFloat8_e4m3fn);
+}
+
+}  // namespace
+}  // namespace bitreel
