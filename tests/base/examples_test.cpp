@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/cpu_features.h"
 #include "base/error.h"
@@ -14,6 +15,7 @@
 #include "base/json_text.h"
 #include "base/nearest.h"
 #include "base/partial.h"
+#include "base/png.h"
 #include "base/printable.h"
 #include "base/readable_json.h"
 #include "base/standard_streams.h"
@@ -50,6 +52,14 @@ TEST_F(Examples, OfNumbers) {
   EXPECT_DOUBLE_EQ(mean({0.9, 1.0, 7.1}), 3);
   EXPECT_EQ(deviation({1.0, 2.0, 3.0}), 1);
   EXPECT_EQ(deviation({5.0}), 0);
+}
+
+TEST_F(Examples, OfPng) {
+  const std::vector<std::uint8_t> rgb(128 * 96 * 3, 200);
+  const std::string png = png_of(rgb.data(), {.width = 128, .height = 96});
+  write_whole("frame.png", png);
+  EXPECT_EQ(read_text("frame.png"), png);
+  EXPECT_EQ(png.substr(1, 3), "PNG");
 }
 
 TEST_F(Examples, OfErrors) {

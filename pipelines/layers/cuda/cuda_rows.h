@@ -1,6 +1,7 @@
 // Rows of features on a GPU through the plugin's kernels (rows_plugin.h): when they can be, and with which pointers.
 //
 //   if (cuda::rows_take(x)) rows = cuda::quantize_rows(x, LinearPrecision::fp8, 448);
+//
 //   check_rows(cuda::loaded_rows().gated_add(call, cuda::current_stream(x)), "gated add");
 //
 // Without a GPU in use or without the plugin nothing is taken, and callers compose the operations of LibTorch's.
