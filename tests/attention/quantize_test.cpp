@@ -190,8 +190,8 @@ TEST(QuantizeValues, GetAnExactMeanBack) {
     const auto of_equal_weights = [](const QuantizedValues& quantized) {
       return quantized.values.to(at::kDouble).mean(0) * quantized.scales + quantized.mean;
     };
-    EXPECT_LE(largest_difference(of_equal_weights(v), mean), 2e-7) << text;
-    EXPECT_GE(largest_difference(of_equal_weights(plain), mean), 2e-6) << text << " has an error to mend";
+    EXPECT_LE(largest_difference(of_equal_weights(v), mean), 1e-6) << text;  // fp32's rounding of means
+    EXPECT_GE(largest_difference(of_equal_weights(plain), mean), 3e-6) << text << " has an error to mend";
   }
 }
 
