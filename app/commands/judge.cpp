@@ -11,6 +11,8 @@
 #include <string>
 
 #include "app/assets.h"
+#include "app/commands/judged_file.h"
+#include "app/commands/score_floor.h"
 #include "app/reports/contact_sheet.h"
 #include "base/error.h"
 #include "base/json_text.h"
@@ -18,10 +20,9 @@
 #include "base/readable_json.h"
 #include "base/standard_streams.h"
 #include "base/written_file.h"
+#include "pipelines/quality/caption.h"
 #include "pipelines/quality/judge.h"
 #include "pipelines/quality/score.h"
-#include "pipelines/video/frame_copy.h"
-#include "pipelines/video/reader.h"
 
 namespace bitreel {
 namespace {
@@ -36,31 +37,6 @@ using quality::Judgement;
 using quality::SeenObject;
 
 constexpr int judgement_format_version = 1;  // of --output: docs/documents.md
-
-struct JudgedClip {
-  std::vector<cv::Mat> frames;
-  std::string prompt;  // of its provenance; empty: none
-};
-
-std::string prompt_of(const std::string& comment) {
-  const auto json = parse_json_if_any(comment);
-  if (!json.is_object() || !json.contains("config") || !json["config"].is_object()) return {};
-  const auto prompt = json["config"].find("prompt");
-  return prompt != json["config"].end() && prompt->is_string() ? prompt->get<std::string>() : std::string();
-}
-
-JudgedClip read_clip(const fs::path& path, const Domain& domain) {
-  VideoReader video(path);
-  const VideoInfo& info = video.info();
-  if (info.width != domain.width || info.height != domain.height)
-    throw Error(fmt::format("{} is {}x{}, the judge reads {}x{}", path.string(), info.width, info.height, domain.width,
-                            domain.height));
-  JudgedClip clip{.frames = {}, .prompt = prompt_of(info.comment)};
-  while (const std::optional<Frame> frame = video.next()) clip.frames.push_back(copy_of(*frame));
-  if (static_cast<int>(clip.frames.size()) != domain.frames)
-    throw Error(fmt::format("{} has {} frames, the judge reads {}", path.string(), clip.frames.size(), domain.frames));
-  return clip;
-}
 
 // The number at the end of clip-012.mp4: 12.
 std::optional<size_t> number_of(const fs::path& clip) {
@@ -106,7 +82,8 @@ std::string sentence(const Judgement& seen) {
   std::string text;
   for (const SeenObject& object : seen.objects)
     text += fmt::format("{}{} {} {} {}", text.empty() ? "" : " and ", word(object.size), word(object.colour),
-                        word(object.shape), word(object.motion));
+                        word(object.shape), word(object.place.empty() ? object.motion : object.place));
+  if (seen.others > 0) text += " and something else";
   return fmt::format("{} on {}", text.empty() ? "nothing" : text, word(seen.background));
 }
 
@@ -117,12 +94,13 @@ ordered_json json_of(const Judgement& seen) {
                        {"shape", object.shape},
                        {"size", object.size},
                        {"motion", object.motion},
+                       {"place", object.place},
                        {"confidence", object.confidence},
                        {"overlap", object.overlap},
                        {"radius", object.radius},
                        {"edge_width", object.edge_width},
                        {"stray", object.stray}});
-  return {{"background", seen.background}, {"flicker", seen.flicker}, {"objects", objects}};
+  return {{"background", seen.background}, {"flicker", seen.flicker}, {"others", seen.others}, {"objects", objects}};
 }
 
 ordered_json json_of(const ClipScore& score) {
@@ -142,17 +120,71 @@ ordered_json json_of(const quality::ScoreTable& table, int objects) {
   return result;
 }
 
+// What one file is scored against: its prompt, or with --own-captions the caption beside it. Nothing: not scored.
+std::optional<Expectation> asked_of(const JudgeCommand& command, const JudgedFile& file, size_t place,
+                                    const Domain& domain, const std::vector<Expectation>& asked,
+                                    const std::vector<size_t>& entries) {
+  const fs::path& path = command.clips[place];
+  if (command.own_captions) {
+    const std::string text = read_caption_file(fs::path(path).replace_extension(".txt"));
+    return quality::expected_by(text, quality::read_caption(text, domain));
+  }
+  if (asked.empty()) return std::nullopt;
+  const Expectation& entry = asked[entries[place]];
+  if (!file.prompt.empty() && file.prompt != entry.prompt)
+    throw Error(fmt::format("{} was made from \"{}\", entry {} asks for \"{}\"", path.string(), file.prompt,
+                            entries[place], entry.prompt),
+                "give the prompts in the order of the clips");
+  return entry;
+}
+
+Judgement look_at(const JudgedFile& file, const Domain& domain, int objects) {
+  switch (file.kind) {
+    case JudgedKind::caption:
+      return quality::read_caption(file.caption, domain);
+    case JudgedKind::picture:
+      return quality::judge_picture(file.frames[0], domain, {.objects = objects});
+    case JudgedKind::clip:
+      break;
+  }
+  return quality::judge(file.frames, domain, {.objects = objects});
+}
+
+void check_kinds(const JudgeCommand& command) {
+  const JudgedKind kind = judged_kind(command.clips[0]);
+  for (const fs::path& file : command.clips) {
+    if (judged_kind(file) != kind)
+      throw UsageError(fmt::format("{} and {} are not of one kind", command.clips[0].string(), file.string()),
+                       "judge clips, pictures and captions one after the other");
+    if (command.own_captions && kind != JudgedKind::picture)
+      throw UsageError(fmt::format("{}: --own-captions takes pictures", file.string()));
+  }
+  if (kind == JudgedKind::caption && !command.sheet.empty())
+    throw UsageError("--sheet shows clips and pictures, not captions");
+  if (!command.at_least.empty() && command.prompts.empty() && !command.own_captions)
+    throw UsageError("--at-least needs a score: give --prompts or --own-captions");
+}
+
+void check_floors(const std::vector<ScoreFloor>& floors, const quality::ScoreTable& table) {
+  std::string missed;
+  for (const ScoreFloor& floor : floors)
+    if (const std::string text = floor.missed_by(table); !text.empty()) missed += (missed.empty() ? "" : "; ") + text;
+  if (!missed.empty()) throw Error(missed);
+}
+
 }  // namespace
 
 int run_judge(const JudgeCommand& command) {
+  check_kinds(command);
+  std::vector<ScoreFloor> floors;
+  for (const std::string& text : command.at_least) floors.push_back(parse_score_floor(text));
   check_can_write(command.output);
   check_can_write(command.sheet);
   for (const fs::path& output : {command.output, command.sheet}) check_spares(output, command.clips);
   const Domain domain = Domain::read(command.domain.empty() ? asset("assets/pocket/domain.json") : command.domain);
-  const bool scored = !command.prompts.empty();
   std::vector<Expectation> asked;
   std::vector<size_t> entries;
-  if (scored) {
+  if (!command.prompts.empty()) {
     asked = quality::read_expectations(command.prompts, domain);
     entries = entries_of(command.clips, asked);
   }
@@ -160,26 +192,24 @@ int run_judge(const JudgeCommand& command) {
   quality::ScoreTable table;
   ContactSheet sheet;
   ordered_json rows = ordered_json::array();
+  const bool scored = !asked.empty() || command.own_captions;
   for (size_t i = 0; i < command.clips.size(); ++i) {
-    const JudgedClip clip = read_clip(command.clips[i], domain);
-    const Expectation* entry = scored ? &asked[entries[i]] : nullptr;
-    if (entry != nullptr && !clip.prompt.empty() && clip.prompt != entry->prompt)
-      throw Error(fmt::format("{} was made from \"{}\", entry {} asks for \"{}\"", command.clips[i].string(),
-                              clip.prompt, entries[i], entry->prompt),
-                  "give the prompts in the order of the clips");
-    const int objects = entry != nullptr ? static_cast<int>(entry->objects.size()) : command.objects;
-    const Judgement seen = quality::judge(clip.frames, domain, {.objects = objects});
+    const JudgedFile file = read_judged(command.clips[i], domain);
+    const std::optional<Expectation> entry = asked_of(command, file, i, domain, asked, entries);
+    const Judgement seen = look_at(file, domain, entry ? static_cast<int>(entry->objects.size()) : command.objects);
 
     ordered_json row{{"file", command.clips[i].string()}};
-    std::vector<Caption> captions{{.text = fmt::format("{}: {}", command.clips[i].filename().string(), clip.prompt)}};
+    if (file.kind == JudgedKind::caption) row["caption"] = file.caption;
+    std::vector<Caption> captions{{.text = fmt::format("{}: {}", command.clips[i].filename().string(), file.prompt)}};
     Verdict verdict = Verdict::plain;
-    if (entry != nullptr) {
-      const ClipScore score = quality::compare(*entry, seen);
+    if (entry) {
+      const ClipScore score =
+          file.kind == JudgedKind::caption ? quality::compare_caption(*entry, seen) : quality::compare(*entry, seen);
       table.add(score);
       row["prompt"] = entry->prompt;
       row["score"] = json_of(score);
       verdict = score.of(Attribute::everything).right == 1 ? Verdict::right : Verdict::wrong;
-      captions = {{.text = fmt::format("{} {}", entries[i], entry->prompt)}};
+      captions = {{.text = fmt::format("{} {}", command.own_captions ? i : entries[i], entry->prompt)}};
     }
     row["seen"] = json_of(seen);
     rows.push_back(row);
@@ -187,7 +217,7 @@ int run_judge(const JudgeCommand& command) {
     print_output(printable(fmt::format("{}{}: {}", command.clips[i].string(),
                                        verdict == Verdict::wrong ? " (wrong)" : "", sentence(seen))) +
                  "\n");
-    if (!command.sheet.empty()) sheet.add(clip.frames, captions);
+    if (!command.sheet.empty()) sheet.add(file.frames, captions);
   }
   if (scored) print_output(printable_lines("\n" + table.text()));
 
@@ -198,25 +228,43 @@ int run_judge(const JudgeCommand& command) {
     write_whole(command.output, readable_json(result));
   }
   if (!command.sheet.empty()) sheet.save(command.sheet);
+  check_floors(floors, table);
   return 0;
 }
 
 void add_judge(CLI::App& app) {
-  CLI::App* command = app.add_subcommand("judge", "What clips of the default model show, scored against their prompts");
+  CLI::App* command = app.add_subcommand(
+      "judge", "What clips, pictures and captions of the default models show, scored against their prompts");
   auto state = std::make_shared<JudgeCommand>();
-  command->add_option("clips", state->clips, "Videos of the default model's size and length")
+  command
+      ->add_option("clips", state->clips,
+                   "Videos or pictures of the default models' size and length, or captions (.txt)")
       ->required()
-      ->type_name("CLIP");
+      ->type_name("FILE");
   auto* prompts = command->add_option("--prompts", state->prompts, "JSON list of what was asked: scores the clips");
   prompts->type_name("FILE");
+  command
+      ->add_flag("--own-captions", state->own_captions,
+                 "Scores each picture against the caption beside it: a.png against a.txt")
+      ->excludes(prompts);
   command->add_option("--objects", state->objects, "Objects in each clip, without --prompts")
       ->check(CLI::Range(1, 2))
       ->type_name("1|2")
       ->excludes(prompts);
-  command->add_option("--domain", state->domain, "The judge's vocabulary [the default model's domain.json]")
+  command
+      ->add_option(
+          "--at-least", state->at_least,
+          "Exits with 1 when a score is lower: colour=98 of all prompts, one.shape=95 of those for one object, "
+          "two.all=60 of those for two")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("ATTRIBUTE=PERCENT");
+  command->add_option("--domain", state->domain, "The judge's vocabulary [the default models' domain.json]")
       ->type_name("FILE");
   command->add_option("--output", state->output, "Every clip's row and the scores, as JSON")->type_name("FILE");
-  command->add_option("--sheet", state->sheet, "Five frames of every clip with what was asked and seen, as PNG")
+  command
+      ->add_option("--sheet", state->sheet,
+                   "Five frames of every clip, or every picture, with what was asked and seen, as PNG")
       ->type_name("FILE");
   command->callback([state] { run_judge(*state); });
 }

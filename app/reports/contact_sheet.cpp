@@ -38,6 +38,14 @@ void write_line(cv::Mat& picture, std::string text, cv::Point at, Verdict verdic
 void ContactSheet::add(const std::vector<cv::Mat>& frames, const std::vector<Caption>& captions) {
   const cv::Size size = frames.front().size();
   const int lines = static_cast<int>(captions.size());
+  if (frames.size() == 1) {
+    cv::Mat strip(size.height + gap, shown * (size.width + gap), CV_8UC3, cv::Scalar::all(255));
+    frames[0].copyTo(strip({{0, 0}, size}));
+    for (int i = 0; i < lines; ++i)
+      write_line(strip, captions[i].text, {size.width + 2 * gap, line_height * (i + 1)}, captions[i].verdict);
+    strips_.push_back(strip);
+    return;
+  }
   cv::Mat strip((size.height + gap) + line_height * lines + gap, shown * (size.width + gap), CV_8UC3,
                 cv::Scalar::all(255));
   for (int i = 0; i < shown; ++i)

@@ -1,4 +1,5 @@
-// Many clips on one picture: a few frames of each in a row, with lines of text under them.
+// Many clips on one picture: a few frames of each in a row, with lines of text under them; of a clip of one frame, a
+// still, that frame with the text beside it.
 //
 //   ContactSheet sheet;
 //   sheet.add(frames, {{"a red circle moves right", Verdict::plain}, {"red circle right", Verdict::right}});

@@ -20,7 +20,7 @@ using nlohmann::json;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-const std::string drawn = "tests/data/drawn/";
+const std::string drawn = "tests/data/drawn/", stills = "tests/data/stills/";
 
 // A clip of nothing but grey.
 fs::path grey_clip(const fs::path& path, int side, int frames, const json& provenance = nullptr) {
@@ -61,6 +61,56 @@ TEST(JudgeCommand, MarksAClipThatIsNotWhatWasAsked) {
   EXPECT_THAT(outcome.out, AllOf(HasSubstr("(wrong)"), HasSubstr("0.0% (0/1)")));
 }
 
+TEST(JudgeCommand, ReadsStillsAndScoresThem) {
+  const TemporaryFolder folder;
+  const fs::path scores = folder / "scores.json", sheet = folder / "sheet.png";
+  const Outcome outcome =
+      run_bitreel({"judge", stills + "003.png", stills + "018.png", "--prompts", stills + "labels.json", "--output",
+                   scores, "--sheet", sheet, "--at-least", "all=100,one.place=100", "--at-least", "two.shape=100"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr("003.png: small purple star left on white"));
+  const json written = read_json(scores);
+  EXPECT_EQ(written["one_object"]["place"]["percent"], 100);
+  EXPECT_EQ(written["one_object"]["motion"]["asked"], 0);
+  EXPECT_EQ(written["clips"][0]["seen"]["objects"][0]["place"], "left");
+  EXPECT_GT(fs::file_size(sheet), 1000U);
+}
+
+TEST(JudgeCommand, ReadsCaptionsAndScoresThem) {
+  const TemporaryFolder folder;
+  const std::string right = write_text(folder / "000.txt", "A tiny violet star at the left on white.\n");
+  const std::string wrong = write_text(folder / "001.txt", "a red star\n");
+  const fs::path prompts = write_text(folder / "prompts.json", R"([
+      {"prompt": "x", "objects": [{"colour": "purple", "shape": "star", "size": "small", "place": "left"}],
+       "background": "white"},
+      {"prompt": "y", "objects": [{"colour": "blue", "shape": "star"}]}])");
+  const Outcome outcome = run_bitreel({"judge", right, wrong, "--prompts", prompts, "--at-least", "colour=60"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("000.txt: small purple star left on white"), HasSubstr("001.txt (wrong)")));
+  EXPECT_THAT(outcome.err, HasSubstr("colour is 50.0 % (1 of 2), asked was 60 %"));
+}
+
+TEST(JudgeCommand, HoldsPicturesAgainstTheirOwnCaptions) {
+  const TemporaryFolder folder;
+  const std::string agreeing = folder / "a.png", other = folder / "b.png";
+  for (const auto& picture : {agreeing, other}) fs::copy_file(stills + "003.png", picture);
+  write_text(folder / "a.txt", "a purple star on a white background");
+  write_text(folder / "b.txt", "a purple star on the right on a white background");
+  const Outcome outcome = run_bitreel({"judge", agreeing, other, "--own-captions", "--at-least", "all=50"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, AllOf(HasSubstr("a.png: small purple star"), HasSubstr("b.png (wrong)")));
+}
+
+TEST(JudgeCommand, NoticesAPictureOfAnotherPrompt) {
+  const TemporaryFolder folder;
+  const std::string picture = folder / "000.png";
+  fs::copy_file(stills + "003.png", picture);
+  write_text(folder / "000.png.json", R"({"config": {"prompt": "a blue ring"}})");
+  const fs::path asked = write_text(folder / "asked.json", R"([{"prompt": "a red star",
+      "objects": [{"colour": "red", "shape": "star"}]}])");
+  EXPECT_THAT(run_bitreel({"judge", picture, "--prompts", asked}).err, HasSubstr(R"(was made from "a blue ring")"));
+}
+
 struct Refusal {
   std::vector<std::string> arguments;
   int code;
@@ -89,6 +139,14 @@ TEST(JudgeCommand, RefusesWhatItCannotJudge) {
       {{clip, drawn + "pair-00.mp4", "--prompts", one_prompt}, 1, "are both entry 0"},
       {{clip, "--prompts", noise}, 1, "noise.mp4: is not a JSON list of prompts"},
       {{clip, "--domain", labels}, 1, "labels.json: is not a JSON object"},
+      {{clip, stills + "003.png"}, 2, "are not of one kind"},
+      {{write_text(folder / "empty.txt", " \n")}, 1, "empty.txt holds no caption"},
+      {{write_text(folder / "words.txt", "a star"), "--sheet", folder / "sheet.png"}, 2, "--sheet shows clips"},
+      {{clip, "--own-captions"}, 2, "--own-captions takes pictures"},
+      {{stills + "003.png", "--own-captions"}, 1, "003.txt"},
+      {{clip, "--at-least", "all=9"}, 2, "--at-least needs a score"},
+      {{clip, "--prompts", labels, "--at-least", "three.all=9"}, 2, "--at-least three.all=9: expected"},
+      {{clip, "--prompts", labels, "--at-least", "all=101"}, 2, "--at-least all=101: expected"},
       {{clip, "--output", "/no/such/folder/s.json"}, 1, "folder /no/such/folder does not exist"}};
   for (const Refusal& refusal : refusals) {
     const fs::path output = folder / "scores.json";

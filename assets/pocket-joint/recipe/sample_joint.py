@@ -4,7 +4,7 @@
 
 DIR/t2i/NNN.png of assets/prompts/unseen-stills.json; DIR/pictures/NNN.png drawn from unseen-pictures.json, DIR/i2t/NNN.txt
 their captions, DIR/variation/NNN.png pictures from those captions; DIR/joint/NNN.png and NNN.txt from nothing. Seeds are
-the places. DIR/sheet.png shows twelve of each.
+the places. `bitreel judge` scores them: ../evidence/judge.sh. DIR/sheet.png shows twelve of each.
 """
 import argparse
 import json

@@ -1,0 +1,48 @@
+#include "app/commands/score_floor.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <charconv>
+#include <system_error>
+
+#include "base/error.h"
+
+namespace bitreel {
+
+using quality::attribute_names;
+
+std::string ScoreFloor::missed_by(const quality::ScoreTable& table) const {
+  const quality::Count count = objects ? table.of(*objects, attribute) : table.of(attribute);
+  if (count.asked == 0) return fmt::format("{} was asked by no prompt", name);
+  if (count.percent() >= percent) return "";
+  return fmt::format("{} is {:.1f} % ({} of {}), asked was {:g} %", name, count.percent(), count.right, count.asked,
+                     percent);
+}
+
+ScoreFloor parse_score_floor(const std::string& text) {
+  const auto refuse = [&] {
+    throw UsageError(fmt::format("--at-least {}: expected ATTRIBUTE=PERCENT, as in one.colour=98", text),
+                     fmt::format("attributes are {}; one. or two. before it takes the prompts for so many objects",
+                                 fmt::join(attribute_names, ", ")));
+  };
+  const size_t equals = text.find('=');
+  if (equals == std::string::npos) refuse();
+  ScoreFloor floor{.name = text.substr(0, equals), .objects = {}};
+  std::string attribute = floor.name;
+  for (const auto& [prefix, objects] : {std::pair("one.", 1), std::pair("two.", 2)})
+    if (floor.name.starts_with(prefix)) {
+      floor.objects = objects;
+      attribute = floor.name.substr(4);
+    }
+  const auto* const known = std::ranges::find_if(attribute_names, [&](const char* name) { return attribute == name; });
+  if (known == attribute_names.end()) refuse();
+  floor.attribute = static_cast<quality::Attribute>(known - attribute_names.begin());
+  const char *first = text.data() + equals + 1, *last = text.data() + text.size();
+  const auto read = std::from_chars(first, last, floor.percent);
+  if (read.ec != std::errc() || read.ptr != last || !(floor.percent >= 0 && floor.percent <= 100)) refuse();
+  return floor;
+}
+
+}  // namespace bitreel
