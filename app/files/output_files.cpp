@@ -63,7 +63,8 @@ fs::path sidecar_of(const OutputFiles& files) {
 }
 
 OutputFiles output_files(const fs::path& output, const Mode& mode, std::int64_t count) {
-  OutputFiles files{.name = output};
+  OutputFiles files;
+  files.name = output;
   if (makes(mode, Medium::video)) {
     files.video = output;
     return files;
