@@ -38,7 +38,7 @@ TEST(MultistepDpm, TakesThePeersLoopsInEveryVariant) {
       EXPECT_EQ(sample.scalar_type(), dtype);
       const std::string kept = name + ".after_step." + std::to_string(i);
       // Halves: the last rounding may fall either way where a product does.
-      if (stored.tensors().contains(kept)) golden.expect(sample, "loops", kept, dtype == at::kFloat ? 2e-6 : 4e-3);
+      if (stored.tensors().contains(kept)) golden.expect(sample, "loops", kept, dtype == at::kFloat ? 5e-6 : 4e-3);
     }
   }
 }
