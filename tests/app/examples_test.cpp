@@ -594,7 +594,7 @@ TEST_F(Examples, OfTheModelBench) {
   EXPECT_EQ(cases, 1);
 
   const Roofline roofline = measure_roofline(at::kCPU, at::kBFloat16);
-  const double floor = roofline.seconds_at_least({.flop = 2e12, .bytes = 3e9});
+  const double floor = roofline.seconds_at_least({.name = "products", .flop = 2e12, .bytes = 3e9});
   EXPECT_GE(floor, 2e12 / roofline.flop_per_second);
 }
 
