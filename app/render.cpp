@@ -194,10 +194,10 @@ Render resolve_to_video(GenerateOptions options, std::shared_ptr<Pipeline> model
                       static_cast<int>(render.request.height))) {
       render.warnings.push_back(std::move(event));
     }
+    const Codec& codec = choose_codec(render.files.video, render.options.codec);
+    render.options.codec = codec.name;
+    if (codec.crf && !render.options.crf) render.options.crf = codec.crf->standard;
   }
-  const Codec& codec = choose_codec(render.options.output, render.options.codec);
-  render.options.codec = codec.name;
-  if (codec.crf && !render.options.crf) render.options.crf = codec.crf->standard;
   check_space(render.options.output, bytes_on_disk(render));
   check_latents_path(render.options.save_latents);
   return render;

@@ -58,8 +58,8 @@ TEST(BatchResults, AreATableWithQuotes) {
   const TemporaryFolder folder;
   write_results(folder.path(), {result_of(0, JobOutcome::failed, "say \"hi\", twice")});
   EXPECT_THAT(read_text(folder / "results.csv"),
-              AllOf(HasSubstr("index,name,state,key,output,seconds,attempts,error,prompt,negative_prompt,"),
-                    HasSubstr("\r\n0,clip,failed,k0,clip.mp4,1.5,1,\"no space\nleft\",\"say \"\"hi\"\", twice\",,")));
+              AllOf(HasSubstr("index,name,state,key,output,seconds,attempts,error,mode,prompt,negative_prompt,"),
+                    HasSubstr("\r\n0,clip,failed,k0,clip.mp4,1.5,1,\"no space\nleft\",,\"say \"\"hi\"\", twice\",,")));
 }
 
 TEST(BatchResults, PromptsCannotEndThePagesScript) {
