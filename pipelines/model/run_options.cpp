@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "base/cpu_features.h"
+
 namespace bitreel {
 
 std::string_view name_of(Elementwise path) {
@@ -20,10 +22,11 @@ at::ScalarType stored_dtype(const Weights& weights) {
   return most == bytes.end() ? at::kFloat : most->first;
 }
 
-// bf16 has hardware support on CPUs, and the wider range.
+// On a CPU fp16 is slow everywhere, and bf16 without AVX-512: LibTorch has no fast product for it there.
 at::ScalarType default_dtype(const Weights& weights, at::Device device) {
   const at::ScalarType stored = stored_dtype(weights);
-  return stored == at::kHalf && device.is_cpu() ? at::kBFloat16 : stored;
+  if (!device.is_cpu() || (stored != at::kHalf && stored != at::kBFloat16)) return stored;
+  return x86_features().avx512 ? at::kBFloat16 : at::kFloat;
 }
 
 }  // namespace bitreel

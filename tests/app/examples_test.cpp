@@ -470,6 +470,7 @@ TEST_F(Examples, OfAClipsRun) {
     EXPECT_EQ(file.model, record.model);
   }
   const LatentsFile from;
+  fs::remove("clip.latents.safetensors");  // of the example above: kept work
   refuse_kept_work(render.options);
   UnfinishedOnDisk unfinished(render, console, from);
   const auto on_step = [&](const StepEvent& event, const ClipRecord& so_far) { unfinished.keep(event, so_far); };

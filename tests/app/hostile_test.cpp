@@ -80,7 +80,7 @@ TEST(Info, PrintsABoundedPartOfAVideosComment) {
 TEST(Info, CallsOnlyOursProvenance) {
   const TemporaryFolder folder;
   write_clip(folder / "ours.mkv", {}, draw_clip(64, 64, 2), provenance_of("a star"));
-  EXPECT_THAT(run_bitreel({"info", folder / "ours.mkv"}).out, HasSubstr("provenance: {\n  \"bitreel\""));
+  EXPECT_THAT(run_bitreel({"info", folder / "ours.mkv"}).out, HasSubstr("provenance: {\n \"bitreel\""));
   write_clip(folder / "other.mkv", {}, draw_clip(64, 64, 2), {{"prompt", "a star"}});
   EXPECT_THAT(run_bitreel({"info", folder / "other.mkv"}).out, HasSubstr("no provenance; the comment is: "));
 }

@@ -36,6 +36,10 @@ Refusal refusal_of_yaml(const std::string& text) {
 const std::map<std::string, std::string> other_values = {
     {"prompt", "a \"quoted\" #prompt: naïve, 5"},
     {"negative-prompt", "true"},
+    {"mode", "t2i"},
+    {"image", "in.png"},
+    {"num-images", "2"},
+    {"num-prompts", "3"},
     {"width", "64"},
     {"height", "32"},
     {"num-frames", "17"},

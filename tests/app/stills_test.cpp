@@ -150,6 +150,7 @@ TEST(Stills, HaveThePeersLatents) {
   const Golden golden("unidiffuser");
   for (const char* name : {"t2i", "joint", "text"}) {
     SCOPED_TRACE(name);
+    const std::string latents_file = folder / (std::string(name) + ".safetensors");
     const json wanted = golden.json()["requests"][name];
     Strings flags = {"generate",
                      "--model",
@@ -169,11 +170,11 @@ TEST(Stills, HaveThePeersLatents) {
                      "--output",
                      folder / name,
                      "--save-latents",
-                     folder / "l.safetensors"};
+                     latents_file};
     if (wanted.contains("prompt")) flags = flags + Strings{"--prompt", wanted["prompt"]};
     const Outcome outcome = run_bitreel(flags);
     ASSERT_EQ(outcome.code, 0) << outcome.err;
-    for (const auto& [part, latents] : read_latents(folder / "l.safetensors").latents)
+    for (const auto& [part, latents] : read_latents(latents_file).latents)
       golden.expect(latents, name, part, tolerance::latents);
     if (!wanted.contains("text")) continue;
     const std::string file = std::string(name) + (wanted["mode"] == "text" ? ".txt.json" : ".png.json");
