@@ -165,7 +165,8 @@ TEST_P(WholeClip, HalfPrecisionIsAsAccurateAsThePeers) {
 }
 
 TEST_P(WholeClip, GoesOnFromAnyStepToTheSameBits) {
-  for (const SchedulerKind scheduler : model(at::kFloat).traits().schedulers) {
+  const std::vector<SchedulerKind> schedulers = model(at::kFloat).traits().schedulers;
+  for (const SchedulerKind scheduler : schedulers) {
     request.scheduler = scheduler;
     CogVideoX clip = model(at::kBFloat16);
     std::vector<DenoisingState> states;

@@ -110,11 +110,12 @@ TEST(PictureFiles, AreTurnedAsTheCameraWas) {
   for (char orientation = 1; orientation <= 8; ++orientation) {
     SCOPED_TRACE(static_cast<int>(orientation));
     // A TIFF header and one entry: tag 0x0112, a SHORT.
-    const std::string exif =
-        std::string("Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0", 25) + orientation + std::string(6, '\0');
-    const std::string segment =
-        std::string("\xff\xe1\0", 3) + static_cast<char>(exif.size() + 2) + exif;  // behind the start of the image
-    const std::string turned = jpeg.substr(0, 2) + segment + jpeg.substr(2);
+    std::string exif("Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0", 25);
+    exif.push_back(orientation);
+    exif.append(6, '\0');
+    std::string turned = jpeg.substr(0, 2);  // the start of the image
+    turned.append("\xff\xe1\0", 3).append(1, static_cast<char>(exif.size() + 2)).append(exif);
+    turned.append(jpeg.substr(2));
     test::write_text(folder / "turned.jpg", turned);
     const Picture ours = read_picture(folder / "turned.jpg"), theirs = by_opencv(turned);
     EXPECT_EQ(ours.width, orientation > 4 ? 24 : 40);
