@@ -121,6 +121,13 @@ def record(case: Case, requests: dict[str, dict], halves: list[torch.dtype]) -> 
             exact = Run(model, requests[name], noise=dtype, images=images)
             case.facts["peer_error_half"].setdefault(kind, {})[name] = {
                 part: error(half.parts[part], exact.parts[part]) for part in half.parts}
+            # What the peer's own error moves by when nothing but the order of its sums changes.
+            for way in ["two threads", "no oneDNN", "math attention"]:
+                with arithmetic(way):
+                    other = Run(model, requests[name], dtype=dtype, images=images)
+                for part in half.parts:
+                    found = case.facts["peer_error_half"][kind][name][part]
+                    found.setdefault("spread", {})[way] = error(other.parts[part], exact.parts[part])["of_max"]
             for part in half.parts:
                 case.put(kind, f"{name}.{part}", half.parts[part], f"final latents, all in {kind}")
                 case.put(kind, f"{name}.reference.{part}", exact.parts[part], "in fp32 from the same noise")

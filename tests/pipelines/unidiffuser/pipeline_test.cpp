@@ -4,6 +4,8 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include <algorithm>
+
 #include "base/json_file.h"
 #include "pipelines/unidiffuser/request.h"
 #include "pipelines/unidiffuser/stage.h"
@@ -204,6 +206,27 @@ TEST_P(EveryMode, IsRecognisedByItsLatents) {
                 (void)model.request_of({{"latents", at::zeros({1})}});
               }),
               HasSubstr("no tensor image_vae_latents or text_latents"));
+}
+
+// Of random weights whole runs in half types amplify every rounding: the peer's own error moves by a factor of two to
+// four with the order of its sums. Ours stays within the largest that the peer has.
+TEST(UniDiffuserInHalfTypes, StaysWithinThePeersOwnError) {
+  const Golden golden("unidiffuser");
+  const Picture picture = picture_of(golden.tensor("picture", "picture"));
+  for (const char* kind : {"bf16", "fp16"}) {
+    UniDiffuser model(Checkpoint::open(golden.model()), {.dtype = dtype_from(kind)});
+    for (const auto& [name, errors] : golden.json()["peer_error_half"][kind].items()) {
+      if (name == "encoders") continue;
+      SCOPED_TRACE(std::string(kind) + " " + name);
+      const Request request = request_of(model, golden.json()["requests"][name], picture);
+      for (const auto& [part, latents] : model.denoise(request, model.encode(request))) {
+        EXPECT_EQ(latents.scalar_type(), dtype_from(kind));
+        double peer = errors[part]["of_max"];
+        for (const auto& [way, of_max] : errors[part]["spread"].items()) peer = std::max(peer, of_max.get<double>());
+        golden.expect(latents, kind, name + ".reference." + part, tolerance::half_factor * peer);
+      }
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Goldens, EveryMode, testing::Values("unidiffuser", "unidiffuser_v0"),
