@@ -1,6 +1,6 @@
 // Which models there are: what opens each class that a checkpoint's model_index.json may name.
 //
-//   const std::shared_ptr<Pipeline> model = open_pipeline(Checkpoint::open("assets/pocket"), {.dtype = at::kBFloat16});
+//   const std::shared_ptr<Pipeline> model = open_pipeline(Checkpoint::open("assets/pocket"), {.dtype = at::kFloat});
 //
 // The one file of app/ that knows models by name: another one is a folder in pipelines/ and a line in models.cpp.
 #pragma once

@@ -1,6 +1,6 @@
 // How long a denoising will take on this CPU, guessed before the first step from slices of its work.
 //
-//   const Pace pace = measure_pace(cost, {.dtype = at::kBFloat16, .precisions = {Precision::full, Precision::int8}});
+//   const Pace pace = measure_pace(cost, {.dtype = at::kFloat, .precisions = {Precision::full, Precision::int8}});
 //   const double seconds = denoise_seconds(cost, pace, plan, 0);
 //
 // Times one matrix product at the model's width and, for each precision of the plan, attention at its number of keys,

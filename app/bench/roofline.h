@@ -1,6 +1,6 @@
 // What this device does at most, measured: the rates that a benchmark's times are held against.
 //
-//   const Roofline roofline = measure_roofline(at::kCPU, at::kBFloat16);
+//   const Roofline roofline = measure_roofline(at::kCPU, at::kFloat);
 //   const double floor = roofline.seconds_at_least({.name = "products", .flop = 2e12, .bytes = 3e9});   // of one kind
 #pragma once
 

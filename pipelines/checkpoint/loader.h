@@ -1,6 +1,6 @@
 // Hands a model's constructors their tensors by name, and checks at the end that none was left over.
 //
-//   Loader loader(checkpoint.weights("vae"), {.dtype = at::kBFloat16});
+//   Loader loader(checkpoint.weights("vae"), {.dtype = at::kFloat});
 //   loader.ignore("encoder.");
 //   const VaeDecoder decoder(loader.root() / "decoder", config);   // scopes read like the checkpoint's names
 //   loader.finish();                                          // Error naming every unused tensor

@@ -2,7 +2,7 @@
 // are not at hand.
 //
 //   const Weights weights = Weights::made_up("transformer", 7);
-//   const Transformer transformer(weights, config, {.dtype = at::kBFloat16});
+//   const Transformer transformer(weights, config, {.dtype = at::kFloat});
 //
 // The same seed, name, shape, dtype and kind of device give the same numbers; on a GPU they depend on its model. Values
 // keep activations in range: matrices and convolutions N(0, 1 / inputs), scales around 1, biases small.

@@ -1,6 +1,6 @@
 // What a CogVideoX clip costs, counted from its configuration alone.
 //
-//   const Cost cost = cost_of(request, config, {.dtype = at::kBFloat16, .device = at::kCPU});
+//   const Cost cost = cost_of(request, config, {.dtype = at::kFloat, .device = at::kCPU});
 //   const double flop = cost.denoise.product_flop + cost.denoise.attention_flop;   // of one step
 //
 // FLOP and parameters are exact counts of the modules' matrix products, convolutions and tensors (a test holds the

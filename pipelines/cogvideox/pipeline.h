@@ -1,6 +1,6 @@
 // Text to video with a CogVideoX checkpoint folder.
 //
-//   CogVideoX model(Checkpoint::open("assets/pocket"), {.dtype = at::kBFloat16});
+//   CogVideoX model(Checkpoint::open("assets/pocket"), {.dtype = at::kFloat});
 //   Request request = model.default_request();
 //   request.prompt = "a red circle moves right on a navy background";
 //   request.steps = 2;

@@ -1,6 +1,6 @@
 // The CogVideoX diffusion transformer: noisy latents, text and a timestep in; the prediction for every latent out.
 //
-//   const Transformer transformer(checkpoint.weights("transformer"), config, {.dtype = at::kBFloat16});
+//   const Transformer transformer(checkpoint.weights("transformer"), config, {.dtype = at::kFloat});
 //   const Conditioning conditioning = transformer.condition(text, {.frames = 7, .height = 32, .width = 32});
 //   at::Tensor v = transformer(latents, conditioning, {.timestep = 999});
 //

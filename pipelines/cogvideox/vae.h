@@ -1,6 +1,6 @@
 // The 3D causal VAE: pixels to latents and back, a batch of frames at a time.
 //
-//   const Vae vae(checkpoint.weights("vae"), config, {.dtype = at::kBFloat16}, VaeParts::decoder);
+//   const Vae vae(checkpoint.weights("vae"), config, {.dtype = at::kFloat}, VaeParts::decoder);
 //   vae.decode(latents, {}, [&](const at::Tensor& frames) { show(frames); });   // [B, 3, t, H, W], in order of time
 //
 // latents: [B, C, f, h, w], already divided by the scaling factor; pixels: [B, 3, F, H, W] in [-1, 1]. encode() gives

@@ -132,7 +132,8 @@ Picture decode_by_libav(std::string_view bytes, AVCodecID codec) {
   const CodecContextPtr context(check_allocated(avcodec_alloc_context3(decoder)));
   context->thread_count = 1;
   context->max_pixels = std::int64_t{1} << 28;
-  context->err_recognition = AV_EF_EXPLODE | AV_EF_CRCCHECK;
+  // Of TIFF, AV_EF_EXPLODE refuses every tag that libav has no use for; files cut short it refuses without.
+  context->err_recognition = AV_EF_CRCCHECK | (codec == AV_CODEC_ID_TIFF ? 0 : AV_EF_EXPLODE);
   check_libav(avcodec_open2(context.get(), decoder, nullptr), avcodec_get_name(codec));
   const PacketPtr packet = make_packet();
   check_libav(av_new_packet(packet.get(), static_cast<int>(bytes.size())), "picture");  // libav wants room behind it
@@ -157,7 +158,7 @@ Picture decode_by_libav(std::string_view bytes, AVCodecID codec) {
 std::optional<Picture> decode_picture(std::string_view bytes) {
   using namespace std::string_view_literals;
   if (bytes.starts_with("\xff\xd8\xff"sv)) return turned(decode_jpeg(bytes), orientation_of(bytes));
-  if (bytes.starts_with("RIFF"sv) && bytes.substr(8, 4) == "WEBP"sv) return decode_webp(bytes);
+  if (bytes.starts_with("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP"sv) return decode_webp(bytes);
   if (bytes.starts_with("\x89PNG\r\n\x1a\n"sv)) return decode_by_libav(bytes, AV_CODEC_ID_PNG);
   if (bytes.starts_with("BM"sv)) return decode_by_libav(bytes, AV_CODEC_ID_BMP);
   if (bytes.starts_with("II*\0"sv) || bytes.starts_with("MM\0*"sv)) return decode_by_libav(bytes, AV_CODEC_ID_TIFF);

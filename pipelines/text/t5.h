@@ -1,6 +1,6 @@
 // The T5 text encoder (v1.1 and original): token ids to one vector per token.
 //
-//   const T5Encoder encoder(checkpoint.weights("text_encoder"), config, {.dtype = at::kBFloat16});
+//   const T5Encoder encoder(checkpoint.weights("text_encoder"), config, {.dtype = at::kFloat});
 //   at::Tensor embeddings = encoder(ids);       // [B, N] int64 -> [B, N, d_model]
 //
 // No attention mask: padded positions are attended like any other, as CogVideoX was trained.

@@ -217,7 +217,7 @@ TEST(Batch, AModelThatCannotBeReadForAWhileCostsNothingThatIsDone) {
   write_text(batch.jobs, defaults + "jobs:\n" + four_jobs + "output: \"{name}/{seed}.mkv\"\n");
   ASSERT_EQ(batch.run().code, 0);
   const auto clips = batch.clips();
-  const fs::path weights = model / "transformer/diffusion_pytorch_model.safetensors";
+  const fs::path weights = model / "transformer/diffusion_pytorch_model-00001-of-00003.safetensors";
   fs::rename(weights, batch.folder / "away");
   const Outcome without = batch.run();
   EXPECT_EQ(without.code, 1) << without.err;

@@ -146,7 +146,8 @@ TEST(Weights, RefuseFoldersWithoutSafetensorsOrWithSeveralVariants) {
   const ComponentFolder folder;
   folder.add_text("diffusion_pytorch_model.bin", "pickle");
   EXPECT_THAT(error_text([&] { (void)folder.open(); }),
-              AllOf(HasSubstr("no safetensors file"), HasSubstr("stored as .bin or .pt")));
+              AllOf(HasSubstr("no safetensors file"),
+                    HasSubstr("diffusion_pytorch_model.bin is a pickle; save it as safetensors")));
   folder.add("model.safetensors", {{"a", ones({1})}});
   folder.add("model.fp16.safetensors", {{"a", ones({1})}});
   EXPECT_THAT(error_text([&] { (void)folder.open(); }),
