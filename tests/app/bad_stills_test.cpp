@@ -95,7 +95,7 @@ INSTANTIATE_TEST_SUITE_P(
         CommandCase{"NoSuchPicture", {"--image", "no.png"}, {"no.png: no such file"}},
         CommandCase{"FolderForAPicture", {"--image", "tests"}, {"tests: this is a folder, expected a picture"}},
         CommandCase{"EmptyPicture", {"--image", pictures + "empty.png"}, {"the file is empty"}},
-        CommandCase{"NoPicture", {"--image", pictures + "not-a-picture.png"}, {"not a picture that can be read"}},
+        CommandCase{"NoPicture", {"--image", pictures + "not-a-picture.png"}, {"damaged"}},
         CommandCase{"Gif", {"--image", pictures + "animated.gif"}, {"a GIF or an animation"}},
         CommandCase{"AnimatedPng", {"--image", pictures + "animated.png"}, {"a GIF or an animation"}},
         CommandCase{"AnimatedWebp", {"--image", pictures + "animated.webp"}, {"a GIF or an animation"}}),

@@ -53,7 +53,7 @@ at::Tensor latents_of_clip(const std::vector<std::string>& flags) {
 
 TEST(Generate, WritesTheClipAndItsProvenanceAndNothingElse) {
   const TemporaryFolder folder;
-  const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4"));
+  const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4") + in_bf16);
   ASSERT_EQ(outcome.code, 0) << outcome.err;
   EXPECT_THAT(outcome.out, IsEmpty());
   EXPECT_THAT(outcome.err, HasSubstr("seed 7"));
@@ -218,8 +218,8 @@ TEST(Latents, AreKeptWithTheirConfigAndDecodeToTheSameFrames) {
 
 TEST(Latents, SurviveAVideoThatCouldNotBeWritten) {
   const TemporaryFolder folder;
-  const Outcome full =
-      run_bitreel(quick_clip(folder / "clip.mkv"), {.file_size_limit = 6000, .signal_after = {}, .signal = 0});
+  const Outcome full = run_bitreel(quick_clip(folder / "clip.mkv") + in_bf16,
+                                   {.file_size_limit = 6000, .signal_after = {}, .signal = 0});
   EXPECT_EQ(full.code, 1);
   EXPECT_THAT(full.err, HasSubstr("File too large"));
   EXPECT_THAT(full.err, HasSubstr("bitreel decode " + (folder / "clip.latents.safetensors").string()));
@@ -302,7 +302,7 @@ INSTANTIATE_TEST_SUITE_P(All, Flag,
                                            FlagCase{"--steps", "3"}, FlagCase{"--guidance-scale", "1"},
                                            FlagCase{"--dynamic-cfg", ""}, FlagCase{"--dynamic-cfg", "ramp"},
                                            FlagCase{"--scheduler", "dpm"}, FlagCase{"--seed", "8"},
-                                           FlagCase{"--dtype", "fp32"}, FlagCase{"--attention-backend", "reference"},
+                                           FlagCase{"--dtype", "fp16"}, FlagCase{"--attention-backend", "reference"},
                                            FlagCase{"--model", "tests/golden/cog5b/model"}),
                          [](const auto& info) { return std::to_string(info.index); });
 
@@ -320,7 +320,7 @@ TEST(Info, TellsWhatAModelHolds) {
 
 TEST(Info, TellsWhatAVideoAndItsLatentsHold) {
   const TemporaryFolder folder;
-  const Outcome made = run_bitreel(quick_clip(folder / "clip.mp4") +
+  const Outcome made = run_bitreel(quick_clip(folder / "clip.mp4") + in_bf16 +
                                    std::vector<std::string>{"--save-latents", folder / "l.safetensors"});
   ASSERT_EQ(made.code, 0) << made.err;
   const Outcome video = run_bitreel({"info", folder / "clip.mp4"});

@@ -109,7 +109,7 @@ TEST(KeptWork, ThatIsDenoisedIsNotOverwrittenEither) {
   for (const std::string latents : {"clip.latents.safetensors", "mine.safetensors"}) {
     SCOPED_TRACE(latents);
     const TemporaryFolder folder;
-    Arguments clip = quick_clip(folder / "clip.mkv");
+    Arguments clip = quick_clip(folder / "clip.mkv") + in_bf16;
     if (latents.starts_with("mine")) clip = clip + Arguments{"--save-latents", folder / latents};
     ASSERT_EQ(run_bitreel(clip, {.file_size_limit = 6000}).code, 1) << "the disk is full for the video";
     const Outcome again = run_bitreel(clip);
