@@ -41,6 +41,6 @@ std::vector<std::string> quick_clip(const std::filesystem::path& output);
 std::vector<std::string> operator+(std::vector<std::string> arguments, const std::vector<std::string>& more);
 
 // The weights' own type, which is not every CPU's default.
-inline const Arguments in_bf16 = {"--dtype", "bf16"};
+inline const std::vector<std::string> in_bf16 = {"--dtype", "bf16"};
 
 }  // namespace bitreel::test
