@@ -21,7 +21,12 @@ install(RUNTIME_DEPENDENCY_SET system_libraries
   LIBRARY DESTINATION "${private_libraries}" COMPONENT system EXCLUDE_FROM_ALL)
 
 set(shared "${CMAKE_INSTALL_DATADIR}/bitreel")
-install(DIRECTORY assets/pocket assets/prompts DESTINATION "${shared}/assets" COMPONENT program
+# A checkout without the joint model's weights has its recipe alone, which is of no use to a program.
+set(assets assets/pocket assets/prompts)
+if(EXISTS "${CMAKE_SOURCE_DIR}/assets/pocket-joint/model_index.json")
+  list(APPEND assets assets/pocket-joint)
+endif()
+install(DIRECTORY ${assets} DESTINATION "${shared}/assets" COMPONENT program
   PATTERN recipe EXCLUDE PATTERN evidence EXCLUDE)
 install(DIRECTORY configs DESTINATION "${shared}" COMPONENT program PATTERN results EXCLUDE)
 install(FILES LICENSE README.md DESTINATION "${CMAKE_INSTALL_DOCDIR}" COMPONENT program)
