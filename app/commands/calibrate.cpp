@@ -120,6 +120,14 @@ Measurement measurement_at(const fs::path& output, const MeasurementDesign& desi
   return begun;
 }
 
+// Empty: inferred from the prompts that calibrate has. Unknown names are told when the clip is resolved.
+void check_takes_prompts(const std::string& name, const std::vector<Mode>& modes) {
+  const auto mode = std::ranges::find(modes, name, &Mode::name);
+  if (mode == modes.end() || mode->takes == Medium::text) return;
+  throw UsageError(fmt::format("calibrate measures on prompts, and mode {} takes none", name),
+                   "leave out --mode: a plan serves every mode of its model");
+}
+
 void calibrate(const CalibrateCommand& command) {
   if (command.output.empty()) throw UsageError("calibrate needs a file to write", "--output MEASURED.json");
   const fs::path plan = command.plan.empty() ? fs::path(command.output).replace_extension(".yaml") : command.plan;
@@ -133,7 +141,9 @@ void calibrate(const CalibrateCommand& command) {
   options.prompt = prompts.front();
   const std::uint64_t first_seed = options.seed.value_or(1000);  // prompt i gets seed first_seed + i
   options.seed = first_seed;
-  Render render = resolve(options, open_model(options));
+  std::shared_ptr<Pipeline> model = open_model(options);
+  check_takes_prompts(options.mode, model->traits().modes);
+  Render render = resolve(options, std::move(model));
   const ModelIdentity identity = identify(*render.model);
   const MeasurementDesign design = design_of(command, render, identity);
 

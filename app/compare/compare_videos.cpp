@@ -59,11 +59,19 @@ fs::path copy_to_play(const fs::path& video, const fs::path& folder, const std::
   return copy;
 }
 
+// A file without a rate is a picture; a folder of them is a sequence.
+void check_moves(const fs::path& video) {
+  if (!fs::is_regular_file(video) || VideoReader(video).info().fps > 0) return;
+  throw UsageError(fmt::format("compare takes videos, and {} is a picture", video.string()),
+                   "bitreel judge reads pictures and scores them; a folder of PNGs, DIR/, is a video");
+}
+
 }  // namespace
 
 void compare_videos(const std::vector<fs::path>& videos, const fs::path& folder, Console& console) {
   if (videos.size() < 2)
     throw UsageError("compare needs two videos or more", "bitreel compare a.mp4 b.mp4 --output DIR");
+  for (const fs::path& video : videos) check_moves(video);
   const std::vector<std::string> names = names_of(videos);
   std::vector<ClipMeasures> measures;
   console.begin("measure", std::ssize(videos));

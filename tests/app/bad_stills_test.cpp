@@ -1,6 +1,7 @@
 // Bad input for pictures and texts: one clear error, the right exit code, nothing at the output's name; and odd but
 // good pictures, which are read.
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <filesystem>
@@ -100,6 +101,19 @@ INSTANTIATE_TEST_SUITE_P(
         CommandCase{"AnimatedPng", {"--image", pictures + "animated.png"}, {"a GIF or an animation"}},
         CommandCase{"AnimatedWebp", {"--image", pictures + "animated.webp"}, {"a GIF or an animation"}}),
     [](const auto& info) { return info.param.name; });
+
+TEST(BadStills, AreNotWhatVideosAreComparedOrPlansCalibratedBy) {
+  const TemporaryFolder folder;
+  const std::string picture = pictures + "plain.png";
+  expect_refusal(run_bitreel({"compare", picture, picture, "--output", folder.path().string()}), 2,
+                 {"compare takes videos, and " + picture + " is a picture", "bitreel judge"});
+  for (const char* mode : {"i2t", "joint"}) {
+    expect_refusal(run_bitreel({"calibrate", "--model", tiny_joint.string(), "--mode", mode, "--prompts",
+                                "assets/prompts/unseen-stills.json", "--output", folder / "measured.json"}),
+                   2, {fmt::format("mode {} takes none", mode), "a plan serves every mode"});
+  }
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
 
 TEST(BadStills, OfAVideoModelAreRefused) {
   const TemporaryFolder folder;
