@@ -8,7 +8,7 @@
 //   }
 //   book.write();                                         // results.json and what goes with it
 //
-// Tasks are known by their place in `tasks`. Lanes may call at the same time, each for tasks of its own.
+// Tasks are known by their index in `tasks`. Lanes may call at the same time, each for tasks of its own.
 // Errors: Error when the folder is another batch's at the moment (folder_lock.h) or the ledger can't be written.
 #pragma once
 

@@ -121,19 +121,19 @@ ordered_json json_of(const quality::ScoreTable& table, int objects) {
 }
 
 // What one file is scored against: its prompt, or with --own-captions the caption beside it. Nothing: not scored.
-std::optional<Expectation> asked_of(const JudgeCommand& command, const JudgedFile& file, size_t place,
+std::optional<Expectation> asked_of(const JudgeCommand& command, const JudgedFile& file, size_t index,
                                     const Domain& domain, const std::vector<Expectation>& asked,
                                     const std::vector<size_t>& entries) {
-  const fs::path& path = command.clips[place];
+  const fs::path& path = command.clips[index];
   if (command.own_captions) {
     const std::string text = read_caption_file(fs::path(path).replace_extension(".txt"));
     return quality::expected_by(text, quality::read_caption(text, domain));
   }
   if (asked.empty()) return std::nullopt;
-  const Expectation& entry = asked[entries[place]];
+  const Expectation& entry = asked[entries[index]];
   if (!file.prompt.empty() && file.prompt != entry.prompt)
     throw Error(fmt::format("{} was made from \"{}\", entry {} asks for \"{}\"", path.string(), file.prompt,
-                            entries[place], entry.prompt),
+                            entries[index], entry.prompt),
                 "give the prompts in the order of the clips");
   return entry;
 }

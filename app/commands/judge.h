@@ -4,14 +4,13 @@
 //   bitreel judge out/demo.mp4
 //   bitreel judge out/*.mp4 --prompts assets/prompts/unseen-100.json --output scores.json --sheet sheet.png
 //   bitreel judge out/*.png --prompts assets/prompts/unseen-stills.json --at-least one.colour=98,one.shape=95
-//   bitreel judge out/*.txt --prompts assets/prompts/unseen-pictures.json      # captions, against what the pictures
-//   show bitreel judge out/*.png --own-captions                                     # out/a.png against what out/a.txt
-//   says
+//   bitreel judge out/*.txt --prompts assets/prompts/unseen-pictures.json   # captions, against what the pictures show
+//   bitreel judge out/*.png --own-captions                                  # out/a.png against what out/a.txt says
 //
 // With a prompts file (format: pipelines/quality/score.h) each clip is scored against its entry: the one whose "file"
-// is the clip's name; where entries name no files, the one whose place, counted from 0, is the number at the end of the
-// clip's name (clip-012.mp4 is entry 12); where the names do not all end in numbers, the one in the same place as the
-// clip on the command line. A clip whose provenance states another prompt than its entry is refused (a picture's is its
+// is the clip's name; where entries name no files, the one whose index, from 0, is the number at the end of the clip's
+// name (clip-012.mp4 is entry 12); where the names do not all end in numbers, the one with the clip's index on the
+// command line. A clip whose provenance states another prompt than its entry is refused (a picture's is its
 // sidecar's). A caption is scored by what it names (pipelines/quality/caption.h). --at-least:
 // app/commands/score_floor.h. Errors: clips that cannot be read, or whose size or frame count is not the domain's, are
 // named; nothing is written.

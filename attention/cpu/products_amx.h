@@ -46,26 +46,26 @@ class ScoreStream {
     if constexpr (D == 128) Tiles::template load_passing_tile<7>(k + 64, D);
     k += tile * D;
   }
-  template <int Place>
+  template <int Index>
   [[gnu::always_inline]] void multiply_keys() {
-    if (key > 0 && key <= keys) Tiles::template store_tile<Place>(work.s[Place] + (key - tile) * tile);
+    if (key > 0 && key <= keys) Tiles::template store_tile<Index>(work.s[Index] + (key - tile) * tile);
     if (!multiplies()) return;
-    Tiles::template zero_tile<Place>();
-    Tiles::template multiply_signed<Place, 6, 2 + Place>();
-    if constexpr (D == 128) Tiles::template multiply_signed<Place, 7, 4 + Place>();
+    Tiles::template zero_tile<Index>();
+    Tiles::template multiply_signed<Index, 6, 2 + Index>();
+    if constexpr (D == 128) Tiles::template multiply_signed<Index, 7, 4 + Index>();
   }
-  template <int Place>
+  template <int Index>
   [[gnu::always_inline]] void take_largest() {
     const std::int64_t stored = key - 2 * tile;
     if (stored < 0 || stored >= keys) return;
-    const std::int32_t* s = work.s[Place] + stored * tile;
+    const std::int32_t* s = work.s[Index] + stored * tile;
     typename L::I even = L::load(s), odd = L::load(s + tile);
 #pragma GCC unroll 7
     for (std::int64_t i = 2; i < tile; i += 2) {
       even = L::max(even, L::load(s + i * tile));
       odd = L::max(odd, L::load(s + (i + 1) * tile));
     }
-    L::store(L::max(even, odd), work.strip_max[Place][stored / tile]);
+    L::store(L::max(even, odd), work.strip_max[Index][stored / tile]);
   }
   [[gnu::always_inline]] void go_on() {
     key += tile;

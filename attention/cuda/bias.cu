@@ -28,12 +28,12 @@ __global__ void __launch_bounds__(threads) bias(SourceCall source, PackedCall ca
   float k[Dim];
   if (key < count) {
     const HeadRows<T> rows = head_rows<T>(source.k, batch, head, source.dim, Dim);
-    const std::int64_t place = source.key_mask == nullptr ? key : source.kept[std::int64_t{batch} * call.keys + key];
+    const std::int64_t index = source.key_mask == nullptr ? key : source.kept[std::int64_t{batch} * call.keys + key];
     const float* const mean = call.k_mean + (std::int64_t{batch} * call.key_heads + head) * Dim;
 #pragma unroll
     for (int c = 0; c < Dim; c += 8) {
       Octet<T> x;
-      rows.load(place, c, x);
+      rows.load(index, c, x);
 #pragma unroll
       for (int i = 0; i < 8; ++i) k[c + i] = x[i] - mean[c + i];
     }
@@ -42,7 +42,7 @@ __global__ void __launch_bounds__(threads) bias(SourceCall source, PackedCall ca
     for (int c = 0; c < Dim; ++c) k[c] = 0;
   }
   __syncthreads();
-  const float octaves = static_cast<float>(source.scale * 1.4426950408889634);
+  const float log2_scale = static_cast<float>(source.scale * 1.4426950408889634);
   const std::int64_t row = padded(call.keys);
   float* const out = call.qk_bias + (std::int64_t{blockIdx.z} * blocks + first_block) * row + key;
   for (int block = 0; block < here; ++block) {
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(threads) bias(SourceCall source, PackedCall ca
       sums[2] = fmaf(mean.z, k[4 * c + 2], sums[2]);
       sums[3] = fmaf(mean.w, k[4 * c + 3], sums[3]);
     }
-    out[block * row] = ((sums[0] + sums[1]) + (sums[2] + sums[3])) * octaves;
+    out[block * row] = ((sums[0] + sums[1]) + (sums[2] + sums[3])) * log2_scale;
   }
 }
 

@@ -199,8 +199,8 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
     // Where the logits' scale is negative, the integers are: scales never are.
     memory.factor[token] = (is_query && source.scale < 0 ? -levels : levels) / amax;
     if (is_query) {
-      const float octaves = static_cast<float>(fabs(source.scale) * 1.4426950408889634);
-      call.q_scales[tokens_before + token] = token >= here ? 0.0f : memory.broken[token] ? NAN : scale * octaves;
+      const float log2_scale = static_cast<float>(fabs(source.scale) * 1.4426950408889634);
+      call.q_scales[tokens_before + token] = token >= here ? 0.0f : memory.broken[token] ? NAN : scale * log2_scale;
     } else if (call.key_scales == KeyScales::token) {
       call.k_scales[tokens_before + token] = token < here ? scale : 0.0f;
     } else if (token < 4) {

@@ -11,11 +11,11 @@
 
 namespace bitreel::cuda {
 
-// Which of the 128 keys lies at a place of V's row, counted in elements of so many bytes.
+// Which of the 128 keys lies at an index of V's row, counted in elements of so many bytes.
 template <int Bytes>
-__device__ int key_at(int place) {
-  if (Bytes != 1) return place;
-  const int quad = place / 4, j = place % 4;
+__device__ int key_at(int index) {
+  if (Bytes != 1) return index;
+  const int quad = index / 4, j = index % 4;
   return quad / 4 * 16 + quad % 4 * 2 + j % 2 + j / 2 * 8;  // 2t, 2t + 1, 8 + 2t, 9 + 2t of the sixteen
 }
 

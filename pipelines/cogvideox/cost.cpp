@@ -50,9 +50,9 @@ Tally transformer(const TransformerConfig& config, double passes, double text_to
   tally.product("embed", config.text_embed_dim, dim, 0);
   if (config.use_learned_positional_embeddings) {
     const std::int64_t frames = (config.sample_frames - 1) / config.temporal_compression_ratio + 1;
-    const std::int64_t places =
+    const std::int64_t positions =
         frames * (config.sample_height / config.patch_size) * (config.sample_width / config.patch_size);
-    tally.holds((config.max_text_seq_length + places) * dim);
+    tally.holds((config.max_text_seq_length + positions) * dim);
   }
   tally.product("embed", dim, time, passes);
   tally.product("embed", time, time, passes);

@@ -100,11 +100,11 @@ Rotary rotary_positions(const TransformerConfig& config, std::int64_t frames, st
 at::Tensor sincos_positions(const TransformerConfig& config, std::int64_t frames, std::int64_t height,
                             std::int64_t width) {
   const std::int64_t dim = config.inner_dim();
-  const auto places = [&](std::int64_t n, double scale) { return at::arange(n, fp32) / scale; };
+  const auto positions = [&](std::int64_t n, double scale) { return at::arange(n, fp32) / scale; };
   const std::int64_t spatial = 3 * dim / 4;
-  const at::Tensor t = sines_then_cosines(places(frames, config.temporal_interpolation_scale), dim / 4);
-  const at::Tensor h = sines_then_cosines(places(height, config.spatial_interpolation_scale), spatial / 2);
-  const at::Tensor w = sines_then_cosines(places(width, config.spatial_interpolation_scale), spatial / 2);
+  const at::Tensor t = sines_then_cosines(positions(frames, config.temporal_interpolation_scale), dim / 4);
+  const at::Tensor h = sines_then_cosines(positions(height, config.spatial_interpolation_scale), spatial / 2);
+  const at::Tensor w = sines_then_cosines(positions(width, config.spatial_interpolation_scale), spatial / 2);
   // Time first, then width before height.
   return at::cat({t.view({frames, 1, 1, -1}).expand({frames, height, width, -1}),
                   w.view({1, 1, width, -1}).expand({frames, height, width, -1}),

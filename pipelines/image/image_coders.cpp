@@ -51,10 +51,11 @@ ImageAttention::ImageAttention(const Scope& scope, const Weights& weights, const
 }
 
 at::Tensor ImageAttention::operator()(const at::Tensor& x) const {
-  const at::Tensor places = group_norm(x).flatten(2).transpose(1, 2);  // [B, h w, C]
+  const at::Tensor positions = group_norm(x).flatten(2).transpose(1, 2);  // [B, h w, C]
   const auto one_head = [](const at::Tensor& projected) { return projected.unsqueeze(1); };
   const at::Tensor attended =
-      attend(one_head(to_q(places)), one_head(to_k(places)), one_head(to_v(places)), {.backend = backend}).squeeze(1);
+      attend(one_head(to_q(positions)), one_head(to_k(positions)), one_head(to_v(positions)), {.backend = backend})
+          .squeeze(1);
   return to_out(attended).transpose(1, 2).reshape(x.sizes()) + x;
 }
 

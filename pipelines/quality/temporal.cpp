@@ -32,13 +32,13 @@ cv::Mat windowed(const cv::Mat& x) {
 
 // Where each pixel comes from: its own place plus the displacement.
 cv::Mat sources(const cv::Mat& flow) {
-  cv::Mat places = flow.clone();
-  for (int y = 0; y < places.rows; ++y) {
-    for (int x = 0; x < places.cols; ++x) {
-      places.at<cv::Point2f>(y, x) += cv::Point2f(static_cast<float>(x), static_cast<float>(y));
+  cv::Mat positions = flow.clone();
+  for (int y = 0; y < positions.rows; ++y) {
+    for (int x = 0; x < positions.cols; ++x) {
+      positions.at<cv::Point2f>(y, x) += cv::Point2f(static_cast<float>(x), static_cast<float>(y));
     }
   }
-  return places;
+  return positions;
 }
 
 cv::Mat moved(const cv::Mat& before, const cv::Mat& flow) {
@@ -103,9 +103,9 @@ FrameStep frame_step(const cv::Mat& before, const cv::Mat& after) {
                             before.cols, before.rows, after.cols, after.rows));
   }
   const cv::Mat flow = backward_flow(before, after);
-  const cv::Mat places = sources(flow);
+  const cv::Mat positions = sources(flow);
   cv::Mat within;
-  cv::inRange(places, cv::Scalar(0, 0), cv::Scalar(flow.cols - 1, flow.rows - 1), within);
+  cv::inRange(positions, cv::Scalar(0, 0), cv::Scalar(flow.cols - 1, flow.rows - 1), within);
   const double pixels = static_cast<double>(cv::countNonZero(within)) * 3;
   const double squares = cv::norm(moved(before, flow), after, cv::NORM_L2SQR, within);
   return {.motion = mean_length(flow), .flicker = pixels > 0 ? std::sqrt(squares / pixels) : 0};

@@ -168,7 +168,7 @@ std::vector<std::int64_t> BytePairs::encode(std::string_view word) const {
   }
   const auto at = [&](std::ptrdiff_t i) -> Symbol& { return symbols[static_cast<std::size_t>(i)]; };
 
-  using Candidate = std::tuple<std::int64_t, std::ptrdiff_t, std::uint64_t>;  // rank, place, the pair then there
+  using Candidate = std::tuple<std::int64_t, std::ptrdiff_t, std::uint64_t>;  // rank, index, the pair then there
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> candidates;
   const auto consider = [&](std::ptrdiff_t left) {
     if (left < 0 || at(left).after < 0) return;

@@ -38,9 +38,9 @@ std::vector<Beam> beam_search(const at::Tensor& logits_after_prefix, const BeamS
     logits.select(1, 0).masked_fill_(ended, 0);
     lengths += ended.logical_not().to(at::kInt);
     const at::Tensor means = (scores.unsqueeze(1) + logits) / lengths.unsqueeze(1);
-    const auto [best, places] = means.view(-1).topk(options.beams, -1);
-    sources = places.div(vocabulary, "floor");
-    const at::Tensor next = places.remainder(vocabulary);
+    const auto [best, indices] = means.view(-1).topk(options.beams, -1);
+    sources = indices.div(vocabulary, "floor");
+    const at::Tensor next = indices.remainder(vocabulary);
     lengths = lengths.index_select(0, sources);
     tokens = at::cat({tokens.index_select(0, sources), next.unsqueeze(1)}, 1);
     scores = best * lengths;

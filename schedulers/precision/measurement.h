@@ -85,7 +85,7 @@ struct MeasurementDesign {
   static MeasurementDesign whole(PlanTarget made_for, std::string device, AttentionShape shape,
                                  std::vector<Precision> precisions);
   [[nodiscard]] std::size_t cells() const { return layers.size() * steps.size() * precisions.size(); }
-  // The cell's place in a flat table; Error when it is not part of the design.
+  // The cell's index in a flat table; Error when it is not part of the design.
   [[nodiscard]] std::size_t index(const CellKey& key) const;
 };
 

@@ -49,19 +49,19 @@ struct WrittenRule {
   std::vector<std::int64_t> layers, steps;
 };
 
-// Cells by one axis: for each line of it (a step, say) and precision the places on the other axis; equal sets of places
-// share one rule.
+// Cells by one axis: for each line of it (a step, say) and precision the indices on the other axis; equal sets of
+// indices share one rule.
 std::vector<WrittenRule> rules_along(const Plan& plan, Precision fallback, bool by_steps) {
   std::map<std::pair<Precision, std::vector<std::int64_t>>, std::vector<std::int64_t>> lines_of;
   const auto steps = static_cast<std::int64_t>(plan.made_for().steps()), layers = plan.made_for().layers;
   for (std::int64_t line = 0; line < (by_steps ? steps : layers); ++line) {
-    std::map<Precision, std::vector<std::int64_t>> places;
-    for (std::int64_t place = 0; place < (by_steps ? layers : steps); ++place) {
-      const auto step = static_cast<std::size_t>(by_steps ? line : place);
-      const Precision precision = plan.rows()[step][static_cast<std::size_t>(by_steps ? place : line)];
-      if (precision != fallback) places[precision].push_back(place);
+    std::map<Precision, std::vector<std::int64_t>> indices;
+    for (std::int64_t index = 0; index < (by_steps ? layers : steps); ++index) {
+      const auto step = static_cast<std::size_t>(by_steps ? line : index);
+      const Precision precision = plan.rows()[step][static_cast<std::size_t>(by_steps ? index : line)];
+      if (precision != fallback) indices[precision].push_back(index);
     }
-    for (auto& [precision, where] : places) lines_of[{precision, std::move(where)}].push_back(line);
+    for (auto& [precision, where] : indices) lines_of[{precision, std::move(where)}].push_back(line);
   }
   std::vector<WrittenRule> rules;
   rules.reserve(lines_of.size());

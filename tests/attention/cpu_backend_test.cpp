@@ -95,7 +95,7 @@ INSTANTIATE_TEST_SUITE_P(
              std::to_string(s.keys) + "_keys_of_" + std::to_string(s.dim);
     });
 
-// At 1e10 octaves, a seventh of one is far below the rounding of a score.
+// At 1e10 log2 units, a seventh of one is far below the rounding of a score.
 TEST(CpuKernels, FindTheLargestOfHugeLogits) {
   Inputs in = random_inputs({.queries = 40, .keys = 300}, 1);
   in.q *= 1e5;

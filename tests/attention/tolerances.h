@@ -30,7 +30,7 @@ inline Quality quality_of(Precision precision) {
 
 // A kernel against the oracle of its recipe, as parts of the row or of a quarter of the longest value. They differ by
 // fp32 rounding (measured: 3e-7), which now and then carries one P over the middle between two of its integers: that
-// moves a row by up to 1/7 octave of one weight.
+// moves a row by up to 1/7 log2 unit of one weight.
 struct SameArithmetic {
   double row;            // what most rows keep
   double share_of_rows;  // that may do otherwise, and always one
