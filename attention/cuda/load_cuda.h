@@ -1,6 +1,6 @@
 // Makes LibTorch's CUDA backend available to a program that links its CPU library only.
 //
-//   if (const std::string missing = load_cuda(); !missing.empty()) ...   // why there is no CUDA
+//   const std::string missing = load_cuda();   // why there is no CUDA: "the driver says: no device is detected"
 //
 // Must run before anything touches CUDA. What is loaded stays: LibTorch registers its kernels for the life of the
 // process.

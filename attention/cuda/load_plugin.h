@@ -1,7 +1,7 @@
 // Finds and loads libbitreel_cuda.so, the kernels for NVIDIA GPUs (attention/cuda/plugin.h).
 //
-//   if (const std::string missing = cuda::missing_plugin(); !missing.empty()) ...   // why there are no kernels
-//   cuda::loaded_plugin().attend_mma(...);
+//   const std::string missing = cuda::missing_plugin();   // why there are no kernels
+//   const int capability = missing.empty() ? cuda::loaded_plugin().compute_capability() : 0;
 //
 // It lies beside the program, or in the folder above (tests), or where BITREEL_CUDA_PLUGIN points. It is looked for
 // once LibTorch's CUDA library is in use (pipelines/model/device.h), which brings the runtime that it needs: until then

@@ -1,7 +1,5 @@
 // The mma.sync kernels (attention/cuda/mma/): every recipe, mask and shape, on every GPU since sm_80.
-//
-//   MmaCall call = {.packed = ..., .keys_of_block = 128, .one = 448, ...};   // what a recipe asks (plugin.cu)
-//   const int error = attend_e4m3(call, stream);                             // a cudaError_t, 0 for none
+// plugin.cu says what a recipe asks of them.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -18,7 +16,7 @@ struct MmaCall {
   PackedCall packed;
   std::int32_t keys_of_block;   // 64, 128 or 256
   std::int32_t block_maximum;   // 1: weights are against the block's maximum, not the maximum so far
-  std::int32_t table;           // 1: powers are looked up at 1/7 octave
+  std::int32_t table;           // 1: powers are looked up at 1/7 log2 unit
   std::int32_t rounded_sum;     // 1: sum(P) is of P as it is multiplied
   std::int32_t rounds_to_e4m3;  // 1: Product::fp16 multiplies e4m3 numbers
   float one;                    // what stands for 1 in P: 127, 255, 448 or 1

@@ -1,24 +1,19 @@
 // Quantized q, k and v as CUDA kernels read them: what the quantization pass writes and every attention kernel's input.
-//
-//   PackedCall call = ...;                    // pointers into memory of the caller's, sizes from the functions below
-//   quantize(source, recipe, call, stream);   // attention/cuda/quantize.cu
-//   attend_...(call, stream);                 // one of the kernels
+// quantize() of plugin.h fills it, attend_mma() and attend_sm90() read it; prepared_call.h shows how.
 //
 // No ATen here and no memory of its own: pointers to device memory, counted in elements, dense unless it says strides.
 // `tokens padded` is the count rounded up to 128; `dim` is 64 or 128, channels beyond the caller's are zeros.
 // Recipe terms (attention/recipe.h): integers, groups and means are the recipe's bit for bit; one head is one
-// (batch, head).
-//
+// (batch, head). The arrays are
 //   q         [B, Hq, padded queries, dim] int8
-//   q_scales  [B, Hq, padded queries] fp32: the token's scale * the logits' scale * log2(e), so that S is in octaves.
+//   q_scales  [B, Hq, padded queries] fp32: the token's scale * the logits' scale * log2(e), for S in log2 units.
 //             Never negative: where the logits' scale is, q's integers are negated. NaN where the query holds NaN or
 //             infinity: its output and log-sum-exp must come out NaN, its integers are those of zeros. 0 for padding.
 //   k         [B, Hkv, padded keys, dim] int8, zeros for padding
 //             IntegerFormat::halves: both are [.., dim / 2], two channels a byte, the even one in the low half; e4m3:
 //             the same integers as numbers of that format, which holds those of 4 bits.
-//   k_scales  KeyScales::warpgroup: [B, Hkv, padded keys / 128, 4] fp32, of key j of a tile of 128 at (j % 8) / 2,
-//   which
-//             is what one thread of a wgmma.m64n128 (or of sixteen mma.m16n8) owns
+//   k_scales  KeyScales::warpgroup: [B, Hkv, padded keys / 128, 4] fp32, of key j of a tile of 128 at (j % 8) / 2:
+//             what one thread of a wgmma.m64n128 (or of sixteen mma.m16n8) owns
 //             KeyScales::token: [B, Hkv, padded keys] fp32, whatever the recipe's groups
 //   v         transposed, [B, Hkv, dim + 8, padded keys] of int8, e4m3 (one byte) or fp16 (two). Row dim is 1 for keys
 //             that count and 0 for padding, in that format (int8: 1; e4m3: 0x38; fp16: 0x3c00), the seven after it
@@ -27,21 +22,19 @@
 //             accumulator of S is the A operand of P V without moving anything between threads: of the 16 keys a
 //             thread holds columns 2t, 2t + 1, 8 + 2t, 9 + 2t, and as 8-bit A operand wants 4t .. 4t + 3. fp16 keys lie
 //             in order, as its A operand is S's accumulator as it is.
-//   v_scales  [B, Hkv, dim] fp32. NaN in every channel when the head holds NaN or infinity (or leaves fp32 when its
-//   mean
-//             is taken off): output and log-sum-exp of its queries must come out NaN.
+//   v_scales  [B, Hkv, dim] fp32. NaN in every channel when the head holds NaN or infinity (or leaves fp32 when
+//             its mean is taken off): output and log-sum-exp of its queries must come out NaN.
 //   v_mean    [B, Hkv, dim] fp32, to be added to the output (Recipe::v_mean)
 //   k_mean    [B, Hkv, dim] fp32; zeros without smooth_k
 //   lse_shift [B, Hq, padded queries] fp32, or null when no log-sum-exp is asked for: q . mean(k) * scale, what
-//   smoothing
-//             took off the logits; LSE = (m + log2(sum)) * ln 2 + lse_shift
+//             smoothing took off the logits; LSE = (m + log2(sum)) * ln 2 + lse_shift
 //   key_count [B] int32: how many keys count, the first of the packed ones; null when all `keys` do
 //   keys_seen [B, keys + 1] int32: how many of the keys that count are among the first n of the original ones: with
 //             causality a query i sees the first keys_seen[b][clamp(i + 1 + keys - queries, 0, keys)] packed keys. Null
 //             when all keys count, where that is clamp(i + 1 + keys - queries, 0, keys) itself.
 //   q_means   [B, Hq, padded queries / 128, dim] fp32, or null without smooth_q: of blocks of 128 queries
 //   qk_bias   [heads of the call's chunk, padded queries / 128, padded keys] fp32, or null without smooth_q:
-//             mean(q block) . k' * scale * log2(e), to be added to S in octaves
+//             mean(q block) . k' * scale * log2(e), to be added to S in log2 units
 #pragma once
 
 #include <cstdint>

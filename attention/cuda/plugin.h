@@ -1,8 +1,6 @@
 // What libbitreel_cuda.so offers the program: one exported function, which returns a table of functions on plain
 // structs.
-//
-//   const auto entry = reinterpret_cast<cuda::PluginEntry>(dlsym(handle, cuda::plugin_entry));
-//   const cuda::Plugin* plugin = entry(cuda::plugin_version);   // null when it was built from other headers
+// load_plugin.h finds it, and is refused the table when the plugin was built from other headers.
 //
 // The plugin holds the .cu files and knows no LibTorch: it gets pointers to device memory and a stream, launches on
 // that stream on the current device, and returns the first CUDA error of its launches (0 for none). It neither
@@ -26,7 +24,7 @@ struct SourceCall {
   const bool* key_mask;  // [B, keys] with the strides below, or null
   std::int64_t mask_batch_stride, mask_key_stride;
   // Memory that the pass works in, of the sizes that QuantizationMemory says.
-  std::int32_t* kept;  // [B, keys]: places of the keys that count; null without a mask
+  std::int32_t* kept;  // [B, keys]: indices of the keys that count; null without a mask
   double* sums;        // of channels, by chunk of tokens
   float* extremes;
   float* v_divisors;     // [B, Hkv, dim]

@@ -1,10 +1,14 @@
 // A quantized attention call in the structs that CUDA kernels take (packed.h, plugin.h), with LibTorch's memory for
 // everything that they need.
 //
-//   PreparedCall prepared(call, {.integers = ..., .key_scales = ..., .values = ...});   // allocates on q's device
-//   loaded_plugin().quantize(prepared.source(), *call.recipe, prepared.packed(), stream);
-//   const PackedTensors written = prepared.tensors();                                   // views of that memory
+//   using namespace cuda;
+//   const PackedFormats formats = {IntegerFormat::bytes, KeyScales::token, ValueFormat::int8};
+//   const PreparedCall prepared(call, formats);                        // allocates on q's device
+//   plugin.quantize(prepared.source(), *call.recipe, prepared.packed(), stream);
+//   const PackedTensors written = prepared.tensors();                  // views of that memory
+//   const at::Tensor scales = written.k_scales;                        // [B, Hkv, padded]
 //
+// plugin: loaded_plugin() of load_plugin.h.
 // The call's tensors must outlive it. Launches nothing itself.
 #pragma once
 

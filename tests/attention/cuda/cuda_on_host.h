@@ -1,8 +1,7 @@
 // CUDA kernels as host code: a .cu file that is compiled as C++ after this header runs on the CPU, thread by thread.
 //
 //   g++ -x c++ -include tests/attention/cuda/cuda_on_host.h -I <CUDA>/include attention/cuda/quantize.cu
-//   cuda::quantize_heads(source, recipe, call, nullptr);   // has run when it returns; pointers are to the host's
-//   memory
+//   cuda::quantize_heads(source, recipe, call, nullptr);   // has run when it returns; its memory is the host's
 //
 // Every thread of a block is a context of its own, and blocks come one after the other. A thread runs until it waits
 // for others, at __syncthreads() or a warp's exchange, which is also when numbers pass between threads: code that
