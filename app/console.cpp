@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "app/flag_names.h"
 #include "base/printable.h"
 #include "base/standard_streams.h"
 #include "base/utf8.h"
@@ -59,8 +60,9 @@ void Console::say(const std::string& text, const std::string& event, const order
   print_error(printable_lines(text) + "\n");
 }
 
-void Console::warn(const std::string& message, const ordered_json& fields) {
-  said_.insert(message);
+void Console::warn(const std::string& text, const ordered_json& fields) {
+  said_.insert(text);
+  const std::string message = with_flags(text);
   remember({message});
   ordered_json all = {{"message", message}};
   if (fields.is_object()) all.update(fields);

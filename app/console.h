@@ -45,8 +45,8 @@ class Console {
 
   // For people: a line of text. For programs: the event with its fields.
   void say(const std::string& text, const std::string& event, const nlohmann::ordered_json& fields = {});
-  // fields: of the event, beside the message.
-  void warn(const std::string& message, const nlohmann::ordered_json& fields = {});
+  // Names flags where the message marks fields (flag_names.h). fields: of the event, beside the message.
+  void warn(const std::string& text, const nlohmann::ordered_json& fields = {});
   // Unless the same was said before, by this run.
   void warn_once(const std::string& message, const nlohmann::ordered_json& fields = {});
   // For programs alone: nothing in other styles.

@@ -21,6 +21,7 @@
 #include "app/commands/judge.h"
 #include "app/commands/model_bench.h"
 #include "app/commands/plan.h"
+#include "app/flag_names.h"
 #include "app/flags.h"
 #include "app/interrupt.h"
 #include "base/error.h"
@@ -34,11 +35,13 @@ namespace {
 enum ExitCode { done = 0, failed = 1, misused = 2 };
 
 int report(ExitCode code, std::string message, const std::string& hint = {}) {
+  message = bitreel::with_flags(message);
   constexpr std::size_t most_bytes = 4096;  // it may quote what a file says
   if (message.size() > most_bytes)
     message = fmt::format("{}... ({} bytes)", message.substr(0, most_bytes), message.size());
   bitreel::print_error(bitreel::printable_lines(fmt::format("bitreel: {}\n", message)));
-  if (!hint.empty()) bitreel::print_error(bitreel::printable_lines(fmt::format("         {}\n", hint)));
+  if (!hint.empty())
+    bitreel::print_error(bitreel::printable_lines(fmt::format("         {}\n", bitreel::with_flags(hint))));
   return code;
 }
 

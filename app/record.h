@@ -3,6 +3,7 @@
 //
 //   ClipRecord record = record_of(render, identify(*render.model));   // what is known before the work
 //   VideoWriter video(path, options, width, height, provenance(render, record));
+//   for (const Frame& frame : frames) video.push(frame);
 //   video.finish(outcome(record));                                    // what is known only after it
 #pragma once
 

@@ -36,7 +36,7 @@ Chosen choose_backend(const AttendCall& call, std::string_view wanted = {});
 // Whom a person wants to attend, by arithmetic; the best where empty.
 struct BackendNames {
   std::string full, quantized;
-  std::string named_by;  // "--attention-backend": for errors
+  std::string named_by;  // "`attention_backend`": for errors
 
   [[nodiscard]] const std::string& of(Precision precision) const;
   // Throws UsageError when one is named for calls that a run in these precisions has none of, saying which apply.
@@ -46,6 +46,6 @@ struct BackendNames {
 // From one name, or one for each arithmetic with a comma between them. Of an empty text: what the environment variable
 // BITREEL_ATTENTION_BACKEND says, if it is set.
 // Throws UsageError, beginning with who named it, for a name that is unknown and for two of one arithmetic.
-BackendNames backends_from(std::string_view text, std::string_view named_by = "--attention-backend");
+BackendNames backends_from(std::string_view text, std::string_view named_by = "`attention_backend`");
 
 }  // namespace bitreel

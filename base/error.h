@@ -1,8 +1,8 @@
-// The one error type. Libraries throw it, main() prints it and picks the exit code; nobody else catches it.
+// The one error type. Libraries throw it, main() prints it. Caught in between only to say more, or where work goes on.
 //
-//   throw Error(fmt::format("--num-frames {}: this model makes 8n+1 frames", n), "try 41 or 49");
+//   throw Error(fmt::format("`num_frames` {}: this model makes 8n+1 frames", n), "try 41 or 49");
 //
-// The message says what, got, expected; the hint says what to try.
+// What, got, expected; the hint says what to try. Backquotes mark fields: people see flags (app/flag_names.h).
 #pragma once
 
 #include <stdexcept>

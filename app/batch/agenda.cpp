@@ -8,6 +8,7 @@
 #include "app/attention_plan.h"
 #include "app/batch/job_key.h"
 #include "app/batch/output_names.h"
+#include "app/flag_names.h"
 #include "app/render.h"
 #include "attention/attention.h"
 #include "base/error.h"
@@ -79,7 +80,7 @@ std::vector<Task> agenda_of(std::vector<Job> jobs, const fs::path& folder, Model
     } catch (const UsageError& error) {
       throw UsageError(fmt::format("{}: {}", job.where, error.what()), error.hint());
     } catch (const Error& error) {
-      task.obstacle = error.what();
+      task.obstacle = with_flags(error.what());
       task.key = job_key(task.asked, "cannot be read");
     }
     job.options = task.job.options;

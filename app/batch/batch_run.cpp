@@ -16,6 +16,7 @@
 #include "app/batch/ledger.h"
 #include "app/batch/render_task.h"
 #include "app/batch/task_book.h"
+#include "app/flag_names.h"
 #include "app/interrupt.h"
 #include "app/render.h"
 #include "base/error.h"
@@ -32,11 +33,11 @@ std::string error_of(Action&& action) {
     action();
     return {};
   } catch (const Error& error) {
-    return error.hint().empty() ? error.what() : fmt::format("{}\n{}", error.what(), error.hint());
+    return with_flags(error.hint().empty() ? error.what() : fmt::format("{}\n{}", error.what(), error.hint()));
   } catch (const c10::Error& error) {
     return error.what_without_backtrace();
   } catch (const std::bad_alloc&) {
-    return "out of memory\ntry vae_tiling, a smaller size or fewer frames";
+    return "out of memory\ntry --vae-tiling, a smaller size or fewer frames";
   } catch (const std::exception& error) {
     return error.what();
   }
@@ -48,7 +49,7 @@ void make_folder(const fs::path& folder) {
   if (failed) throw Error(fmt::format("{} can't be made: {}", folder.string(), failed.message()));
 }
 
-using Places = std::vector<std::size_t>;  // of tasks
+using Indices = std::vector<std::size_t>;  // of tasks
 
 class Batch {
  public:
@@ -60,14 +61,14 @@ class Batch {
         book_(tasks_, {.folder = options.folder, .shard = options.shard}, console) {}
 
   std::vector<JobResult> run() {
-    Places left = book_.pending();
+    Indices left = book_.pending();
     std::vector<const Task*> unfinished;
     for (const std::size_t i : left) unfinished.push_back(tasks_[i]);
     remove_leftovers(unfinished, options_.folder);
     try {
       for (int round = 0; round <= options_.retries && !left.empty(); ++round) {
         if (round > 0) std::ranges::for_each(left, [&](std::size_t i) { book_.again(i); });
-        for (const Places& of_one_model : by_model(left)) run_model(of_one_model);
+        for (const Indices& of_one_model : by_model(left)) run_model(of_one_model);
         std::erase_if(left, [&](std::size_t i) { return book_.results()[i].outcome != JobOutcome::failed; });
       }
     } catch (const Interrupted& interrupted) {
@@ -80,10 +81,10 @@ class Batch {
 
  private:
   // In the order in which models first come.
-  [[nodiscard]] std::vector<Places> by_model(const Places& places) const {
-    std::vector<Places> stretches;
+  [[nodiscard]] std::vector<Indices> by_model(const Indices& indices) const {
+    std::vector<Indices> stretches;
     std::map<std::string, std::size_t> stretch_of;
-    for (const std::size_t i : places) {
+    for (const std::size_t i : indices) {
       const auto [known, is_new] = stretch_of.emplace(model_of(*tasks_[i]), stretches.size());
       if (is_new) stretches.emplace_back();
       stretches[known->second].push_back(i);
@@ -91,9 +92,9 @@ class Batch {
     return stretches;
   }
 
-  void run_model(const Places& places) {
-    Places able;
-    for (const std::size_t i : places) {
+  void run_model(const Indices& indices) {
+    Indices able;
+    for (const std::size_t i : indices) {
       if (tasks_[i]->obstacle.empty()) {
         able.push_back(i);
       } else {
@@ -116,7 +117,7 @@ class Batch {
                     {"side_by_side", lanes_.count},
                     {"batch_size", lanes_.batch_size}});
     }
-    const std::vector<Places> groups = grouped(able, *model);
+    const std::vector<Indices> groups = grouped(able, *model);
     on_lanes(lanes_.count, groups.size(), [&](std::size_t group) {
       check_interrupt("");
       run_group(groups[group], [&] { return requests_after(groups, group); });
@@ -134,14 +135,14 @@ class Batch {
   }
 
   // Clips that share a batch, in the order in which their groups are begun by the first of each in the file.
-  [[nodiscard]] std::vector<Places> grouped(const Places& places, const Pipeline& model) const {
+  [[nodiscard]] std::vector<Indices> grouped(const Indices& indices, const Pipeline& model) const {
     struct Open {
       std::size_t group;
       Request first;
     };
-    std::vector<Places> groups;
+    std::vector<Indices> groups;
     std::vector<Open> open;  // groups that have room
-    for (const std::size_t i : places) {
+    for (const std::size_t i : indices) {
       if (lanes_.batch_size == 1) {
         groups.push_back({i});
         continue;
@@ -152,14 +153,14 @@ class Batch {
         found = open.insert(open.end(), {.group = groups.size(), .first = request});
         groups.emplace_back();
       }
-      Places& group = groups[found->group];
+      Indices& group = groups[found->group];
       group.push_back(i);
       if (group.size() == lanes_.batch_size) open.erase(found);
     }
     return groups;
   }
 
-  void run_group(const Places& group, const std::function<std::vector<Request>()>& ahead) {
+  void run_group(const Indices& group, const std::function<std::vector<Request>()>& ahead) {
     struct Member {
       std::size_t i;
       TaskBook::Before before;
@@ -237,7 +238,7 @@ class Batch {
     return resolve(options, models_.open(options)).request;
   }
 
-  std::vector<Request> requests_after(const std::vector<Places>& groups, std::size_t group) {
+  std::vector<Request> requests_after(const std::vector<Indices>& groups, std::size_t group) {
     std::vector<Request> requests;
     for (std::size_t next = group + 1; next < groups.size(); ++next) {
       for (const std::size_t i : groups[next]) {

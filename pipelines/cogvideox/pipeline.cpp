@@ -131,16 +131,16 @@ std::vector<std::string> CogVideoX::remarks(const Request& request) const {
   const T5Tokenizer& tokenizer = this->tokenizer();
   const std::int64_t limit = config().transformer.max_text_seq_length;
   // Long prompts are cut where the peer cuts them; unlike there, it is said.
-  for (const auto& [flag, text] :
-       {std::pair{"--prompt", &request.prompt}, {"--negative-prompt", &request.negative_prompt}}) {
+  for (const auto& [field, text] :
+       {std::pair{"`prompt`", &request.prompt}, {"`negative_prompt`", &request.negative_prompt}}) {
     const std::int64_t dropped = tokenizer.encode(*text, limit).dropped;
     if (dropped == 0) continue;
-    remarks.push_back(fmt::format("{} is {} tokens longer than the {} that the model reads: its end is ignored", flag,
+    remarks.push_back(fmt::format("{} is {} tokens longer than the {} that the model reads: its end is ignored", field,
                                   dropped, limit));
   }
   if (dtype() == at::kHalf && stored_dtype(checkpoint().weights("transformer")) == at::kBFloat16) {
     remarks.emplace_back(
-        "fp16 with weights stored as bf16: values beyond 65504 overflow; --dtype bf16 keeps their range");
+        "fp16 with weights stored as bf16: values beyond 65504 overflow; `dtype` bf16 keeps their range");
   }
   return remarks;
 }

@@ -21,26 +21,26 @@ std::string multiples_around(std::int64_t value, std::int64_t unit) {
 }
 
 // Pixels must come out whole: of the VAE's factor times the patch, and of 8, which the peer insists on.
-void check_side(const char* flag, std::int64_t pixels, const CogVideoXConfig& config) {
+void check_side(const char* field, std::int64_t pixels, const CogVideoXConfig& config) {
   const std::int64_t unit = std::lcm(std::int64_t{8}, config.vae.spatial_factor() * config.transformer.patch_size);
   if (pixels < unit || pixels > most_pixels) {
-    throw UsageError(fmt::format("{} {}: expected {} to {} pixels", flag, pixels, unit, most_pixels),
+    throw UsageError(fmt::format("{} {}: expected {} to {} pixels", field, pixels, unit, most_pixels),
                      "leave it out for the model's own size");
   }
   if (pixels % unit != 0) {
-    throw UsageError(fmt::format("{} {}: expected a multiple of {}", flag, pixels, unit),
+    throw UsageError(fmt::format("{} {}: expected a multiple of {}", field, pixels, unit),
                      multiples_around(pixels, unit));
   }
 }
 
 void check_frames(std::int64_t frames) {
   if (frames < 1 || frames > most_frames) {
-    throw UsageError(fmt::format("--num-frames {}: expected 1 to {}", frames, most_frames),
+    throw UsageError(fmt::format("`num_frames` {}: expected 1 to {}", frames, most_frames),
                      "leave it out for the model's own length");
   }
   if ((frames - 1) % frames_per_vae_batch != 0) {
     const std::int64_t below = (frames - 1) / frames_per_vae_batch * frames_per_vae_batch + 1;
-    throw UsageError(fmt::format("--num-frames {}: this model makes 8n+1 frames", frames),
+    throw UsageError(fmt::format("`num_frames` {}: this model makes 8n+1 frames", frames),
                      fmt::format("try {} or {}", below, below + frames_per_vae_batch));
   }
 }
@@ -73,16 +73,16 @@ Geometry geometry_of(const Request& request, const CogVideoXConfig& config) {
 }
 
 void check(const Request& request, const CogVideoXConfig& config) {
-  check_side("--width", request.width, config);
-  check_side("--height", request.height, config);
+  check_side("`width`", request.width, config);
+  check_side("`height`", request.height, config);
   check_frames(request.num_frames);
   if (request.steps < 1 || request.steps > config.schedule.num_train_timesteps) {
-    throw UsageError(fmt::format("--steps {}: expected 1 to {}, the model's training timesteps", request.steps,
+    throw UsageError(fmt::format("`steps` {}: expected 1 to {}, the model's training timesteps", request.steps,
                                  config.schedule.num_train_timesteps),
                      "50 is the usual number");
   }
   if (!std::isfinite(request.guidance_scale) || request.guidance_scale < 0 || request.guidance_scale > 1000) {
-    throw UsageError(fmt::format("--guidance-scale {}: expected a number from 0 to 1000", request.guidance_scale),
+    throw UsageError(fmt::format("`guidance_scale` {}: expected a number from 0 to 1000", request.guidance_scale),
                      "6 is the usual one; 1 turns guidance off");
   }
   const TransformerConfig& transformer = config.transformer;

@@ -80,7 +80,7 @@ Conditioning Transformer::condition(const at::Tensor& text, LatentGrid grid) con
   const std::int64_t pixel_frames = (grid.frames - 1) * config_.temporal_compression_ratio + 1;
   if (config_.use_learned_positional_embeddings) {
     if (grid.height != config_.sample_height || grid.width != config_.sample_width) {
-      throw UsageError("this model has learned positions for its default size only", "leave out --width and --height");
+      throw UsageError("this model has learned positions for its default size only", "leave out `width` and `height`");
     }
     // The peer falls back to the computed table when only the frame count differs.
     if (pixel_frames == config_.sample_frames) {

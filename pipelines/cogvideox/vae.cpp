@@ -58,7 +58,7 @@ void check_tiles(const VaeTiling& tiling, std::int64_t factor) {
     if (pixels % factor != 0 || decode.stride < 1 || decode.stride * factor != decode.keep) {
       throw UsageError(fmt::format("VAE tiles of {} pixels {} overlap by {:.4g} latents, expected a whole number",
                                    pixels, axis, static_cast<double>(pixels) / static_cast<double>(factor) * overlap),
-                       "choose a tile size whose overlap is a whole number of latents, or render without --vae-tiling");
+                       "choose a tile size whose overlap is a whole number of latents, or render without `vae_tiling`");
     }
   };
   check_axis(tiling.tile_height, tiling.overlap_height, "high");

@@ -82,7 +82,7 @@ void check_tiles(const AutoencoderKlConfig& config) {
     throw UsageError(
         fmt::format("VAE tiles of {} pixels overlap by {:.4g} latents, expected a whole number", config.sample_size,
                     tile_overlap * static_cast<double>(config.sample_size) / static_cast<double>(factor)),
-        "render without --vae-tiling");
+        "render without `vae_tiling`");
   }
 }
 

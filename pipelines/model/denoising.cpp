@@ -29,7 +29,7 @@ void check_finite(const NamedTensors& latents, const DenoisingStep& step) {
     if (at::isfinite(tensor).all().item<bool>()) continue;
     throw Error(fmt::format("step {} of {}: the {} are no longer finite", step.index + 1, step.count, name),
                 tensor.scalar_type() == at::kHalf
-                    ? "fp16 overflows on models trained in bf16; try --dtype bf16"
+                    ? "fp16 overflows on models trained in bf16; try `dtype` bf16"
                     : "the weights may be damaged; compare their checksums with the hub's");
   }
 }

@@ -25,8 +25,8 @@ at::Device resolve_device(DeviceChoice choice) {
     return at::Device(at::kCUDA, 0);
   }
   if (choice == DeviceChoice::automatic) return at::kCPU;
-  throw Error(fmt::format("--device cuda: {}", missing),
-              "install a driver and LibTorch 2.11.0 with its CUDA libraries, or use --device cpu");
+  throw Error(fmt::format("`device` cuda: {}", missing),
+              "install a driver and LibTorch 2.11.0 with its CUDA libraries, or use `device` cpu");
 }
 
 std::string cuda_device_name() {

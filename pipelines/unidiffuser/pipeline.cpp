@@ -106,12 +106,12 @@ void UniDiffuser::check(const Request& request) const {
 std::vector<std::string> UniDiffuser::remarks(const Request& request) const {
   std::vector<std::string> remarks;
   if (const std::int64_t dropped = parts_.dropped_tokens(request.prompt); dropped > 0) {
-    remarks.push_back(fmt::format("--prompt is {} tokens longer than the {} that the model reads: its end is ignored",
+    remarks.push_back(fmt::format("`prompt` is {} tokens longer than the {} that the model reads: its end is ignored",
                                   dropped, config().text_encoder.max_position_embeddings));
   }
   if (dtype() == at::kHalf && stored_dtype(checkpoint().weights("unet")) == at::kBFloat16) {
     remarks.emplace_back(
-        "fp16 with weights stored as bf16: values beyond 65504 overflow; --dtype bf16 keeps their range");
+        "fp16 with weights stored as bf16: values beyond 65504 overflow; `dtype` bf16 keeps their range");
   }
   return remarks;
 }

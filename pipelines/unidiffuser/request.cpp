@@ -40,7 +40,7 @@ void check_sides(const Picture& picture) {
   constexpr std::int64_t most_times = 64;
   const auto [shorter, longer] = std::minmax(picture.width, picture.height);
   if (shorter > 0 && longer / shorter <= most_times) return;
-  throw UsageError(fmt::format("--image: {}x{} pixels, expected a longer side of at most {} times the shorter one",
+  throw UsageError(fmt::format("`image`: {}x{} pixels, expected a longer side of at most {} times the shorter one",
                                picture.width, picture.height, most_times),
                    "cut out the part that you mean");
 }
@@ -62,7 +62,7 @@ std::span<const UniDiffuserMode> stages_of(const std::string& mode) {
   for (const Entry& entry : entries) {
     if (entry.name == mode) return stages(entry);
   }
-  throw UsageError(fmt::format("--mode is \"{}\", which is none of this model's", mode),
+  throw UsageError(fmt::format("`mode` is \"{}\", which is none of this model's", mode),
                    "bitreel info MODEL lists them");
 }
 
@@ -78,19 +78,19 @@ Request default_request(const UniDiffuserConfig& config) {
 void check(const Request& request, const UniDiffuserConfig& config) {
   (void)stages_of(request.mode);
   if (request.picture) check_sides(*request.picture);
-  for (const auto& [flag, pixels] : {std::pair{"--width", request.width}, {"--height", request.height}}) {
+  for (const auto& [field, pixels] : {std::pair{"`width`", request.width}, {"`height`", request.height}}) {
     if (pixels == config.resolution()) continue;
-    throw UsageError(fmt::format("{} {}: this model's position table is for {}x{} pixels", flag, pixels,
+    throw UsageError(fmt::format("{} {}: this model's position table is for {}x{} pixels", field, pixels,
                                  config.resolution(), config.resolution()),
-                     "leave out width and height");
+                     "leave out `width` and `height`");
   }
   if (request.steps < 1 || request.steps > config.scheduler.num_train_timesteps) {
-    throw UsageError(fmt::format("--steps {}: expected 1 to {}, the model's training timesteps", request.steps,
+    throw UsageError(fmt::format("`steps` {}: expected 1 to {}, the model's training timesteps", request.steps,
                                  config.scheduler.num_train_timesteps),
                      "50 is the usual number");
   }
   if (!std::isfinite(request.guidance_scale) || request.guidance_scale < 0 || request.guidance_scale > 1000) {
-    throw UsageError(fmt::format("--guidance-scale {}: expected a number from 0 to 1000", request.guidance_scale),
+    throw UsageError(fmt::format("`guidance_scale` {}: expected a number from 0 to 1000", request.guidance_scale),
                      "8 is the usual one; 1 turns guidance off");
   }
   constexpr std::int64_t most_samples = 64;

@@ -142,8 +142,8 @@ const Codec& choose_codec(const std::filesystem::path& path, std::string_view na
   if (name.empty()) {
     if (fitting.empty()) {
       throw UsageError(extension.empty()
-                           ? fmt::format("--output {}: has no extension to choose a codec by", path.string())
-                           : fmt::format("--output {}: unknown extension .{}", path.string(), extension),
+                           ? fmt::format("`output` {}: has no extension to choose a codec by", path.string())
+                           : fmt::format("`output` {}: unknown extension .{}", path.string(), extension),
                        nearest_and_all(extension, all_extensions()));
     }
     for (const Codec& codec : codecs()) {
@@ -154,11 +154,11 @@ const Codec& choose_codec(const std::filesystem::path& path, std::string_view na
     if (codec.name != name) continue;
     if (holds(codec, extension)) return codec;
     throw UsageError(
-        fmt::format("--codec {}: does not go into --output {}", name, path.string()),
+        fmt::format("`codec` {}: does not go into `output` {}", name, path.string()),
         fmt::format("{} goes into .{}{}", name, fmt::join(codec.extensions, ", ."),
                     fitting.empty() ? "" : fmt::format("; .{} holds {}", extension, fmt::join(fitting, ", "))));
   }
-  throw UsageError(fmt::format("--codec {}: unknown codec", name), nearest_and_all(name, all_names()));
+  throw UsageError(fmt::format("`codec` {}: unknown codec", name), nearest_and_all(name, all_names()));
 }
 
 std::vector<Encoder> available_encoders(const Codec& codec) {
@@ -177,7 +177,7 @@ void check_encoder(const Codec& codec) {
   for (const Codec& other : codecs()) {
     if (other.encoders.empty() || !available_encoders(other).empty()) there.push_back(other.name);
   }
-  throw Error(fmt::format("--codec {}: this machine's libav lacks {}", codec.name, fmt::join(missing, " and ")),
+  throw Error(fmt::format("`codec` {}: this machine's libav lacks {}", codec.name, fmt::join(missing, " and ")),
               fmt::format("it has what is needed for {}", fmt::join(there, ", ")));
 }
 

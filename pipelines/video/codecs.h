@@ -1,4 +1,4 @@
-// The table of codecs Bitreel writes: one row feeds the choice by extension, --codec, --help and every message.
+// The table of codecs Bitreel writes: one row feeds the choice by extension and by name, the help and every message.
 //
 //   const Codec& home = choose_codec("clip.webm", "");       // vp9, the first codec at home in .webm
 //   const Codec& asked = choose_codec("clip.mkv", "h264");   // asked by name
@@ -28,12 +28,12 @@ struct Encoder {
 };
 
 struct CrfRange {
-  int standard;  // when --crf is not given
+  int standard;  // when crf is not given
   int worst;     // 0 to worst, lower is better
 };
 
 struct Codec {
-  std::string_view name;                     // --codec
+  std::string_view name;                     // as people choose it
   std::vector<std::string_view> extensions;  // containers that hold it, its home first
   std::vector<Encoder> encoders;             // in order of preference; png has none, it is written picture by picture
   std::string_view pixel_format;             // libav's
@@ -53,7 +53,7 @@ std::vector<Encoder> available_encoders(const Codec& codec);
 // Throws Error naming the encoders when there is none of them.
 void check_encoder(const Codec& codec);
 
-// For --help: a line per codec.
+// For people: a line per codec.
 std::string describe_codecs();
 
 }  // namespace bitreel

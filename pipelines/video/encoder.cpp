@@ -120,7 +120,7 @@ CodecContextPtr open_encoder(const Codec& codec, const VideoOptions& options, in
     }
     return context;
   }
-  throw Error(fmt::format("--codec {}: cannot encode {}x{} at {} fps: {}", codec.name, width, height, options.fps,
+  throw Error(fmt::format("`codec` {}: cannot encode {}x{} at {} fps: {}", codec.name, width, height, options.fps,
                           fmt::join(refusals, "; ")),
               "try another codec, or png, which takes any size");
 }

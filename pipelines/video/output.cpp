@@ -31,17 +31,17 @@ fs::path folder_of(const fs::path& path) {
 void check_options(const Codec& codec, const VideoOptions& options) {
   // Containers keep time as whole ticks; beyond 1000 fps no player follows.
   if (!(options.fps > 0 && options.fps <= 1000)) {
-    throw UsageError(fmt::format("--fps {}: expected more than 0 and at most 1000", options.fps),
+    throw UsageError(fmt::format("`fps` {}: expected more than 0 and at most 1000", options.fps),
                      "8 is usual for CogVideoX");
   }
   if (codec.name == "gif" && options.fps > 50) {
-    throw UsageError(fmt::format("--fps {}: players show gif at 50 fps at most", options.fps), "try --fps 50 or .webm");
+    throw UsageError(fmt::format("`fps` {}: players show gif at 50 fps at most", options.fps), "try `fps` 50 or .webm");
   }
   if (options.crf && !codec.crf) {
-    throw UsageError(fmt::format("--crf {}: {} has no such setting", *options.crf, codec.name), "leave --crf out");
+    throw UsageError(fmt::format("`crf` {}: {} has no such setting", *options.crf, codec.name), "leave `crf` out");
   }
   if (options.crf && (*options.crf < 0 || *options.crf > codec.crf->worst)) {
-    throw UsageError(fmt::format("--crf {}: {} takes 0 to {}", *options.crf, codec.name, codec.crf->worst),
+    throw UsageError(fmt::format("`crf` {}: {} takes 0 to {}", *options.crf, codec.name, codec.crf->worst),
                      fmt::format("{} is the standard", codec.crf->standard));
   }
 }
@@ -57,13 +57,13 @@ void check_writable(const fs::path& folder, const fs::path& output) {
   const fs::path probe = folder / name;
   const int file = open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (file < 0 && errno == ENAMETOOLONG) {
-    throw Error(fmt::format("--output {}: the name is too long: what is kept beside it would have {} bytes",
+    throw Error(fmt::format("`output` {}: the name is too long: what is kept beside it would have {} bytes",
                             output.string(), length),
                 "choose a shorter one");
   }
   if (file < 0) {
     throw Error(
-        fmt::format("--output {}: cannot write into {}: {}", output.string(), folder.string(), system_reason(errno)),
+        fmt::format("`output` {}: cannot write into {}: {}", output.string(), folder.string(), system_reason(errno)),
         "choose a folder that you may write into");
   }
   close(file);
@@ -74,11 +74,11 @@ void check_folder(const fs::path& folder, const fs::path& output) {
   std::error_code failed;
   const fs::file_status status = fs::status(folder, failed);
   if (!fs::exists(status)) {
-    throw Error(fmt::format("--output {}: the folder {} does not exist", output.string(), folder.string()),
+    throw Error(fmt::format("`output` {}: the folder {} does not exist", output.string(), folder.string()),
                 fmt::format("mkdir -p {}", folder.string()));
   }
   if (!fs::is_directory(status)) {
-    throw Error(fmt::format("--output {}: {} is not a folder", output.string(), folder.string()));
+    throw Error(fmt::format("`output` {}: {} is not a folder", output.string(), folder.string()));
   }
   check_writable(folder, output);
 }
@@ -87,14 +87,14 @@ void check_file(const fs::path& path) {
   std::error_code failed;
   const fs::file_status status = fs::status(path, failed);
   if (fs::is_directory(status)) {
-    throw Error(fmt::format("--output {}: is a folder, expected a file's name", path.string()),
+    throw Error(fmt::format("`output` {}: is a folder, expected a file's name", path.string()),
                 fmt::format("try {}/clip.mp4, or {}/ for a PNG sequence", path.string(), path.string()));
   }
   if (fs::exists(status) && !fs::is_regular_file(status)) {
-    throw Error(fmt::format("--output {}: is not a file that can be replaced", path.string()), "choose another name");
+    throw Error(fmt::format("`output` {}: is not a file that can be replaced", path.string()), "choose another name");
   }
   if (fs::exists(status) && access(path.c_str(), W_OK) != 0) {
-    throw Error(fmt::format("--output {}: exists and is read-only", path.string()), "choose another name");
+    throw Error(fmt::format("`output` {}: exists and is read-only", path.string()), "choose another name");
   }
 }
 
@@ -106,7 +106,7 @@ void check_sidecar(const fs::path& path) {
   const std::string obstacle = read_into(text, path, {});
   if (obstacle.empty() && is_provenance(parse_json_if_any<nlohmann::ordered_json>(text))) return;
   throw Error(fmt::format("{} exists and is no sidecar of a clip: it would be overwritten", path.string()),
-              "choose another --output, or --no-metadata for none");
+              "choose another `output`, or `no_metadata` for none");
 }
 
 void check_sequence(const fs::path& path) {
@@ -116,7 +116,7 @@ void check_sequence(const fs::path& path) {
   check_folder(made_by_us ? folder_of(name.folder) : name.folder, path);
   if (fs::exists(name.file(1))) {
     throw Error(
-        fmt::format("--output {}: {} exists, and frames of two clips would mix", path.string(), name.file(1).string()),
+        fmt::format("`output` {}: {} exists, and frames of two clips would mix", path.string(), name.file(1).string()),
         "remove those frames or choose another name");
   }
 }
@@ -124,7 +124,7 @@ void check_sequence(const fs::path& path) {
 }  // namespace
 
 void check_output(const fs::path& path, const VideoOptions& options, Sidecar sidecar) {
-  if (path.empty()) throw UsageError("--output: is empty, expected a file's name", "try clip.mp4");
+  if (path.empty()) throw UsageError("`output`: is empty, expected a file's name", "try clip.mp4");
   if (path.has_filename()) check_file(path);
   const Codec& codec = choose_codec(path, options.codec);
   check_options(codec, options);
@@ -171,7 +171,7 @@ void check_space(const fs::path& path, std::uintmax_t bytes) {
   std::error_code unknown;
   const std::uintmax_t available = fs::space(folder, unknown).available;
   if (unknown || available >= bytes) return;
-  throw Error(fmt::format("--output {}: {} has {} MiB free, this clip may take {} MiB while it is made", path.string(),
+  throw Error(fmt::format("`output` {}: {} has {} MiB free, this clip may take {} MiB while it is made", path.string(),
                           folder.string(), available >> 20, (bytes >> 20) + 1),
               "make room, or choose a folder on another disk");
 }

@@ -78,7 +78,7 @@ SequenceName parse_sequence(const fs::path& path) {
   if (percent == std::string::npos || name.find('%', digits) != std::string::npos || letter >= name.size() ||
       name[letter] != 'd') {
     throw UsageError(
-        fmt::format("--output {}: expected one %d or %04d, the place of the frame's number", path.string()),
+        fmt::format("`output` {}: expected one %d or %04d, the place of the frame's number", path.string()),
         fmt::format("try {}_%04d.png", name.substr(0, std::min(percent, name.size() - 4))));
   }
   return {.folder = path.has_parent_path() ? path.parent_path() : fs::path("."),

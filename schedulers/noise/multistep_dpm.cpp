@@ -80,7 +80,7 @@ std::vector<std::int64_t> spaced(const MultistepDpmConfig& config, std::int64_t 
 MultistepDpm::MultistepDpm(const MultistepDpmConfig& config, std::int64_t steps) : config_(config) {
   const std::int64_t train = config.num_train_timesteps;
   if (steps < 1 || steps > train) {
-    throw UsageError(fmt::format("--steps {}: expected 1 to {}, the model's training timesteps", steps, train),
+    throw UsageError(fmt::format("`steps` {}: expected 1 to {}, the model's training timesteps", steps, train),
                      "50 is the usual number");
   }
   const at::Tensor betas = config.rescale_betas_zero_snr ? rescaled_to_zero_snr(betas_of(config)) : betas_of(config);
@@ -92,7 +92,7 @@ MultistepDpm::MultistepDpm(const MultistepDpmConfig& config, std::int64_t steps)
   timesteps_ = spaced(config, steps, train - clipped);
   if (timesteps_.size() > 1 && timesteps_[0] == timesteps_[1]) {
     throw UsageError(
-        fmt::format("--steps {}: the first two steps would be at the same timestep {}", steps, timesteps_[0]),
+        fmt::format("`steps` {}: the first two steps would be at the same timestep {}", steps, timesteps_[0]),
         "ask for fewer steps");
   }
   const at::Tensor levels = ((1 - bars) / bars).pow(0.5);

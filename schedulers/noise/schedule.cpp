@@ -109,7 +109,7 @@ NoiseSchedule::NoiseSchedule(const NoiseScheduleConfig& config, std::int64_t ste
     : steps_(steps), stride_(0), final_alpha_cumprod_(1.0), prediction_type_(config.prediction_type) {
   if (steps < 1 || steps > config.num_train_timesteps) {
     throw UsageError(
-        fmt::format("--steps {}: expected 1 to {}, the model's training timesteps", steps, config.num_train_timesteps),
+        fmt::format("`steps` {}: expected 1 to {}, the model's training timesteps", steps, config.num_train_timesteps),
         "50 is the usual number");
   }
   stride_ = config.num_train_timesteps / steps;

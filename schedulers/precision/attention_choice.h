@@ -1,4 +1,4 @@
-// What a person may write after --attention: a precision, a one-line plan, or the name of a plan file.
+// What a person may ask of attention: a precision, a one-line plan, or the name of a plan file.
 //
 //   AttentionChoice choice = parse_attention("first-last:3=int8,rest=int4");  // before anything is loaded
 //   const Plan plan = resolve(choice, target);                                // once layers and timesteps are known
@@ -45,8 +45,8 @@ struct AttentionChoice {
 // Ends in .yaml or .yml, or has a slash in it.
 bool names_plan_file(std::string_view text);
 
-// Reads the file if the text names one. where: how the person named it, for errors ("--attention").
-AttentionChoice parse_attention(const std::string& text, const std::string& where = "--attention");
+// Reads the file if the text names one. where: how the person named it, for errors ("clip.yaml:3: attention").
+AttentionChoice parse_attention(const std::string& text, const std::string& where = "`attention`");
 
 // The plan for this run, one row per timestep of the run.
 Plan resolve(const AttentionChoice& choice, const PlanTarget& run, const PlanUse& use = {});

@@ -130,11 +130,11 @@ void check_fits(const Plan& plan, const PlanTarget& run, const PlanUse& use, con
     throw UsageError(
         fmt::format("{}: made for the model {} ({}), this is {} ({})", origin, made.model, made.model_hash, run.model,
                     run.model_hash),
-        fmt::format("bitreel calibrate measures this one; --accept-plan-of {} takes it as it is", made.model));
+        fmt::format("bitreel calibrate measures this one; `accept_plan_of` {} takes it as it is", made.model));
   if (made.scheduler != run.scheduler && !accepts(use, made.scheduler))
     throw UsageError(
         fmt::format("{}: made for the scheduler {}, this run has {}", origin, made.scheduler, run.scheduler),
-        fmt::format("--scheduler {0}, or --accept-plan-of {0} to take it as it is", made.scheduler));
+        fmt::format("`scheduler` {0}, or `accept_plan_of` {0} to take it as it is", made.scheduler));
 }
 
 }  // namespace bitreel

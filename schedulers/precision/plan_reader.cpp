@@ -109,7 +109,7 @@ Plan plan_from(const StrictYaml& yaml) {
   if (!root.IsMap() || !root["bitreel_plan"])
     throw UsageError(fmt::format("{}: is no precision plan, expected \"bitreel_plan: {}\" and more", yaml.name(),
                                  plan_format_version),
-                     "bitreel plan MEASURED.json --output PLAN.yaml makes one");
+                     "bitreel plan makes one of a measurement");
   // The version before the keys: another version may have others.
   const YAML::Node version_node = root["bitreel_plan"];
   const auto version = yaml.number<std::int64_t>(version_node, "bitreel_plan");

@@ -170,7 +170,7 @@ PlannedTable Planner::share(const ShareOptions& options) const {
   if (options.full > options.eight_bit)
     throw UsageError(fmt::format("the full-precision share {:g} % is part of the 8-bit share {:g} %",
                                  100 * options.full, 100 * options.eight_bit),
-                     "give a larger --share or a smaller --full-share");
+                     "give a larger 8-bit share or a smaller full-precision one");
   const std::vector<Precision> four = of_bits(4), eight = of_bits(8);
   if (eight.empty() && of_bits(full_bits).empty())
     throw UsageError("nothing above 4 bits is left to plan with", "let an 8-bit precision or full take part");
@@ -209,7 +209,7 @@ PlannedTable Planner::min_score(double score) const {
           std::ranges::find_if(candidates_, [&](Precision p) { return 1 - error(layer, step, p) >= score; });
       if (good == candidates_.end())
         throw UsageError(fmt::format("no precision scores {:g} in layer {} of step {}", score, layer, step),
-                         "lower --min-score, or let full precision take part");
+                         "lower `min_score`, or let full precision take part");
       rows[step][layer] = *good;
     }
   }
@@ -271,7 +271,7 @@ PlannedTable Planner::max_error(double most) const {
   if (table.error > most + rounding)
     throw UsageError(
         fmt::format("no plan has a predicted error of {:g} or less, the best has {:.3g}", most, table.error),
-        "raise --max-error, or let full precision take part");
+        "raise `max_error`, or let full precision take part");
   return table;
 }
 

@@ -197,7 +197,7 @@ TEST(BackendNames, MustBeOfUse) {
   backends_from("reference").check_used_by(mixed);
   backends_from("reference,emulated").check_used_by(mixed);
   EXPECT_THAT(error_text<UsageError>([&] { backends_from("reference").check_used_by(eight); }),
-              AllOf(HasSubstr("--attention-backend: reference does full precision, of which this run has none"),
+              AllOf(HasSubstr("`attention_backend`: reference does full precision, of which this run has none"),
                     HasSubstr("quantized attention is done by"), HasSubstr("emulated")));
 }
 

@@ -65,9 +65,9 @@ TEST_F(Examples, OfPng) {
 TEST_F(Examples, OfErrors) {
   const int n = 42;
   const auto check = [&] {
-    throw Error(fmt::format("--num-frames {}: this model makes 8n+1 frames", n), "try 41 or 49");
+    throw Error(fmt::format("`num_frames` {}: this model makes 8n+1 frames", n), "try 41 or 49");
   };
-  EXPECT_EQ(error_text(check), "--num-frames 42: this model makes 8n+1 frames\ntry 41 or 49");
+  EXPECT_EQ(error_text(check), "`num_frames` 42: this model makes 8n+1 frames\ntry 41 or 49");
   EXPECT_EQ(nearest("transfomer", {"transformer", "vae"}), "transformer");
 }
 

@@ -136,7 +136,7 @@ TEST_P(WholeClip, StopsWithTheStepsNumberWhenLatentsAreNoLongerFinite) {
               testing::HasSubstr("step 1 of " + std::to_string(request.steps) + ": the latents are no longer finite"));
   EXPECT_EQ(steps, 0);
   EXPECT_THAT(error_text([&] { (void)model(at::kHalf).denoise(request, broken); }),
-              testing::HasSubstr("try --dtype bf16"));
+              testing::HasSubstr("try `dtype` bf16"));
 }
 
 TEST_P(WholeClip, DecodesOnlyLatentsThatFitTheModel) {

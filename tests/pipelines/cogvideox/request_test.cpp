@@ -88,31 +88,31 @@ struct Bad {
 
 TEST(Request, ThatCannotBeIsAUsageErrorThatNamesTheNearestOneThatCan) {
   const Bad cases[] = {
-      {[](Request& r) { r.width = 47; }, "--width 47: expected a multiple of 16", "try 32 or 48"},
-      {[](Request& r) { r.width = 17; }, "--width 17: expected a multiple of 16", "try 16 or 32"},
-      {[](Request& r) { r.width = 8191; }, "--width 8191: expected a multiple of 16", "try 8176 or 8192"},
-      {[](Request& r) { r.height = 488; }, "--height 488: expected a multiple of 16", "try 480 or 496"},
-      {[](Request& r) { r.width = 8; }, "--width 8: expected 16 to 8192 pixels", "leave it out"},
-      {[](Request& r) { r.height = 0; }, "--height 0: expected 16 to 8192 pixels", "leave it out"},
-      {[](Request& r) { r.width = -16; }, "--width -16: expected 16 to 8192 pixels", "leave it out"},
-      {[](Request& r) { r.height = 8208; }, "--height 8208: expected 16 to 8192 pixels", "leave it out"},
-      {[](Request& r) { r.width = INT64_MAX; }, "--width 9223372036854775807: expected 16 to 8192", "leave it out"},
-      {[](Request& r) { r.num_frames = 10; }, "--num-frames 10: this model makes 8n+1 frames", "try 9 or 17"},
-      {[](Request& r) { r.num_frames = 2; }, "--num-frames 2: this model makes 8n+1 frames", "try 1 or 9"},
-      {[](Request& r) { r.num_frames = 48; }, "--num-frames 48: this model makes 8n+1 frames", "try 41 or 49"},
-      {[](Request& r) { r.num_frames = 4096; }, "--num-frames 4096: this model makes 8n+1 frames", "try 4089 or 4097"},
-      {[](Request& r) { r.num_frames = 0; }, "--num-frames 0: expected 1 to 4097", "leave it out"},
-      {[](Request& r) { r.num_frames = -7; }, "--num-frames -7: expected 1 to 4097", "leave it out"},
-      {[](Request& r) { r.num_frames = 4105; }, "--num-frames 4105: expected 1 to 4097", "leave it out"},
-      {[](Request& r) { r.steps = 0; }, "--steps 0: expected 1 to 1000", "50 is the usual"},
-      {[](Request& r) { r.steps = 1001; }, "--steps 1001: expected 1 to 1000", "50 is the usual"},
-      {[](Request& r) { r.guidance_scale = -0.5; }, "--guidance-scale -0.5: expected a number from 0 to 1000",
+      {[](Request& r) { r.width = 47; }, "`width` 47: expected a multiple of 16", "try 32 or 48"},
+      {[](Request& r) { r.width = 17; }, "`width` 17: expected a multiple of 16", "try 16 or 32"},
+      {[](Request& r) { r.width = 8191; }, "`width` 8191: expected a multiple of 16", "try 8176 or 8192"},
+      {[](Request& r) { r.height = 488; }, "`height` 488: expected a multiple of 16", "try 480 or 496"},
+      {[](Request& r) { r.width = 8; }, "`width` 8: expected 16 to 8192 pixels", "leave it out"},
+      {[](Request& r) { r.height = 0; }, "`height` 0: expected 16 to 8192 pixels", "leave it out"},
+      {[](Request& r) { r.width = -16; }, "`width` -16: expected 16 to 8192 pixels", "leave it out"},
+      {[](Request& r) { r.height = 8208; }, "`height` 8208: expected 16 to 8192 pixels", "leave it out"},
+      {[](Request& r) { r.width = INT64_MAX; }, "`width` 9223372036854775807: expected 16 to 8192", "leave it out"},
+      {[](Request& r) { r.num_frames = 10; }, "`num_frames` 10: this model makes 8n+1 frames", "try 9 or 17"},
+      {[](Request& r) { r.num_frames = 2; }, "`num_frames` 2: this model makes 8n+1 frames", "try 1 or 9"},
+      {[](Request& r) { r.num_frames = 48; }, "`num_frames` 48: this model makes 8n+1 frames", "try 41 or 49"},
+      {[](Request& r) { r.num_frames = 4096; }, "`num_frames` 4096: this model makes 8n+1 frames", "try 4089 or 4097"},
+      {[](Request& r) { r.num_frames = 0; }, "`num_frames` 0: expected 1 to 4097", "leave it out"},
+      {[](Request& r) { r.num_frames = -7; }, "`num_frames` -7: expected 1 to 4097", "leave it out"},
+      {[](Request& r) { r.num_frames = 4105; }, "`num_frames` 4105: expected 1 to 4097", "leave it out"},
+      {[](Request& r) { r.steps = 0; }, "`steps` 0: expected 1 to 1000", "50 is the usual"},
+      {[](Request& r) { r.steps = 1001; }, "`steps` 1001: expected 1 to 1000", "50 is the usual"},
+      {[](Request& r) { r.guidance_scale = -0.5; }, "`guidance_scale` -0.5: expected a number from 0 to 1000",
        "6 is the usual"},
-      {[](Request& r) { r.guidance_scale = 1e9; }, "--guidance-scale 1000000000: expected a number", "6 is the usual"},
-      {[](Request& r) { r.guidance_scale = std::numeric_limits<double>::infinity(); }, "--guidance-scale inf: expected",
+      {[](Request& r) { r.guidance_scale = 1e9; }, "`guidance_scale` 1000000000: expected a number", "6 is the usual"},
+      {[](Request& r) { r.guidance_scale = std::numeric_limits<double>::infinity(); }, "`guidance_scale` inf: expected",
        "6 is the usual"},
       {[](Request& r) { r.guidance_scale = std::numeric_limits<double>::quiet_NaN(); },
-       "--guidance-scale nan: expected", "6 is the usual"},
+       "`guidance_scale` nan: expected", "6 is the usual"},
   };
   for (const Bad& bad : cases) {
     Request request = default_request(published_2b);
@@ -168,7 +168,7 @@ TEST(Device, IsTheCpuWhenAskedFor) {
 TEST(Device, WithoutAGpuIsOneClearErrorAndAutomaticallyTheCpu) {
   if (resolve_device(DeviceChoice::automatic).is_cuda()) GTEST_SKIP() << "this machine has a GPU";
   EXPECT_THAT(error_text([] { (void)resolve_device(DeviceChoice::cuda); }),
-              AllOf(HasSubstr("--device cuda: "), HasSubstr("use --device cpu")));
+              AllOf(HasSubstr("`device` cuda: "), HasSubstr("use `device` cpu")));
 }
 
 }  // namespace

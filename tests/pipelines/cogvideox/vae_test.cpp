@@ -165,7 +165,7 @@ TEST(VaeTiles, ThatOverlapByAFractionOfALatentAreRefused) {
   for (const auto& [tiling, complaint] : cases) {
     const VaeRunOptions run{.tiling = tiling};
     const auto refused =
-        AllOf(HasSubstr(complaint), HasSubstr("expected a whole number"), HasSubstr("without --vae-tiling"));
+        AllOf(HasSubstr(complaint), HasSubstr("expected a whole number"), HasSubstr("without `vae_tiling`"));
     EXPECT_THAT(error_text<UsageError>([&] { (void)vae.decode_whole(latents, run); }), refused);
     EXPECT_THAT(error_text<UsageError>([&] { (void)vae.encode(pixels, run); }), refused);
   }

@@ -239,10 +239,10 @@ TEST(UniDiffuserRequests, AreCheckedBeforeAnyWork) {
     change(request);
     return error_text<UsageError>([&] { check(request, config); });
   };
-  EXPECT_THAT(refusal([](Request& r) { r.steps = 0; }), HasSubstr("--steps 0"));
-  EXPECT_THAT(refusal([](Request& r) { r.guidance_scale = -1; }), HasSubstr("--guidance-scale -1"));
+  EXPECT_THAT(refusal([](Request& r) { r.steps = 0; }), HasSubstr("`steps` 0"));
+  EXPECT_THAT(refusal([](Request& r) { r.guidance_scale = -1; }), HasSubstr("`guidance_scale` -1"));
   EXPECT_THAT(refusal([](Request& r) { r.count = 0; }), HasSubstr("0 samples"));
-  EXPECT_THAT(refusal([](Request& r) { r.mode = "video"; }), HasSubstr("--mode is \"video\""));
+  EXPECT_THAT(refusal([](Request& r) { r.mode = "video"; }), HasSubstr("`mode` is \"video\""));
   EXPECT_THAT(refusal([](Request& r) { r.width += 8; }), HasSubstr("position table is for"));
   EXPECT_THAT(refusal([](Request& r) { r.picture = Picture{.width = 65, .height = 1, .rgb = {}}; }),
               HasSubstr("65x1 pixels"));

@@ -110,14 +110,14 @@ TEST(Output, UnknownExtension) {
 TEST(Output, UnknownCodec) {
   const Refused error = refused("clip.mp4", with_codec("x264"));
   EXPECT_TRUE(error.usage);
-  EXPECT_THAT(error.message, HasSubstr("--codec x264: unknown codec"));
+  EXPECT_THAT(error.message, HasSubstr("`codec` x264: unknown codec"));
   EXPECT_THAT(error.hint, HasSubstr("did you mean h264?"));
 }
 
 TEST(Output, CodecThatDoesNotFit) {
   const Refused error = refused("clip.webm", with_codec("h264"));
   EXPECT_TRUE(error.usage);
-  EXPECT_THAT(error.message, HasSubstr("--codec h264: does not go into --output clip.webm"));
+  EXPECT_THAT(error.message, HasSubstr("`codec` h264: does not go into `output` clip.webm"));
   EXPECT_EQ(error.hint, "h264 goes into .mp4, .mov, .mkv; .webm holds vp9, av1");
 }
 
@@ -215,7 +215,7 @@ TEST(Codecs, AMissingEncoderIsNamed) {
                            .summary = ""};
   EXPECT_THAT(available_encoders(imaginary), IsEmpty());
   EXPECT_THAT(error_text([&] { check_encoder(imaginary); }),
-              AllOf(StartsWith("--codec imaginary: this machine's libav lacks libnowhere\n"),
+              AllOf(StartsWith("`codec` imaginary: this machine's libav lacks libnowhere\n"),
                     HasSubstr("it has what is needed for ")));
 }
 

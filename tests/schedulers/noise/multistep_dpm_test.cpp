@@ -101,7 +101,7 @@ TEST(MultistepDpm, RefusesWhatItCanNotDoByName) {
   const MultistepDpmConfig config = read_multistep_dpm_config(json::object());
   for (const int steps : {0, -1, 1001}) {
     EXPECT_THAT(error_text<UsageError>([&] { (void)MultistepDpm(config, steps); }),
-                HasSubstr("--steps " + std::to_string(steps)));
+                HasSubstr("`steps` " + std::to_string(steps)));
   }
   const MultistepDpmConfig leading = read_multistep_dpm_config({{"timestep_spacing", "leading"}});
   EXPECT_THAT(error_text<UsageError>([&] { (void)MultistepDpm(leading, 1000); }),

@@ -100,7 +100,7 @@ TEST(NoiseSchedule, StopsShortOfTheEndWhereTheLastStrideStaysInTheTable) {
 TEST(NoiseSchedule, RefusesStepCountsThatItHasNoTimestepsFor) {
   for (const std::int64_t steps : {std::int64_t{0}, std::int64_t{-1}, std::int64_t{1001}, INT64_MAX, INT64_MIN}) {
     EXPECT_THAT(error_text<UsageError>([&] { NoiseSchedule(trailing(), steps); }),
-                testing::AllOf(HasSubstr("--steps " + std::to_string(steps)), HasSubstr("expected 1 to 1000")));
+                testing::AllOf(HasSubstr("`steps` " + std::to_string(steps)), HasSubstr("expected 1 to 1000")));
   }
 }
 

@@ -73,10 +73,10 @@ TEST(OneLiner, IsRefusedWithTheRuleAndWhatWasMeant) {
     std::string text, complaint, hint;
   };
   const std::vector<Case> cases = {
-      {"int9", "--attention: \"int9\" is no precision", "did you mean int"},
+      {"int9", "`attention`: \"int9\" is no precision", "did you mean int"},
       {"sage2_8b", "\"sage2_8b\" is no precision", "did you mean sage2-8b?"},
-      {"fast", "--attention is \"fast\", expected a precision, a one-line plan or a plan file", "precisions are full"},
-      {"", "--attention is \"\"", "precisions are full"},
+      {"fast", "`attention` is \"fast\", expected a precision, a one-line plan or a plan file", "precisions are full"},
+      {"", "`attention` is \"\"", "precisions are full"},
       {"first:3=int8,rest", "the rule \"rest\" has no =", "PLACE=PRECISION"},
       {"first:3=int8,", "the rule \"\" has no =", "PLACE=PRECISION"},
       {"first:3=int7,rest=int4", "first:3=int7: \"int7\" is no precision", "did you mean int"},
@@ -140,9 +140,9 @@ TEST(AttentionChoice, RefusesAnotherModelsOrSchedulersPlanUnlessItIsNamed) {
   };
   EXPECT_THAT(complaint(model, {}),
               AllOf(HasSubstr("plan.yaml: made for the model pocket (9f86d081)"),
-                    HasSubstr("this is CogVideoX-2b (00ba7826)"), HasSubstr("--accept-plan-of pocket")));
+                    HasSubstr("this is CogVideoX-2b (00ba7826)"), HasSubstr("`accept_plan_of` pocket")));
   EXPECT_THAT(complaint(scheduler, {}),
-              AllOf(HasSubstr("made for the scheduler ddim, this run has dpm"), HasSubstr("--accept-plan-of ddim")));
+              AllOf(HasSubstr("made for the scheduler ddim, this run has dpm"), HasSubstr("`accept_plan_of` ddim")));
   EXPECT_THAT(complaint(model, {.accepted = {"ddim", "CogVideoX-2b"}}), HasSubstr("made for the model"));
   EXPECT_THAT(complaint(target_of(4, 6), {.accepted = {"pocket", "ddim"}}),
               HasSubstr("made for 3 layers, pocket has 4"));
