@@ -51,7 +51,7 @@ void check_options(const Codec& codec, const VideoOptions& options) {
 // that.
 void check_writable(const fs::path& folder, const fs::path& output) {
   constexpr std::string_view longest_extension = ".unfinished.safetensors";
-  std::string name = fmt::format(".bitreel-probe-{}", getpid());
+  std::string name = fmt::format(".bitreel-probe-{}", gettid());  // clips side by side probe one folder at once
   const std::size_t length = output.stem().string().size() + longest_extension.size();
   if (name.size() < length) name.append(length - name.size(), '-');
   const fs::path probe = folder / name;
