@@ -92,8 +92,12 @@ at::Tensor normal(at::IntArrayRef sizes, std::uint64_t seed) {
 }
 
 Inputs random_inputs(const Shape& s, std::uint64_t seed, at::ScalarType dtype) {
+  return on_test_device(cpu_inputs(s, seed, dtype));
+}
+
+Inputs cpu_inputs(const Shape& s, std::uint64_t seed, at::ScalarType dtype) {
   const auto made = [&](std::int64_t heads, std::int64_t tokens, std::uint64_t which) {
-    return normal({s.batch, heads, tokens, s.dim}, seed * 3 + which).to(test_device(), dtype);
+    return normal({s.batch, heads, tokens, s.dim}, seed * 3 + which).to(dtype);
   };
   return {made(s.query_heads, s.queries, 0), made(s.key_heads, s.keys, 1), made(s.key_heads, s.keys, 2)};
 }

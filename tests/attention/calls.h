@@ -4,7 +4,7 @@
 //   const Answer truth = run(reference_backend(), in, {});
 //   for (const Backend* backend : those_that_can(call_of(in, {.recipe = recipe}))) ...run(*backend, in, {...})
 //
-// BITREEL_TEST_DEVICE=cuda puts the inputs on a GPU; without one the tests skip.
+// BITREEL_TEST_DEVICE=cuda puts the inputs on a GPU; without one the tests skip. Those of cpu_inputs() stay on the CPU.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -36,6 +36,8 @@ Inputs on_test_device(const Inputs& in);
 // Normal numbers, the same on every machine.
 at::Tensor normal(at::IntArrayRef sizes, std::uint64_t seed);
 Inputs random_inputs(const Shape& shape, std::uint64_t seed, at::ScalarType dtype = at::kFloat);
+// The same for tests that are about the CPU's kernels, on a GPU machine too.
+Inputs cpu_inputs(const Shape& shape, std::uint64_t seed, at::ScalarType dtype = at::kFloat);
 
 // What a call asks beyond q, k and v. `seen_keys`: each key counts with this probability, 1 for no mask.
 struct Asked {

@@ -64,7 +64,7 @@ class CpuKernels : public testing::TestWithParam<std::tuple<std::string, Shape>>
 
 TEST_P(CpuKernels, GiveTheSameBitsOnEveryInstructionSet) {
   for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
-    const Inputs in = random_inputs(shape, 1, dtype);
+    const Inputs in = cpu_inputs(shape, 1, dtype);
     for (const Causality causality : {Causality::none, Causality::bottom_right}) {
       for (const at::Tensor& mask : {at::Tensor(), normal({shape.batch, shape.keys}, 4) > -0.5}) {
         SCOPED_TRACE(testing::Message() << dtype << (mask.defined() ? " masked" : "")
@@ -97,7 +97,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 // At 1e10 log2 units, a seventh of one is far below the rounding of a score.
 TEST(CpuKernels, FindTheLargestOfHugeLogits) {
-  Inputs in = random_inputs({.queries = 40, .keys = 300}, 1);
+  Inputs in = cpu_inputs({.queries = 40, .keys = 300}, 1);
   in.q *= 1e5;
   in.k *= 1e5;
   const Answer one_hot = run(reference_backend(), in, {});
@@ -108,7 +108,7 @@ TEST(CpuKernels, FindTheLargestOfHugeLogits) {
 }
 
 TEST(CpuKernels, GiveNaNRatherThanNonsenseForLogitsBeyondFp32) {
-  Inputs in = random_inputs({.queries = 40, .keys = 300}, 1);
+  Inputs in = cpu_inputs({.queries = 40, .keys = 300}, 1);
   in.q *= 1e25;
   in.k *= 1e25;
   for (const Precision precision : {Precision::int8, Precision::int4}) {
@@ -121,7 +121,7 @@ TEST(CpuKernels, GiveNaNRatherThanNonsenseForLogitsBeyondFp32) {
 }
 
 TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
-  const Inputs in = random_inputs({.batch = 2, .query_heads = 2, .key_heads = 1, .queries = 300, .keys = 200}, 1);
+  const Inputs in = cpu_inputs({.batch = 2, .query_heads = 2, .key_heads = 1, .queries = 300, .keys = 200}, 1);
   for (const Backend& backend : kernels_here()) {
     const auto on = [&](int threads) {
       const Threads set(threads);
@@ -132,7 +132,7 @@ TEST(CpuKernels, DoNotDependOnTheNumberOfThreads) {
 }
 
 TEST(CpuKernels, SayHowLongQuantizingTook) {
-  const Inputs in = random_inputs({.queries = 500, .keys = 500}, 1);
+  const Inputs in = cpu_inputs({.queries = 500, .keys = 500}, 1);
   for (const Backend& backend : kernels_here()) {
     double quantizing = -1;
     AttendCall call = call_of(in, {.recipe = recipe_of(Precision::int8, at::kCPU)});
@@ -208,7 +208,7 @@ TEST(CpuKernels, PackTheIntegersAndScalesOfTheRecipe) {
       for (const std::int64_t dim : {5, 64, 100}) {
         SCOPED_TRACE(testing::Message() << text << ", " << keys << " keys of " << dim);
         const Recipe recipe = recipe_from(text, at::kCPU);
-        const Inputs in = random_inputs({.queries = 1, .keys = keys, .dim = dim}, 1);
+        const Inputs in = cpu_inputs({.queries = 1, .keys = keys, .dim = dim}, 1);
         const QuantizedTokens k = quantize_keys(in.k[0][0], recipe);
         const QuantizedValues v = quantize_values(in.v[0][0], recipe);
         for (const Kernels* kernels : all_kernels()) {

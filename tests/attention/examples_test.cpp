@@ -29,7 +29,7 @@
 namespace bitreel {
 namespace {
 
-const Inputs in = random_inputs({.queries = 32, .keys = 64}, 1);
+const Inputs in = cpu_inputs({.queries = 32, .keys = 64}, 1);
 const at::Tensor &q = in.q, &k = in.k, &v = in.v;
 
 TEST(Examples, OfAttention) {

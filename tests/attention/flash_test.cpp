@@ -29,7 +29,7 @@ TEST(FlashKernels, GiveTheSameBitsWithAvx2AndAvx512) {
   const Shape shapes[] = {{1, 1, 1, 1, 1, 1}, {2, 4, 2, 33, 270, 64}, {1, 2, 1, 150, 290, 37}, {1, 1, 1, 65, 129, 128}};
   for (const Shape& shape : shapes) {
     for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
-      const Inputs in = random_inputs(shape, 1, dtype);
+      const Inputs in = cpu_inputs(shape, 1, dtype);
       for (const Causality causality : {Causality::none, Causality::bottom_right}) {
         SCOPED_TRACE(testing::Message() << shape << " " << dtype);
         const Asked asked = {.causality = causality, .key_mask = random_mask(in, 0.8, 2)};
@@ -45,7 +45,7 @@ TEST(FlashKernels, GiveTheSameBitsWithAvx2AndAvx512) {
 // LibTorch's gives zeros.
 TEST(FlashKernels, GiveNaNWhereAllLogitsAreMinusInfinity) {
   if (!flash_backend().missing(at::kCPU).empty()) GTEST_SKIP() << flash_backend().missing(at::kCPU);
-  Inputs in = random_inputs({.queries = 40, .keys = 140}, 1);
+  Inputs in = cpu_inputs({.queries = 40, .keys = 140}, 1);
   in.q.select(3, 5).fill_(1);
   in.k.select(3, 5).fill_(-std::numeric_limits<float>::infinity());
   const Answer answer = run(flash_backend(), in, {}, Poison::number), truth = run(reference_backend(), in, {});

@@ -18,9 +18,14 @@ def latents(path: str) -> array:
         data = file.read()
     tensor = header["latents"]
     begin, end = tensor["data_offsets"]
-    if tensor["dtype"] != "F32":
-        sys.exit(f"{path}: latents are {tensor['dtype']}, expected F32")
-    return array("f", data[begin:end])
+    data = data[begin:end]
+    if tensor["dtype"] == "F32":
+        return array("f", data)
+    if tensor["dtype"] == "F16":
+        return array("f", (x for (x,) in struct.iter_unpack("<e", data)))
+    if tensor["dtype"] == "BF16":  # the upper half of an fp32 number
+        return array("f", array("I", (bits << 16 for bits in array("H", data))).tobytes())
+    sys.exit(f"{path}: latents are {tensor['dtype']}, expected F32, F16 or BF16, as --save-latents writes them")
 
 
 def difference(a: str, b: str) -> float:

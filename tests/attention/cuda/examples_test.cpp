@@ -37,7 +37,7 @@ TEST(Examples, OfCudaBackends) {
 }
 
 TEST(Examples, OfAPreparedCall) {
-  const Inputs in = random_inputs({.queries = 20, .keys = 300}, 24);
+  const Inputs in = cpu_inputs({.queries = 20, .keys = 300}, 24);
   const AttendCall call = call_of(in, {.recipe = recipe_from("int8@cpu+smooth-v=off", at::kCPU)});
   void* const stream = nullptr;
   cuda::Plugin plugin = {};

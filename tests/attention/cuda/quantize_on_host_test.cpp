@@ -65,7 +65,7 @@ void expect_oracle(const Inputs& in, Asked asked, const Case& given) {
 }
 
 TEST(QuantizePass, WritesTheOraclesBytesInEveryFormat) {
-  Inputs in = random_inputs({.queries = 130, .keys = 600}, 21, at::kBFloat16);
+  Inputs in = cpu_inputs({.queries = 130, .keys = 600}, 21, at::kBFloat16);
   in.k.add_(3 * normal({64}, 22).to(at::kBFloat16));
   in.v.add_(0.3);
   for (const Case& given : cases()) expect_oracle(in, {}, given);
@@ -77,7 +77,7 @@ TEST(QuantizePass, TakesEveryShapeAndType) {
                           {.queries = 5, .keys = 70, .dim = 37}};
   for (const Shape& shape : shapes) {
     for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
-      Inputs in = random_inputs(shape, 23, dtype);
+      Inputs in = cpu_inputs(shape, 23, dtype);
       in.v.add_(0.3);
       expect_oracle(in, {}, cases()[0]);
       expect_oracle(in, {}, cases()[5]);
@@ -86,14 +86,14 @@ TEST(QuantizePass, TakesEveryShapeAndType) {
 }
 
 TEST(QuantizePass, LeavesOutMaskedKeys) {
-  const Inputs in = random_inputs({.queries = 20, .keys = 300}, 24, at::kBFloat16);
+  const Inputs in = cpu_inputs({.queries = 20, .keys = 300}, 24, at::kBFloat16);
   expect_oracle(in, {.key_mask = random_mask(in, 0.6, 5)}, cases()[0]);
   expect_oracle(in, {.key_mask = random_mask(in, 0.01, 6)}, cases()[4]);
 }
 
 // Queries of zeros have integers of zeros; the others of the block are as if they were that.
 TEST(QuantizePass, MarksBrokenQueriesAndHeads) {
-  Inputs in = random_inputs({.query_heads = 2, .key_heads = 2, .queries = 140, .keys = 150}, 25, at::kBFloat16);
+  Inputs in = cpu_inputs({.query_heads = 2, .key_heads = 2, .queries = 140, .keys = 150}, 25, at::kBFloat16);
   in.q[0][0][7][3] = std::numeric_limits<double>::quiet_NaN();
   in.q[0][1][130][60] = std::numeric_limits<double>::infinity();
   in.v[0][1][149][5] = -std::numeric_limits<double>::infinity();
