@@ -12,7 +12,7 @@ get_filename_component(cuda_home "${BITREEL_NVCC}" REALPATH)
 get_filename_component(cuda_home "${cuda_home}/../.." ABSOLUTE)
 find_library(BITREEL_CUDART cudart HINTS "${cuda_home}" PATH_SUFFIXES lib64 lib targets/x86_64-linux/lib REQUIRED)
 
-set(BITREEL_CUDA_FLAGS "" CACHE STRING "Further flags of nvcc, such as -DBITREEL_SM90_SCORES_FROM_BASE")
+set(BITREEL_CUDA_FLAGS "" CACHE STRING "Further flags of nvcc, such as -lineinfo")
 separate_arguments(cuda_flags UNIX_COMMAND "${BITREEL_CUDA_FLAGS}")
 
 # Most files use what every GPU since sm_80 has; the PTX is what later ones translate. sm90/ is for Hopper alone.

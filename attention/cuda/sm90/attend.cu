@@ -11,13 +11,6 @@ using Narrow = Tuning<3, 3, 4, 4, product>;
 template <Product product>
 using Wide = Tuning<2, 3, 4, 8, product>;
 
-// Of 8-bit integers. BITREEL_SM90_SCORES_FROM_BASE: 48 instructions a tile less, not measured yet (LOG.md).
-#ifdef BITREEL_SM90_SCORES_FROM_BASE
-constexpr Product eight_bits = Product::int8_from_base;
-#else
-constexpr Product eight_bits = Product::int8;
-#endif
-
 template <Product product>
 cudaError_t attend_to(const PackedCall& call, cudaStream_t stream) {
   return call.dim == 64 ? launch<64, Narrow<product>>(call, stream) : launch<128, Wide<product>>(call, stream);
@@ -47,7 +40,7 @@ const char* refuses(const Recipe& recipe, const PackedCall& call) {
 
 int attend(const Recipe& /*recipe*/, const PackedCall& call, void* stream) {
   const auto on = static_cast<cudaStream_t>(stream);
-  return call.integers == IntegerFormat::e4m3 ? attend_to<Product::e4m3>(call, on) : attend_to<eight_bits>(call, on);
+  return call.integers == IntegerFormat::e4m3 ? attend_to<Product::e4m3>(call, on) : attend_to<Product::int8>(call, on);
 }
 
 }  // namespace bitreel::cuda::sm90
