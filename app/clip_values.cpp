@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <optional>
@@ -9,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/utf8.h"
+#include "pipelines/text/utf8.h"
 
 namespace bitreel {
 namespace {
@@ -48,10 +50,11 @@ std::string prompt_from(const std::string& text, const std::string& where) {
     throw UsageError(fmt::format("{} has {} bytes, expected at most {}", where, text.size(), most_prompt_bytes),
                      "models read the first few hundred words");
   }
-  if (!text.empty() && text.find_first_not_of(" \t\r\n") == std::string::npos) {
+  std::string prompt = utf8_from(text, where);
+  if (!prompt.empty() && std::ranges::all_of(code_points(prompt), is_blank)) {
     throw UsageError(fmt::format("{} holds nothing but blanks", where), "leave it empty for a clip without a prompt");
   }
-  return utf8_from(text, where);
+  return prompt;
 }
 
 double fps_from(const std::string& text, const std::string& where) {

@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #include <vector>
 
 #include "app/files/content_hash.h"
-#include "base/error.h"
+#include "base/input_file.h"
 #include "schedulers/precision/attention_choice.h"
 
 namespace bitreel {
@@ -24,12 +23,9 @@ std::string hash_of(const nlohmann::ordered_json& content) {
   return hash_of_text(content.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace)).substr(0, key_digits);
 }
 
-std::string bytes_of(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream bytes;
-  bytes << stream.rdbuf();
-  if (!stream || !bytes) throw Error(fmt::format("{}: cannot be read", file.string()));
-  return std::move(bytes).str();
+std::string hash_of_file(const fs::path& file) {
+  constexpr std::uintmax_t most_bytes = std::uintmax_t{1} << 30;  // as many as a picture may have
+  return hash_of_text(read_file(file, {.most_bytes = most_bytes}));
 }
 
 // Documentation beside a component is not the model; weights are told by their identity.
@@ -52,7 +48,7 @@ std::string content_of(const Pipeline& model, const ModelIdentity& identity) {
   std::ranges::sort(files);
   nlohmann::ordered_json content = {{"model_index.json", model.checkpoint().index()}, {"weights", identity.files}};
   for (const fs::path& file : files) {
-    content[file.lexically_relative(model.checkpoint().folder()).string()] = hash_of_text(bytes_of(file));
+    content[file.lexically_relative(model.checkpoint().folder()).string()] = hash_of_file(file);
   }
   return hash_of(content);
 }
@@ -61,8 +57,8 @@ std::string job_key(const GenerateOptions& options, const std::string& model_con
   nlohmann::ordered_json content = {
       {"arithmetic", arithmetic_version}, {"model", model_content}, {"settings", to_json(options)}};
   for (const char* path : {"output", "save_latents", "model", "accept_plan_of"}) content["settings"].erase(path);
-  if (!options.image.empty()) content["settings"]["image"] = hash_of_text(bytes_of(options.image));
-  if (names_plan_file(options.attention)) content["settings"]["attention"] = hash_of_text(bytes_of(options.attention));
+  if (!options.image.empty()) content["settings"]["image"] = hash_of_file(options.image);
+  if (names_plan_file(options.attention)) content["settings"]["attention"] = hash_of_file(options.attention);
   return hash_of(content);
 }
 

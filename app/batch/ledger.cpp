@@ -9,14 +9,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <fstream>
-#include <iterator>
 #include <nlohmann/json.hpp>
 #include <system_error>
 #include <utility>
 
 #include "app/batch/host_name.h"
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/json_text.h"
 
 namespace bitreel {
@@ -72,9 +71,7 @@ std::optional<LedgerLine> from_text(const std::string& text) {
 }
 
 std::string text_of(const fs::path& file) {
-  std::ifstream stream(file, std::ios::binary);
-  if (!stream) fail(file, "cannot be read");
-  return {std::istreambuf_iterator<char>(stream), {}};
+  return read_file(file, {.expected = "a ledger", .most_bytes = std::uintmax_t{4} << 30});
 }
 
 bool is_ledger(const fs::path& file) {
@@ -96,6 +93,7 @@ Ledger::~Ledger() {
 }
 
 Ledger Ledger::open(const fs::path& file) {
+  if (fs::exists(file)) check_regular(file, "a ledger");
   const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (descriptor < 0) fail(file, "cannot be opened");
   Ledger ledger(file, descriptor);

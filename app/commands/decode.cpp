@@ -15,6 +15,7 @@
 #include "app/commands/generate.h"
 #include "app/console.h"
 #include "app/files/latents_file.h"
+#include "app/files/model_identity.h"
 #include "app/flags.h"
 #include "app/forecast.h"
 #include "app/interrupt.h"
@@ -148,11 +149,15 @@ void decode(const DecodeCommand& command) {
   }
 
   watch_interrupts();
+  const ModelIdentity identity = identify(*model);
+  if (std::string warning = warning_of_other_decoder(*model, identity, file.model, command.file.string());
+      !warning.empty())
+    render.warnings.push_back(std::move(warning));
   Console console(command.progress);
   console.remember(file.events);
   for (const std::string& warning : render.warnings) console.warn(warning);
   const PeakMemory peak(model->options().device);
-  ClipRecord record = record_of(render, identify(*model));
+  ClipRecord record = record_of(render, identity);
   // What denoised them is not what is here now.
   record.attention = file.attention;
   if (!file.run.is_null()) record.run = {{"denoised", file.run}, {"decoded", record.run}};

@@ -1,10 +1,11 @@
 #include "app/compare/clip_judge.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "app/assets.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 #include "pipelines/quality/judge.h"
 #include "pipelines/video/frame_copy.h"
 #include "pipelines/video/reader.h"
@@ -13,8 +14,7 @@ namespace bitreel {
 namespace {
 
 bool says_what_clips_show(const std::filesystem::path& file) {
-  std::ifstream in(file);
-  const auto json = nlohmann::json::parse(in, nullptr, /*allow_exceptions=*/false);
+  const auto json = parse_json_if_any(read_file<UsageError>(file, {.expected = "a file of prompts"}));
   return json.is_array() && std::ranges::all_of(json, [](const nlohmann::json& entry) {
            return entry.is_object() && entry.contains("objects");
          });

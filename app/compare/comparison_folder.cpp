@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-
+#include "base/input_file.h"
+#include "base/json_text.h"
 #include "base/readable_json.h"
 #include "base/written_file.h"
 
@@ -46,8 +46,9 @@ void ComparisonFolder::remove_work() const {
 
 std::optional<ordered_json> ComparisonFolder::read_facts(const std::string& variant, std::size_t prompt,
                                                          const std::string& key) const {
-  std::ifstream in(facts(variant, prompt));
-  ordered_json facts = ordered_json::parse(in, nullptr, /*allow_exceptions=*/false);
+  std::string text;
+  if (!read_into(text, this->facts(variant, prompt), {}).empty()) return std::nullopt;
+  auto facts = parse_json_if_any<ordered_json>(text);
   if (!facts.is_object() || facts.value("key", "") != key || !fs::exists(clip(variant, prompt))) return std::nullopt;
   return facts;
 }

@@ -14,6 +14,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/input_file.h"
+#include "base/json_text.h"
 #include "base/written_file.h"
 
 namespace bitreel {
@@ -88,8 +90,9 @@ std::optional<fs::path> memory_of(const Fingerprint& file) {
 }
 
 std::optional<std::string> recalled(const fs::path& memory, const Fingerprint& file) {
-  std::ifstream stream(memory);
-  const auto json = nlohmann::json::parse(stream, nullptr, /*allow_exceptions=*/false);
+  std::string text;
+  if (!read_into(text, memory, {}).empty()) return std::nullopt;
+  const auto json = parse_json_if_any(text);
   if (!json.is_object() || !json.contains("sha256") || !json["sha256"].is_string()) return std::nullopt;
   if (json.value("file", nlohmann::json()) != file.json()) return std::nullopt;
   return json["sha256"].get<std::string>();

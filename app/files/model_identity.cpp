@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <functional>
+#include <set>
+
 #include "app/files/content_hash.h"
 #include "base/error.h"
 
@@ -13,6 +16,19 @@ namespace fs = std::filesystem;
 // As files are named in records: "vae/diffusion_pytorch_model.safetensors".
 std::string name_of(const Component& component, const fs::path& file) {
   return fmt::format("{}/{}", component.name, file.filename().string());
+}
+
+// The first file of components used in such phases that is not what `kept` says; empty when all are, or it is null.
+std::string first_changed(const Pipeline& model, const ModelIdentity& identity, const nlohmann::ordered_json& kept,
+                          const std::function<bool(const std::set<Phase>&)>& used) {
+  if (!kept.is_object()) return {};
+  for (const Component& component : model.traits().components) {
+    if (!used(component.weights)) continue;
+    for (const auto& [name, file] : identity.files.items()) {
+      if (name.starts_with(component.name + "/") && (!kept.contains(name) || kept[name] != file)) return name;
+    }
+  }
+  return {};
 }
 
 }  // namespace
@@ -36,16 +52,22 @@ ModelIdentity identify(const Pipeline& model) {
 
 void check_same_weights(const Pipeline& model, const ModelIdentity& identity, const nlohmann::ordered_json& kept,
                         const std::string& origin) {
-  if (!kept.is_object()) return;
-  for (const Component& component : model.traits().components) {
-    if (!component.weights.contains(Phase::encode) && !component.weights.contains(Phase::denoise)) continue;
-    for (const auto& [name, file] : identity.files.items()) {
-      if (!name.starts_with(component.name + "/") || (kept.contains(name) && kept[name] == file)) continue;
-      throw Error(fmt::format("{}: its denoising began with other weights than {} holds now in {}", origin,
-                              model.checkpoint().folder().string(), name),
-                  "give --model the checkpoint that began, or generate the clip anew");
-    }
-  }
+  const std::string changed = first_changed(model, identity, kept, [](const std::set<Phase>& phases) {
+    return phases.contains(Phase::encode) || phases.contains(Phase::denoise);
+  });
+  if (changed.empty()) return;
+  throw Error(fmt::format("{}: its denoising began with other weights than {} holds now in {}", origin,
+                          model.checkpoint().folder().string(), changed),
+              "give --model the checkpoint that began, or generate the clip anew");
+}
+
+std::string warning_of_other_decoder(const Pipeline& model, const ModelIdentity& identity,
+                                     const nlohmann::ordered_json& kept, const std::string& origin) {
+  const std::string changed = first_changed(
+      model, identity, kept, [](const std::set<Phase>& phases) { return phases.contains(Phase::decode); });
+  if (changed.empty()) return {};
+  return fmt::format("{}: {} in {} is another than was there when its denoising began; the picture may differ", origin,
+                     changed, model.checkpoint().folder().string());
 }
 
 }  // namespace bitreel

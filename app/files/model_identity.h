@@ -24,4 +24,9 @@ ModelIdentity identify(const Pipeline& model);
 void check_same_weights(const Pipeline& model, const ModelIdentity& identity, const nlohmann::ordered_json& kept,
                         const std::string& origin);
 
+// What to warn of when what decodes is not what `kept` names: latents are the same, their picture is not. Empty when it
+// is, or nothing is known.
+std::string warning_of_other_decoder(const Pipeline& model, const ModelIdentity& identity,
+                                     const nlohmann::ordered_json& kept, const std::string& origin);
+
 }  // namespace bitreel

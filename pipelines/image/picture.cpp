@@ -5,14 +5,13 @@
 #include <turbojpeg.h>
 #include <webp/encode.h>
 #include <cctype>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/png.h"
 #include "base/written_file.h"
 #include "pipelines/image/picture_decoders.h"
@@ -23,18 +22,7 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string read_bytes(const fs::path& path) {
-  std::error_code ignored;
-  if (fs::is_directory(path, ignored)) {
-    throw UsageError(fmt::format("{}: this is a folder, expected a picture", path.string()));
-  }
-  std::ifstream file(path, std::ios::binary);
-  if (!file)
-    throw UsageError(fmt::format("{}: no such file, or it can't be read", path.string()), "give a picture's path");
-  constexpr std::uintmax_t most_bytes = std::uintmax_t{1} << 30;
-  if (fs::file_size(path, ignored) > most_bytes) {
-    throw UsageError(fmt::format("{}: larger than 1 GiB, expected a picture", path.string()));
-  }
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  std::string bytes = read_file<UsageError>(path, {.expected = "a picture", .most_bytes = std::uintmax_t{1} << 30});
   if (bytes.empty()) throw UsageError(fmt::format("{}: the file is empty, expected a picture", path.string()));
   return bytes;
 }

@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <queue>
+#include <sstream>
 #include <tuple>
 
 #include "base/error.h"
+#include "base/input_file.h"
 #include "base/json_file.h"
 #include "pipelines/text/utf8.h"
 
@@ -56,8 +57,7 @@ std::pair<std::string, std::string> split_merge(const std::string& line, const s
 }
 
 std::vector<std::pair<std::string, std::string>> read_merges(const fs::path& path) {
-  std::ifstream file(path);
-  if (!file) fail(path.string(), "this file is missing or can't be read, expected beside vocab.json");
+  std::istringstream file(read_file(path, {.expected = "merges beside vocab.json"}));
   std::vector<std::pair<std::string, std::string>> merges;
   for (std::string line; std::getline(file, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();

@@ -112,4 +112,9 @@ bool is_space(char32_t c) {
   return (c >= 0x09 && c <= 0x0d) || c == 0x85 || (kind >= UTF8PROC_CATEGORY_ZS && kind <= UTF8PROC_CATEGORY_ZP);
 }
 
+bool is_blank(char32_t c) {
+  const utf8proc_category_t kind = category(c);
+  return is_space(c) || kind == UTF8PROC_CATEGORY_CC || kind == UTF8PROC_CATEGORY_CF;
+}
+
 }  // namespace bitreel

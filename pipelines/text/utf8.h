@@ -29,5 +29,6 @@ std::u32string fold_case(std::u32string_view text);
 bool is_letter(char32_t c);
 bool is_number(char32_t c);
 bool is_space(char32_t c);  // the property White_Space
+bool is_blank(char32_t c);  // nothing to see: spaces, control and format characters
 
 }  // namespace bitreel

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <map>
@@ -93,8 +94,10 @@ INSTANTIATE_TEST_SUITE_P(
         CommandCase{
             "PictureNameForAText", {"--mode", "text", "--output", "out.png"}, {"mode text makes a text", ".txt"}},
         CommandCase{"FolderName", {"--output", "out/"}, {"--output out/: is a folder, and mode joint makes files"}},
-        CommandCase{"NoSuchPicture", {"--image", "no.png"}, {"no.png: no such file"}},
-        CommandCase{"FolderForAPicture", {"--image", "tests"}, {"tests: this is a folder, expected a picture"}},
+        CommandCase{
+            "NoSuchPicture", {"--image", "no.png"}, {"no.png: cannot be read: No such file", "expected a picture"}},
+        CommandCase{
+            "FolderForAPicture", {"--image", "tests"}, {"tests: cannot be read: it is a folder, expected a picture"}},
         CommandCase{"EmptyPicture", {"--image", pictures + "empty.png"}, {"the file is empty"}},
         CommandCase{"NoPicture", {"--image", pictures + "not-a-picture.png"}, {"damaged"}},
         CommandCase{"Gif", {"--image", pictures + "animated.gif"}, {"a GIF or an animation"}},
@@ -122,6 +125,13 @@ TEST(BadStills, OfAVideoModelAreRefused) {
   expect_refusal(refusal({"--num-images", "2"}), 2, {"--num-images means nothing to mode text-to-video"});
   expect_refusal(refusal({"--mode", "t2i"}), 2, {"--mode is \"t2i\", expected text-to-video"});
   expect_refusal(refusal({"--scheduler", "dpm-multistep"}), 2, {"runs with ddim or dpm"});
+}
+
+TEST(BadStills, ThatAreNoFilesAreNotWaitedFor) {
+  const TemporaryFolder folder;
+  ASSERT_EQ(mkfifo((folder / "in.png").c_str(), 0600), 0);
+  expect_refusal(run_bitreel(still(tiny_joint, folder, {"--image", folder / "in.png"})), 2,
+                 {"in.png: cannot be read: it is a FIFO"});
 }
 
 TEST(BadStills, ThatAreHugeAreRefusedAndTinyOnesRead) {

@@ -7,6 +7,7 @@
 
 #include "app/compare/clip_measures.h"
 #include "app/compare/comparison.h"
+#include "app/compare/comparison_folder.h"
 #include "app/reports/html_page.h"
 #include "base/error.h"
 #include "base/json_file.h"
@@ -40,6 +41,19 @@ fs::path write_clip(const fs::path& path, int frames, int noise = 0, int width =
   }
   video.finish();
   return path;
+}
+
+TEST(ComparisonFolder, PassesByFactsThatNestWithoutAnEnd) {
+  const TemporaryFolder work;
+  const ComparisonFolder folder(work / "out");
+  write_text(folder.clip("int8", 0), "");
+  folder.write_facts("int8", 0, {{"key", "k"}});
+  ASSERT_TRUE(folder.read_facts("int8", 0, "k").has_value());
+  const std::string deep = R"({"key":"k","more":)" + std::string(200'000, '[') + std::string(200'000, ']') + "}";
+  for (const auto& entry : fs::directory_iterator(work / "out/int8")) {
+    if (entry.path().extension() == ".json") write_text(entry.path(), deep);
+  }
+  EXPECT_FALSE(folder.read_facts("int8", 0, "k").has_value());
 }
 
 TEST(Comparison, ReadsVariantsThatDifferFromTheDefaults) {

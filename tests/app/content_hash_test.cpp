@@ -110,6 +110,9 @@ TEST(ContentHash, ForgetsWhatItCannotRead) {
   ASSERT_EQ(content_hash(file), of_zeros);
   for (const auto& entry : fs::directory_iterator(folder / "cache/bitreel/hashes")) write_text(entry.path(), "{\"sha");
   EXPECT_EQ(content_hash(file), of_zeros);
+  const std::string deep = "{\"sha256\":\"0\",\"file\":" + std::string(200'000, '[') + std::string(200'000, ']') + "}";
+  for (const auto& entry : fs::directory_iterator(folder / "cache/bitreel/hashes")) write_text(entry.path(), deep);
+  EXPECT_EQ(content_hash(file), of_zeros);
 }
 
 }  // namespace

@@ -176,6 +176,7 @@ TEST(Config, OfASecondDocumentAFifoOrAPlanThatIsNoneIsRefused) {
   EXPECT_THAT(refused({"--attention", plan, "--print-config"}), HasSubstr("is no precision plan"));
   EXPECT_THAT(refused({"--guard-bound", "0.1"}), HasSubstr("--guard-bound has nothing to bound without --guard"));
   EXPECT_THAT(refused({"--prompt", " \t "}), HasSubstr("--prompt holds nothing but blanks"));
+  EXPECT_THAT(refused({"--prompt", "\u3000\u00a0\u200b"}), HasSubstr("--prompt holds nothing but blanks"));
   const std::string long_prompt = write_text(folder / "long.yaml", "prompt: " + std::string(10'000'000, 'x') + "\n");
   const Outcome outcome = run_bitreel({"generate", "--config", long_prompt, "--output", output});
   EXPECT_EQ(outcome.code, 2);

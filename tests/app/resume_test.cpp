@@ -181,6 +181,16 @@ fs::path copied_model(const TemporaryFolder& folder) {
   return folder / "model";
 }
 
+// The last value of the last tensor of each file, hardly.
+void change_last_values(const fs::path& component) {
+  for (const auto& entry : fs::directory_iterator(component)) {
+    if (entry.path().extension() != ".safetensors") continue;
+    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-1, std::ios::end);
+    file.put('\x01');
+  }
+}
+
 TEST(Resume, RefusesWeightsThatAreNotThoseThatBegan) {
   const TemporaryFolder folder;
   const fs::path model = copied_model(folder);
@@ -190,17 +200,28 @@ TEST(Resume, RefusesWeightsThatAreNotThoseThatBegan) {
                   {.file_size_limit = {}, .signal_after = step_event("denoise", 1), .signal = SIGINT});
   ASSERT_EQ(begun.code, 128 + SIGINT) << begun.err;
   const std::string unfinished = folder / "clip.unfinished.safetensors";
-  for (const auto& entry : fs::directory_iterator(model / "transformer")) {
-    if (entry.path().extension() != ".safetensors") continue;
-    std::fstream file(entry.path(), std::ios::in | std::ios::out | std::ios::binary);
-    file.seekp(-1, std::ios::end);
-    file.put('\x01');  // the last value of the last tensor, hardly changed
-  }
+  change_last_values(model / "transformer");
   const Outcome resumed = run_bitreel({"resume", unfinished});
   EXPECT_EQ(resumed.code, 1);
   EXPECT_THAT(resumed.err,
               AllOf(HasSubstr(unfinished + ": its denoising began with other weights"), HasSubstr("transformer/")));
   EXPECT_TRUE(fs::exists(unfinished));
+}
+
+TEST(Decode, SaysThatAnotherDecoderIsThereThanWasWhenItsDenoisingBegan) {
+  const TemporaryFolder folder;
+  const fs::path model = copied_model(folder);
+  const std::string latents = folder / "clip.safetensors";
+  ASSERT_EQ(run_bitreel(quick_clip(folder / "clip.mp4") + Arguments{"--model", model, "--save-latents", latents}).code,
+            0);
+  const Outcome same = run_bitreel({"decode", latents});
+  EXPECT_EQ(same.code, 0);
+  EXPECT_THAT(same.err, Not(HasSubstr("warning")));
+  change_last_values(model / "vae");
+  const Outcome other = run_bitreel({"decode", latents});
+  EXPECT_EQ(other.code, 0);
+  EXPECT_THAT(other.err, HasSubstr(latents + ": vae/diffusion_pytorch_model.safetensors in " + model.string() +
+                                   " is another than was there when its denoising began"));
 }
 
 // As version 0.1 wrote it: the scheduler's tensor without a prefix, no word of the weights, and a setting that is gone.

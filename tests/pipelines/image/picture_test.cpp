@@ -161,8 +161,8 @@ TEST_F(Pictures, ThatAreNoneAreRefused) {
   }
   EXPECT_THAT(refusal("empty.png"), HasSubstr("the file is empty"));
   EXPECT_THAT(refusal("not-a-picture.png"), HasSubstr("damaged"));
-  EXPECT_THAT(refusal("missing.png"), HasSubstr("no such file"));
-  EXPECT_THAT(refusal("."), HasSubstr("this is a folder"));
+  EXPECT_THAT(refusal("missing.png"), HasSubstr("cannot be read: No such file"));
+  EXPECT_THAT(refusal("."), HasSubstr("it is a folder, expected a picture"));
 }
 
 TEST_F(Pictures, FortyThousandPixelsWideAreRefusedAndOnePixelIsRead) {

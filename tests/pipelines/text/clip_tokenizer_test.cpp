@@ -1,6 +1,8 @@
 // CLIP's token ids and captions against transformers'; byte-pair folders that are none.
 #include "pipelines/text/clip_tokenizer.h"
 
+#include <sys/stat.h>
+
 #include <algorithm>
 
 #include "base/json_file.h"
@@ -105,7 +107,10 @@ TEST_F(BytePairFolder, WhoseFilesDoNotFitIsRefused) {
   test::write_text(folder.path() / "merges.txt", "#version: 0.2\nq q\n");
   EXPECT_THAT(refusal(), HasSubstr("the merge of \"q\" and \"q\""));
   std::filesystem::remove(folder.path() / "merges.txt");
-  EXPECT_THAT(refusal(), HasSubstr("merges.txt: this file is missing"));
+  EXPECT_THAT(refusal(), HasSubstr("merges.txt: cannot be read: No such file"));
+  ASSERT_EQ(mkfifo((folder.path() / "merges.txt").c_str(), 0600), 0);
+  EXPECT_THAT(refusal(), HasSubstr("merges.txt: cannot be read: it is a FIFO"));
+  std::filesystem::remove(folder.path() / "merges.txt");
   std::filesystem::remove(folder.path() / "vocab.json");
   EXPECT_THAT(refusal(), HasSubstr("holds neither vocab.json and merges.txt nor tokenizer.json"));
 }
