@@ -6,6 +6,7 @@
 //
 // Fused kernels exist for fp32 and bf16 on the CPU, and for bf16 and fp16 on a GPU where the plugin is and features
 // come in eights; elsewhere `fused` means `composed`. GELU is LibTorch's on a GPU, one kernel as well.
+// The VAE's norms have kernels for a GPU in fp32 too (vae_layers.h).
 // x: [B, N, D], the first text_tokens rows of each clip are text.
 #pragma once
 

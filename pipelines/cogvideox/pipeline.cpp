@@ -253,8 +253,9 @@ void CogVideoX::decode(const Request& request, const NamedTensors& all, const De
   }
   LoadOptions load = load_options();
   load.convolutions = options().vae_layout;
-  const Vae& vae = parts_->loaded(
-      parts_->vae, [&] { return Vae(checkpoint().weights("vae"), vae_config, load, VaeParts::decoder); });
+  const Vae& vae = parts_->loaded(parts_->vae, [&] {
+    return Vae(checkpoint().weights("vae"), vae_config, load, VaeParts::decoder, options().elementwise);
+  });
   VaeRunOptions run;
   if (options().vae_tiling) run.tiling = default_tiling(vae_config);
   const at::Tensor clip =

@@ -124,18 +124,19 @@ VaeTiling default_tiling(const VaeConfig& config) {
   return tiling;
 }
 
-Vae::Vae(const Weights& weights, const VaeConfig& config, LoadOptions options, VaeParts parts) : config_(config) {
+Vae::Vae(const Weights& weights, const VaeConfig& config, LoadOptions options, VaeParts parts, Elementwise elementwise)
+    : config_(config) {
   Loader loader(weights, options);
   const Scope root = loader.root();
   if (parts == VaeParts::decoder) {
     loader.ignore("encoder.");
   } else {
-    encoder_ = std::make_unique<VaeEncoder>(root / "encoder", config);
+    encoder_ = std::make_unique<VaeEncoder>(root / "encoder", config, elementwise);
   }
   if (parts == VaeParts::encoder) {
     loader.ignore("decoder.");
   } else {
-    decoder_ = std::make_unique<VaeDecoder>(root / "decoder", config);
+    decoder_ = std::make_unique<VaeDecoder>(root / "decoder", config, elementwise);
   }
   loader.finish();
 }

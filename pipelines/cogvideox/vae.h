@@ -18,6 +18,7 @@
 
 #include "pipelines/checkpoint/loader.h"
 #include "pipelines/cogvideox/config.h"
+#include "pipelines/model/run_options.h"
 
 namespace bitreel {
 
@@ -47,7 +48,8 @@ class VaeDecoder;
 class Vae {
  public:
   // Loads the parts that are asked for; the tensors of the others only have to be there.
-  Vae(const Weights& weights, const VaeConfig& config, LoadOptions options, VaeParts parts);
+  Vae(const Weights& weights, const VaeConfig& config, LoadOptions options, VaeParts parts,
+      Elementwise elementwise = Elementwise::fused);
   ~Vae();
   Vae(Vae&&) noexcept;
   Vae& operator=(Vae&&) noexcept;

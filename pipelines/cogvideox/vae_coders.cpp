@@ -8,7 +8,9 @@ namespace bitreel {
 namespace {
 
 constexpr int mid_resnets = 2;
-constexpr double out_norm_eps = 1e-6;
+
+// The configured epsilon reaches the norms of the encoder's resnets only; all others of the peer have their own.
+constexpr double other_eps = 1e-6;
 
 // The first log2(temporal compression) levels also halve, or double, time.
 TimeScaling time_scaling(std::size_t level, const VaeConfig& config) {
@@ -19,7 +21,8 @@ TimeScaling time_scaling(std::size_t level, const VaeConfig& config) {
 
 }  // namespace
 
-VaeEncoder::VaeEncoder(const Scope& scope, const VaeConfig& config) {
+VaeEncoder::VaeEncoder(const Scope& scope, const VaeConfig& config, Elementwise elementwise) {
+  VaeNormOptions norms{.groups = config.norm_num_groups, .eps = config.norm_eps, .elementwise = elementwise};
   const std::vector<std::int64_t>& widths = config.block_out_channels;
   conv_in_ = CausalConv3d(scope / "conv_in", config.in_channels, widths.front());
   std::int64_t in = widths.front();
@@ -27,16 +30,17 @@ VaeEncoder::VaeEncoder(const Scope& scope, const VaeConfig& config) {
     const Scope place = scope / "down_blocks" / static_cast<std::int64_t>(i);
     Level& level = down_blocks_.emplace_back();
     for (std::int64_t j = 0; j < config.layers_per_block; ++j) {
-      level.resnets.emplace_back(place / "resnets" / j, j == 0 ? in : widths[i], widths[i], config, std::nullopt);
+      level.resnets.emplace_back(place / "resnets" / j, j == 0 ? in : widths[i], widths[i], norms);
     }
     if (i + 1 < widths.size())
       level.downsampler.emplace(place / "downsamplers" / 0, widths[i], time_scaling(i, config));
     in = widths[i];
   }
   for (int j = 0; j < mid_resnets; ++j) {
-    mid_block_.emplace_back(scope / "mid_block" / "resnets" / j, in, in, config, std::nullopt);
+    mid_block_.emplace_back(scope / "mid_block" / "resnets" / j, in, in, norms);
   }
-  norm_out_ = VaeNorm(scope / "norm_out", in, config, std::nullopt, out_norm_eps);
+  norms.eps = other_eps;
+  norm_out_ = VaeNorm(scope / "norm_out", in, norms);
   conv_out_ = CausalConv3d(scope / "conv_out", in, 2 * config.latent_channels);
 }
 
@@ -50,24 +54,27 @@ at::Tensor VaeEncoder::operator()(const at::Tensor& pixels, ConvCaches& caches) 
   return norm_out_.then(conv_out_, x, {}, caches);
 }
 
-VaeDecoder::VaeDecoder(const Scope& scope, const VaeConfig& config) {
+VaeDecoder::VaeDecoder(const Scope& scope, const VaeConfig& config, Elementwise elementwise) {
+  const VaeNormOptions norms{.groups = config.norm_num_groups,
+                             .eps = other_eps,
+                             .latent_channels = config.latent_channels,
+                             .elementwise = elementwise};
   const std::vector<std::int64_t> widths(config.block_out_channels.rbegin(), config.block_out_channels.rend());
-  const std::int64_t latent = config.latent_channels;
-  conv_in_ = CausalConv3d(scope / "conv_in", latent, widths.front());
+  conv_in_ = CausalConv3d(scope / "conv_in", config.latent_channels, widths.front());
   for (int j = 0; j < mid_resnets; ++j) {
-    mid_block_.emplace_back(scope / "mid_block" / "resnets" / j, widths.front(), widths.front(), config, latent);
+    mid_block_.emplace_back(scope / "mid_block" / "resnets" / j, widths.front(), widths.front(), norms);
   }
   std::int64_t in = widths.front();
   for (std::size_t i = 0; i < widths.size(); ++i) {
     const Scope place = scope / "up_blocks" / static_cast<std::int64_t>(i);
     Level& level = up_blocks_.emplace_back();
     for (std::int64_t j = 0; j < config.layers_per_block + 1; ++j) {
-      level.resnets.emplace_back(place / "resnets" / j, j == 0 ? in : widths[i], widths[i], config, latent);
+      level.resnets.emplace_back(place / "resnets" / j, j == 0 ? in : widths[i], widths[i], norms);
     }
     if (i + 1 < widths.size()) level.upsampler.emplace(place / "upsamplers" / 0, widths[i], time_scaling(i, config));
     in = widths[i];
   }
-  norm_out_ = VaeNorm(scope / "norm_out", in, config, latent, out_norm_eps);
+  norm_out_ = VaeNorm(scope / "norm_out", in, norms);
   conv_out_ = CausalConv3d(scope / "conv_out", in, config.out_channels);
 }
 

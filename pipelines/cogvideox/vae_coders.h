@@ -5,13 +5,14 @@
 
 #include <vector>
 
+#include "pipelines/cogvideox/config.h"
 #include "pipelines/cogvideox/vae_layers.h"
 
 namespace bitreel {
 
 class VaeEncoder {
  public:
-  VaeEncoder(const Scope& scope, const VaeConfig& config);
+  VaeEncoder(const Scope& scope, const VaeConfig& config, Elementwise elementwise);
   // [B, 3, T, H, W] -> [B, 2 * latent_channels, t, h, w]
   [[nodiscard]] at::Tensor operator()(const at::Tensor& pixels, ConvCaches& caches) const;
 
@@ -29,7 +30,7 @@ class VaeEncoder {
 
 class VaeDecoder {
  public:
-  VaeDecoder(const Scope& scope, const VaeConfig& config);
+  VaeDecoder(const Scope& scope, const VaeConfig& config, Elementwise elementwise);
   // [B, latent_channels, t, h, w] -> [B, 3, T, H, W]
   [[nodiscard]] at::Tensor operator()(const at::Tensor& latent, ConvCaches& caches) const;
 

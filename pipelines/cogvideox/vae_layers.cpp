@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include "pipelines/layers/cuda/cuda_group_norm.h"
 #include "pipelines/layers/work_clock.h"
 
 namespace bitreel {
@@ -82,32 +83,40 @@ at::Tensor PointwiseConv3d::operator()(const at::Tensor& x) const {
   return conv3d_in_chunks(x, weight, bias, {0, 0, 0});
 }
 
-VaeNorm::VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& config,
-                 std::optional<std::int64_t> latent_channels, double eps)
-    : norm_layer(latent_channels ? scope / "norm_layer" : scope, channels, config.norm_num_groups, eps) {
-  if (latent_channels) {
-    conv_y.emplace(scope / "conv_y" / "conv", *latent_channels, channels);
-    conv_b.emplace(scope / "conv_b" / "conv", *latent_channels, channels);
+VaeNorm::VaeNorm(const Scope& scope, std::int64_t channels, const VaeNormOptions& options)
+    : norm_layer(options.latent_channels ? scope / "norm_layer" : scope, channels, options.groups, options.eps),
+      elementwise(options.elementwise) {
+  if (options.latent_channels) {
+    conv_y.emplace(scope / "conv_y" / "conv", *options.latent_channels, channels);
+    conv_b.emplace(scope / "conv_b" / "conv", *options.latent_channels, channels);
   }
 }
 
 void VaeNorm::operator()(const at::Tensor& x, const at::Tensor& latent, at::Tensor result) const {
   const Timed until_done("norm");
-  at::Tensor normed = norm_layer(x);
-  if (!conv_y) {
-    at::silu_out(result, normed);
+  // A 1x1x1 convolution commutes with nearest-neighbour resizing, so it runs on the small latent.
+  cuda::NormMaps maps;
+  if (conv_y) {
+    maps = {.scale = (*conv_y)(latent),
+            .shift = (*conv_b)(latent),
+            .frames = splits_first_frame(x) ? cuda::MapFrames::first_alone : cuda::MapFrames::shared_out};
+  }
+  if (elementwise == Elementwise::fused && cuda::norms_volume(x, result)) {
+    cuda::norm_volume(norm_layer, x, maps, result);
     return;
   }
-  const auto height = x.size(3), width = x.size(4);
-  // A 1x1x1 convolution commutes with nearest-neighbour resizing, so it runs on the small latent.
-  const auto spread = [&](const PointwiseConv3d& conv) {
-    const at::Tensor map = conv(latent);
-    if (!splits_first_frame(x)) return resize_nearest(map, {x.size(2), height, width});
-    return at::cat({resize_nearest(map.narrow(2, 0, 1), {1, height, width}),
-                    resize_nearest(rest_of(map), {x.size(2) - 1, height, width})},
-                   2);
-  };
-  at::silu_out(result, normed.mul_(spread(*conv_y)).add_(spread(*conv_b)));
+  at::Tensor normed = norm_layer(x);
+  if (conv_y) {
+    const auto height = x.size(3), width = x.size(4);
+    const auto spread = [&](const at::Tensor& map) {
+      if (maps.frames == cuda::MapFrames::shared_out) return resize_nearest(map, {x.size(2), height, width});
+      return at::cat({resize_nearest(map.narrow(2, 0, 1), {1, height, width}),
+                      resize_nearest(rest_of(map), {x.size(2) - 1, height, width})},
+                     2);
+    };
+    normed.mul_(spread(maps.scale)).add_(spread(maps.shift));
+  }
+  at::silu_out(result, normed);
 }
 
 at::Tensor VaeNorm::then(const CausalConv3d& convolution, const at::Tensor& x, const at::Tensor& latent,
@@ -117,12 +126,9 @@ at::Tensor VaeNorm::then(const CausalConv3d& convolution, const at::Tensor& x, c
   return convolution(input, caches);
 }
 
-VaeResnet::VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeConfig& config,
-                     std::optional<std::int64_t> latent_channels)
-    // The configured epsilon reaches the encoder only; the peer's decoder norms (CogVideoXSpatialNorm3D) have their
-    // own.
-    : norm1(scope / "norm1", in, config, latent_channels, latent_channels ? 1e-6 : config.norm_eps),
-      norm2(scope / "norm2", out, config, latent_channels, latent_channels ? 1e-6 : config.norm_eps),
+VaeResnet::VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeNormOptions& norms)
+    : norm1(scope / "norm1", in, norms),
+      norm2(scope / "norm2", out, norms),
       conv1(scope / "conv1", in, out),
       conv2(scope / "conv2", out, out) {
   if (in != out) conv_shortcut.emplace(scope / "conv_shortcut", in, out);

@@ -12,8 +12,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "pipelines/cogvideox/config.h"
 #include "pipelines/layers/modules.h"
+#include "pipelines/model/run_options.h"
 
 namespace bitreel {
 
@@ -55,19 +55,28 @@ struct PointwiseConv3d {
   at::Tensor weight, bias;
 
   PointwiseConv3d() = default;
+  PointwiseConv3d(at::Tensor weights, at::Tensor biases) : weight(std::move(weights)), bias(std::move(biases)) {}
   PointwiseConv3d(const Scope& scope, std::int64_t in, std::int64_t out);
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
-// Group norm, in the decoder scaled and shifted by maps of the latent (MoVQ, arXiv 2209.09002), then SiLU.
+// What the norms of a coder have in common.
+struct VaeNormOptions {
+  std::int64_t groups = 32;
+  double eps = 1e-6;
+  std::optional<std::int64_t> latent_channels = {};  // of the latent that the decoder conditions on
+  Elementwise elementwise = Elementwise::fused;
+};
+
+// Group norm, in the decoder scaled and shifted by maps of the latent (MoVQ, arXiv 2209.09002), then SiLU. Fused on a
+// GPU where the plugin is: one rounding instead of four (pipelines/layers/cuda/group_norm_call.h).
 struct VaeNorm {
   GroupNorm norm_layer;
   std::optional<PointwiseConv3d> conv_y, conv_b;
+  Elementwise elementwise = Elementwise::fused;
 
   VaeNorm() = default;
-  // latent_channels: of the latent that the decoder conditions on; none in the encoder.
-  VaeNorm(const Scope& scope, std::int64_t channels, const VaeConfig& config,
-          std::optional<std::int64_t> latent_channels, double eps);
+  VaeNorm(const Scope& scope, std::int64_t channels, const VaeNormOptions& options);
   // Into `result`, of x's shape.
   void operator()(const at::Tensor& x, const at::Tensor& latent, at::Tensor result) const;
   // As a convolution's input, and through it.
@@ -80,8 +89,7 @@ struct VaeResnet {
   CausalConv3d conv1, conv2;
   std::optional<PointwiseConv3d> conv_shortcut;
 
-  VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeConfig& config,
-            std::optional<std::int64_t> latent_channels);
+  VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeNormOptions& norms);
   at::Tensor operator()(const at::Tensor& x, const at::Tensor& latent, ConvCaches& caches) const;
 };
 

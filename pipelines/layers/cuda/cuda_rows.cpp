@@ -23,9 +23,12 @@ const RowsPlugin* rows_of_plugin() {
 
 }  // namespace
 
+bool has_plugin(at::Device device) {
+  return device.is_cuda() && missing_plugin().empty() && rows_of_plugin() != nullptr;
+}
+
 bool has_rows(at::Device device, at::ScalarType dtype) {
-  return device.is_cuda() && (dtype == at::kBFloat16 || dtype == at::kHalf) && missing_plugin().empty() &&
-         rows_of_plugin() != nullptr;
+  return (dtype == at::kBFloat16 || dtype == at::kHalf) && has_plugin(device);
 }
 
 bool rows_take(const at::Tensor& x) {

@@ -14,7 +14,9 @@
 
 namespace bitreel::cuda {
 
-// Whether there are kernels for rows on this device in this dtype: bf16 and fp16.
+// Whether there are kernels for this device.
+bool has_plugin(at::Device device);
+// And for rows on this device in this dtype: bf16 and fp16.
 bool has_rows(at::Device device, at::ScalarType dtype);
 // And these rows are whole vectors, in place or after contiguous().
 bool rows_take(const at::Tensor& x);

@@ -3,37 +3,14 @@
 #include <cuda_fp8.h>
 #include <cuda_runtime.h>
 
-#include "attention/cuda/elements.cuh"
 #include "pipelines/layers/cuda/rows_plugin.h"
+#include "pipelines/layers/cuda/vectors.cuh"
 
 namespace bitreel::cuda {
 namespace {
 
 constexpr int threads_of_a_row = 128;
 constexpr int warp = 32;
-constexpr int vector = 8;
-
-inline __device__ void narrow(float x, __nv_bfloat16& out) {
-  out = __float2bfloat16_rn(x);
-}
-inline __device__ void narrow(float x, __half& out) {
-  out = __float2half_rn(x);
-}
-
-template <class T>
-__device__ void store(T* to, const float (&values)[vector]) {
-  Octet<T> octet;
-#pragma unroll
-  for (int i = 0; i < vector; ++i) narrow(values[i], octet.values[i]);
-  *reinterpret_cast<uint4*>(to) = octet.words[0];
-}
-
-template <class T>
-__device__ Octet<T> loaded(const T* from) {
-  Octet<T> octet;
-  octet.load(from);
-  return octet;
-}
 
 struct Sum {
   __device__ static float of(float a, float b) { return a + b; }
@@ -299,7 +276,7 @@ int quantize(const QuantizeCall& call, void* stream) {
   });
 }
 
-constexpr RowsPlugin table = {rows_version, norm_modulate, gated_add, norm_rotate, quantize};
+constexpr RowsPlugin table = {rows_version, norm_modulate, gated_add, norm_rotate, quantize, group_norm};
 
 }  // namespace
 }  // namespace bitreel::cuda

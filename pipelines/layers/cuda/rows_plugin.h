@@ -1,5 +1,5 @@
-// What libbitreel_cuda.so offers for a transformer's memory-bound operations: one pass over rows of features each, the
-// functions of pipelines/layers/rows/rows.h on a GPU.
+// What libbitreel_cuda.so offers for memory-bound operations: a transformer's, one pass over rows of features each, the
+// functions of pipelines/layers/rows/rows.h on a GPU, and the VAE's group norm (group_norm_call.h).
 //
 //   const auto entry = reinterpret_cast<cuda::RowsEntry>(dlsym(handle, cuda::rows_entry));
 //   const cuda::RowsPlugin* rows = entry(cuda::rows_version);   // null when it was built from other headers
@@ -10,6 +10,8 @@
 #pragma once
 
 #include <cstdint>
+
+#include "pipelines/layers/cuda/group_norm_call.h"
 
 namespace bitreel::cuda {
 
@@ -71,11 +73,12 @@ struct RowsPlugin {
   int (*gated_add)(const GatedAddCall& call, void* stream);
   int (*norm_rotate)(const NormRotateCall& call, void* stream);
   int (*quantize)(const QuantizeCall& call, void* stream);
+  int (*group_norm)(const GroupNormCall& call, void* stream);
 };
 
-inline constexpr std::int64_t rows_version = 1'000'000'000 + sizeof(NormModulateCall) * 1'000'000 +
-                                             sizeof(GatedAddCall) * 10'000 + sizeof(NormRotateCall) * 100 +
-                                             sizeof(QuantizeCall);
+inline constexpr std::int64_t rows_version = sizeof(GroupNormCall) * 1'000'000'000 +
+                                             sizeof(NormModulateCall) * 1'000'000 + sizeof(GatedAddCall) * 10'000 +
+                                             sizeof(NormRotateCall) * 100 + sizeof(QuantizeCall);
 
 inline constexpr const char* rows_entry = "bitreel_cuda_rows";
 using RowsEntry = const RowsPlugin* (*)(std::int64_t version);

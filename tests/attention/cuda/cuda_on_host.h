@@ -110,6 +110,13 @@ inline float __fmul_rn(float a, float b) {
 inline float __fadd_rn(float a, float b) {
   return a + b;
 }
+// Within what these promise on a GPU.
+inline float __expf(float x) {
+  return std::exp(x);
+}
+inline float __fdividef(float a, float b) {
+  return a / b;
+}
 inline long long __double2ll_rn(double x) {
   return std::llrint(x);
 }
