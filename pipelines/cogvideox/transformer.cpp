@@ -98,15 +98,17 @@ Conditioning Transformer::condition(const at::Tensor& text, LatentGrid grid) con
 }
 
 at::Tensor Transformer::embed_time(const StepContext& context, std::int64_t batch) const {
-  const auto embed = [&](const TimeEmbedding& embedding, const at::Tensor& value, std::int64_t dim) {
-    return embedding(sinusoid(value, dim, config_).to(options_.device, options_.dtype));
+  // Of one clip, then repeated: LibTorch starts threads for a sine of more than 2048 numbers, and a GPU waits
+  // meanwhile.
+  const auto embed = [&](const TimeEmbedding& embedding, const at::Tensor& value, std::int64_t dim, std::int64_t rows) {
+    return embedding(sinusoid(value, dim, config_).to(options_.device, options_.dtype).repeat({rows, 1}));
   };
   at::Tensor time =
-      embed(time_embedding_, at::full({batch}, context.timestep, at::TensorOptions(at::kLong)), config_.inner_dim());
+      embed(time_embedding_, at::full({1}, context.timestep, at::TensorOptions(at::kLong)), config_.inner_dim(), batch);
   if (config_.ofs_embed_dim) {
     if (!context.ofs) throw Error("this transformer is conditioned on ofs; text-to-video has none");
     const at::Tensor ofs = at::full({1}, *context.ofs, at::TensorOptions(at::kFloat)).to(options_.dtype);
-    time = time + embed(ofs_embedding_, ofs, *config_.ofs_embed_dim);
+    time = time + embed(ofs_embedding_, ofs, *config_.ofs_embed_dim, 1);
   }
   return at::silu(time);
 }

@@ -31,7 +31,8 @@ class Dpm final : public NoiseScheduler {
     const at::Tensor pull = coefficient(std::expm1(-2.0 * h) * std::sqrt(alpha_bar_next));
     const at::Tensor stir = coefficient(std::sqrt(1.0 - alpha_bar_next) * std::sqrt(1.0 - std::exp(-2.0 * h)));
 
-    // The peer draws here even when the second-order branch below throws this draw away.
+    // The peer draws here even when the second-order branch below throws this draw away. Nothing waits for the sample's
+    // device before all is drawn, so that a GPU still works on the prediction meanwhile.
     at::Tensor noise = draw_like(sample, generator);
     at::Tensor denoised = original;
     if (previous_original_.defined() && schedule().previous(timestep) >= 0) {
@@ -41,7 +42,7 @@ class Dpm final : public NoiseScheduler {
       noise = draw_like(sample, generator);
     }
     previous_original_ = original;
-    return keep * sample - pull * denoised + stir * noise;
+    return keep * sample - pull * denoised + stir * noise.to(sample.device());
   }
 
   [[nodiscard]] NamedTensors state() const override {
@@ -59,10 +60,9 @@ class Dpm final : public NoiseScheduler {
     state.erase(found);
   }
 
-  // Drawn on the generator's device in the sample's dtype, then moved, in the order of diffusers' randn_tensor.
+  // Drawn on the generator's device in the sample's dtype, to be moved, in the order of diffusers' randn_tensor.
   static at::Tensor draw_like(const at::Tensor& sample, const at::Generator& generator) {
-    return at::randn(sample.sizes(), generator, at::TensorOptions(sample.scalar_type()).device(generator.device()))
-        .to(sample.device());
+    return at::randn(sample.sizes(), generator, at::TensorOptions(sample.scalar_type()).device(generator.device()));
   }
 
   at::Tensor previous_original_;
