@@ -95,9 +95,10 @@ class Decoder {
       for (std::int64_t i = 0; i <= config.layers_per_block; ++i) resnet(i == 0 ? in : widths[level], widths[level]);
       in = widths[level];
       if (level + 1 == widths.size()) break;
-      grow(times_left > 1);
-      times_left /= 2;
+      grow();
       tally_.convolution("resize", 9, in, in, positions());
+      if (times_left > 1) double_frames(in);
+      times_left /= 2;
     }
     norm(in);
     tally_.convolution("convolution", 27, in, config.out_channels, positions());
@@ -109,11 +110,15 @@ class Decoder {
  private:
   [[nodiscard]] double positions() const { return real(frames_ * height_ * width_); }
 
-  // An odd first frame is not doubled in time.
-  void grow(bool in_time) {
-    if (in_time) frames_ = 2 * frames_ - frames_ % 2;
+  void grow() {
     height_ *= 2;
     width_ *= 2;
+  }
+  // An odd first frame is not doubled. Convolved ones are, by a copy.
+  void double_frames(std::int64_t channels) {
+    const double before = positions();
+    frames_ = 2 * frames_ - frames_ % 2;
+    tally_.numbers_moved("resize", real(channels) * (before + positions()));
   }
   // Its two maps are convolutions of the latent, on the latent's own positions.
   void norm(std::int64_t channels) {

@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <bit>
+#include <utility>
 
 namespace bitreel {
 namespace {
@@ -47,11 +48,11 @@ VaeEncoder::VaeEncoder(const Scope& scope, const VaeConfig& config, Elementwise 
 at::Tensor VaeEncoder::operator()(const at::Tensor& pixels, ConvCaches& caches) const {
   at::Tensor x = conv_in_(pixels, caches);
   for (const Level& level : down_blocks_) {
-    for (const VaeResnet& resnet : level.resnets) x = resnet(x, {}, caches);
+    for (const VaeResnet& resnet : level.resnets) x = resnet(std::move(x), {}, caches);
     if (level.downsampler) x = (*level.downsampler)(x);
   }
-  for (const VaeResnet& resnet : mid_block_) x = resnet(x, {}, caches);
-  return norm_out_.then(conv_out_, x, {}, caches);
+  for (const VaeResnet& resnet : mid_block_) x = resnet(std::move(x), {}, caches);
+  return norm_out_.then(conv_out_, std::move(x), {}, caches);
 }
 
 VaeDecoder::VaeDecoder(const Scope& scope, const VaeConfig& config, Elementwise elementwise) {
@@ -80,12 +81,12 @@ VaeDecoder::VaeDecoder(const Scope& scope, const VaeConfig& config, Elementwise 
 
 at::Tensor VaeDecoder::operator()(const at::Tensor& latent, ConvCaches& caches) const {
   at::Tensor x = conv_in_(latent, caches);
-  for (const VaeResnet& resnet : mid_block_) x = resnet(x, latent, caches);
+  for (const VaeResnet& resnet : mid_block_) x = resnet(std::move(x), latent, caches);
   for (const Level& level : up_blocks_) {
-    for (const VaeResnet& resnet : level.resnets) x = resnet(x, latent, caches);
+    for (const VaeResnet& resnet : level.resnets) x = resnet(std::move(x), latent, caches);
     if (level.upsampler) x = (*level.upsampler)(x);
   }
-  return norm_out_.then(conv_out_, x, latent, caches);
+  return norm_out_.then(conv_out_, std::move(x), latent, caches);
 }
 
 }  // namespace bitreel

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <algorithm>
+
 #include "pipelines/layers/cuda/cuda_group_norm.h"
 #include "pipelines/layers/work_clock.h"
 
@@ -34,13 +36,12 @@ at::Tensor resize_nearest(const at::Tensor& x, at::IntArrayRef size) {
   return at::upsample_nearest3d(x, OptionalSizes(size), std::nullopt);
 }
 
-// Applies a 2D convolution to every frame of [B, C, T, H, W].
-at::Tensor conv2d_per_frame(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, std::int64_t stride,
-                            std::int64_t padding) {
-  const std::int64_t batch = x.size(0), frames = x.size(2);
-  const at::Tensor flat = x.transpose(1, 2).reshape({batch * frames, x.size(1), x.size(3), x.size(4)});
-  const at::Tensor y = at::conv2d(flat, weight, bias, stride, padding);
-  return y.reshape({batch, frames, y.size(1), y.size(2), y.size(3)}).permute({0, 2, 1, 3, 4});
+// [B, C, T, H, W] -> [B * T, C, H, W], and back.
+at::Tensor frame_by_frame(const at::Tensor& x) {
+  return x.transpose(1, 2).flatten(0, 1);
+}
+at::Tensor in_time(const at::Tensor& frames, std::int64_t batch) {
+  return frames.unflatten(0, {batch, -1}).transpose(1, 2);
 }
 
 bool splits_first_frame(const at::Tensor& x) {
@@ -119,10 +120,11 @@ void VaeNorm::operator()(const at::Tensor& x, const at::Tensor& latent, at::Tens
   at::silu_out(result, normed);
 }
 
-at::Tensor VaeNorm::then(const CausalConv3d& convolution, const at::Tensor& x, const at::Tensor& latent,
+at::Tensor VaeNorm::then(const CausalConv3d& convolution, at::Tensor x, const at::Tensor& latent,
                          ConvCaches& caches) const {
   const ConvInput input = convolution.room_for(x);
   (*this)(x, latent, input.frames());
+  x.reset();
   return convolution(input, caches);
 }
 
@@ -134,10 +136,15 @@ VaeResnet::VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, cons
   if (in != out) conv_shortcut.emplace(scope / "conv_shortcut", in, out);
 }
 
-at::Tensor VaeResnet::operator()(const at::Tensor& x, const at::Tensor& latent, ConvCaches& caches) const {
-  const at::Tensor h = norm1.then(conv1, x, latent, caches);
-  at::Tensor residual = norm2.then(conv2, h, latent, caches);
-  return timed("shortcut", [&] { return residual.add_(conv_shortcut ? (*conv_shortcut)(x) : x); });
+at::Tensor VaeResnet::operator()(at::Tensor x, const at::Tensor& latent, ConvCaches& caches) const {
+  const auto first = [&] {
+    const ConvInput input = conv1.room_for(x);
+    norm1(x, latent, input.frames());
+    if (conv_shortcut) x = timed("shortcut", [&] { return (*conv_shortcut)(x); });
+    return conv1(input, caches);
+  };
+  at::Tensor residual = norm2.then(conv2, first(), latent, caches);
+  return timed("shortcut", [&] { return residual.add_(x); });
 }
 
 Downsample3d::Downsample3d(const Scope& scope, std::int64_t channels, TimeScaling scaling)
@@ -155,7 +162,8 @@ at::Tensor Downsample3d::operator()(const at::Tensor& x) const {
     else if (x.size(2) > 1)
       pooled = at::cat({x.narrow(2, 0, 1), halve(rest_of(x))}, 2);
   }
-  return conv2d_per_frame(at::constant_pad_nd(pooled, {0, 1, 0, 1}), weight, bias, /*stride=*/2, /*padding=*/0);
+  const at::Tensor padded = frame_by_frame(at::constant_pad_nd(pooled, {0, 1, 0, 1}));
+  return in_time(at::conv2d(padded, weight, bias, /*stride=*/2), x.size(0));
 }
 
 Upsample3d::Upsample3d(const Scope& scope, std::int64_t channels, TimeScaling scaling)
@@ -163,19 +171,42 @@ Upsample3d::Upsample3d(const Scope& scope, std::int64_t channels, TimeScaling sc
       bias((scope / "conv").tensor("bias", {channels})),
       time(scaling) {}
 
+namespace {
+
+// Of [B * T, C, H, W], some frames at a time: what is grown is four times as large.
+at::Tensor grow_and_convolve(const at::Tensor& frames, const at::Tensor& weight, const at::Tensor& bias) {
+  constexpr std::int64_t most_numbers = std::int64_t{1} << 28;
+  const std::int64_t height = 2 * frames.size(2), width = 2 * frames.size(3);
+  const auto convolve = [&](const at::Tensor& some) {
+    const at::Tensor grown = at::upsample_nearest2d(some, OptionalSizes({height, width}), std::nullopt);
+    return at::conv2d(grown, weight, bias, /*stride=*/1, /*padding=*/1);
+  };
+  const std::int64_t count = frames.size(0);
+  const std::int64_t at_once = std::max<std::int64_t>(most_numbers / (frames.size(1) * height * width), 1);
+  if (count <= at_once) return convolve(frames);
+  at::Tensor all = at::empty({count, weight.size(0), height, width}, frames.options(), weight.suggest_memory_format());
+  for (std::int64_t first = 0; first < count; first += at_once) {
+    const std::int64_t some = std::min(at_once, count - first);
+    all.narrow(0, first, some).copy_(convolve(frames.narrow(0, first, some)));
+  }
+  return all;
+}
+
+}  // namespace
+
 at::Tensor Upsample3d::operator()(const at::Tensor& x) const {
   const Timed until_done("resize");
-  const auto grow = [](const at::Tensor& frames, std::int64_t times) {
-    return resize_nearest(frames, {frames.size(2) * times, frames.size(3) * 2, frames.size(4) * 2});
-  };
-  at::Tensor grown;
-  if (time == TimeScaling::keep || x.size(2) == 1)
-    grown = grow(x, 1);
-  else if (splits_first_frame(x))
-    grown = at::cat({grow(x.narrow(2, 0, 1), 1), grow(rest_of(x), 2)}, 2);
-  else
-    grown = grow(x, 2);
-  return conv2d_per_frame(grown, weight, bias, /*stride=*/1, /*padding=*/1);
+  const std::int64_t batch = x.size(0), frames = x.size(2);
+  const at::MemoryFormat layout = weight.suggest_memory_format();
+  const at::Tensor y = in_time(grow_and_convolve(frame_by_frame(x).contiguous(layout), weight, bias), batch);
+  if (time == TimeScaling::keep || frames == 1) return y;
+  // The two frames that one becomes are equal, so it is convolved once.
+  const std::int64_t alone = frames % 2, all = alone + 2 * (frames - alone);
+  const at::Tensor doubled =
+      in_time(at::empty({batch * all, y.size(1), y.size(3), y.size(4)}, y.options(), layout), batch);
+  doubled.narrow(2, 0, alone).copy_(y.narrow(2, 0, alone));
+  doubled.narrow(2, alone, all - alone).unflatten(2, {-1, 2}).copy_(y.narrow(2, alone, frames - alone).unsqueeze(3));
+  return doubled;
 }
 
 }  // namespace bitreel

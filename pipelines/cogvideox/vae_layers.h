@@ -79,9 +79,8 @@ struct VaeNorm {
   VaeNorm(const Scope& scope, std::int64_t channels, const VaeNormOptions& options);
   // Into `result`, of x's shape.
   void operator()(const at::Tensor& x, const at::Tensor& latent, at::Tensor result) const;
-  // As a convolution's input, and through it.
-  at::Tensor then(const CausalConv3d& convolution, const at::Tensor& x, const at::Tensor& latent,
-                  ConvCaches& caches) const;
+  // As a convolution's input, and through it. x is given up in between.
+  at::Tensor then(const CausalConv3d& convolution, at::Tensor x, const at::Tensor& latent, ConvCaches& caches) const;
 };
 
 struct VaeResnet {
@@ -90,7 +89,8 @@ struct VaeResnet {
   std::optional<PointwiseConv3d> conv_shortcut;
 
   VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeNormOptions& norms);
-  at::Tensor operator()(const at::Tensor& x, const at::Tensor& latent, ConvCaches& caches) const;
+  // x is given up as soon as may be: it is among the largest tensors of a decoder.
+  at::Tensor operator()(at::Tensor x, const at::Tensor& latent, ConvCaches& caches) const;
 };
 
 enum class TimeScaling { keep, halve_or_double };
