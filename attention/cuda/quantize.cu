@@ -18,9 +18,9 @@ __global__ void __launch_bounds__(pass_threads) sum_chunks(SourceCall source, Pa
 
 // grid (key heads).
 template <int Dim>
-__global__ void __launch_bounds__(pass_threads)
+__global__ void __launch_bounds__(finish_threads)
     finish_heads(SourceCall source, Recipe recipe, PackedCall call, int chunks) {
-  __shared__ SumMemory<Dim> memory;
+  __shared__ FinishMemory<Dim> memory;
   finish_statistics<Dim>(source, recipe, call, blockIdx.x, chunks, memory);
 }
 
@@ -50,7 +50,7 @@ int launch(const SourceCall& source, const Recipe& recipe, const PackedCall& cal
   const dim3 of_queries(padded(call.queries) / block_tokens, call.batch * call.query_heads);
   const dim3 of_keys(padded(call.keys) / block_tokens, key_heads);
   start(sum_chunks<T, Dim>, dim3(chunks, key_heads, 2), pass_threads, stream, source, call);
-  start(finish_heads<Dim>, key_heads, pass_threads, stream, source, recipe, call, chunks);
+  start(finish_heads<Dim>, key_heads, finish_threads, stream, source, recipe, call, chunks);
   if (call.values == ValueFormat::int8 || call.values == ValueFormat::e4m3) {
     start(numbers_of_values<T, Dim, 1>, of_keys, token_threads, stream, source, call);
   } else {

@@ -12,7 +12,8 @@
 namespace bitreel::cuda {
 
 inline constexpr int pass_threads = 256;
-inline constexpr int tokens_at_once = 4;
+inline constexpr int tokens_at_once = 8;  // that a thread has on their way
+inline constexpr int tokens_in_fp32 = 4;
 
 template <int Dim>
 struct SumMemory {
@@ -30,52 +31,62 @@ __device__ void sum_chunk(const SourceCall& source, const PackedCall& call, int 
   const int first = chunk * statistics_chunk, last = min(first + statistics_chunk, count);
   const HeadRows<T> x = head_rows<T>(which == 0 ? source.k : source.v, batch, head % call.key_heads, source.dim, Dim);
   const std::int32_t* const kept = source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
-  const int row = threadIdx.x / threads_of_row, channel = threadIdx.x % threads_of_row * 8;
+  const int channel = threadIdx.x % threads_of_row * 8;
 
   double sum[8] = {};
-  float low[8], high[8];
+  constexpr int words = Octet<T>::word_count;
+  unsigned low[words], high[words];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
-    low[i] = INFINITY;
-    high[i] = -INFINITY;
+  for (int w = 0; w < words; ++w) {
+    low[w] = Word<T>::of(INFINITY);
+    high[w] = Word<T>::of(-INFINITY);
   }
-  for (int group = first + row; group < last; group += rows * tokens_at_once) {
+  for (int group = first + threadIdx.x / threads_of_row; group < last; group += rows * tokens_at_once) {
     Octet<T> raw[tokens_at_once];
+    x.load_up_to(kept, group, rows, last, channel, raw);
+    float weight[tokens_at_once];  // a quarter: four of bf16's largest fit; none for the last one read again
 #pragma unroll
     for (int j = 0; j < tokens_at_once; ++j) {
-      const int token = min(group + j * rows, last - 1);  // beyond the last it again, which is not summed
-      x.load(kept == nullptr ? token : kept[token], channel, raw[j]);
+      weight[j] = group + j * rows < last ? 0.25f : 0.0f;
+#pragma unroll
+      for (int w = 0; w < words; ++w) {
+        low[w] = Word<T>::smaller(low[w], raw[j].word(w));
+        high[w] = Word<T>::larger(high[w], raw[j].word(w));
+      }
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      float of_group = 0;
 #pragma unroll
-      for (int j = 0; j < tokens_at_once; ++j) {
-        const float value = raw[j][i];
-        low[i] = fminf(low[i], value);
-        high[i] = fmaxf(high[i], value);
-        if (group + j * rows >= last) continue;
+      for (int j = 0; j < tokens_at_once; j += tokens_in_fp32) {
         if constexpr (sizeof(T) == 2) {
-          of_group = fmaf(value, 0.25f, of_group);  // a quarter: four of bf16's largest fit
+          float some = 0;
+#pragma unroll
+          for (int t = j; t < j + tokens_in_fp32; ++t) some = fmaf(raw[t][i], weight[t], some);
+          sum[i] += 4 * static_cast<double>(some);
         } else {
-          sum[i] += static_cast<double>(value);
+#pragma unroll
+          for (int t = j; t < j + tokens_in_fp32; ++t) sum[i] += weight[t] == 0 ? 0.0 : static_cast<double>(raw[t][i]);
         }
       }
-      if constexpr (sizeof(T) == 2) sum[i] += 4 * static_cast<double>(of_group);
     }
   }
 #pragma unroll
-  for (int i = 0; i < 8; ++i) {
+  for (int step = threads_of_row; step < 32; step *= 2) {  // lanes with the same channels
 #pragma unroll
-    for (int step = threads_of_row; step < 32; step *= 2) {  // lanes with the same channels
-      sum[i] += __shfl_xor_sync(~0u, sum[i], step);
-      low[i] = fminf(low[i], __shfl_xor_sync(~0u, low[i], step));
-      high[i] = fmaxf(high[i], __shfl_xor_sync(~0u, high[i], step));
+    for (int w = 0; w < words; ++w) {
+      low[w] = Word<T>::smaller(low[w], __shfl_xor_sync(~0u, low[w], step));
+      high[w] = Word<T>::larger(high[w], __shfl_xor_sync(~0u, high[w], step));
     }
-    if (lane < threads_of_row) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) sum[i] += __shfl_xor_sync(~0u, sum[i], step);
+  }
+  if (lane < threads_of_row) {
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
       memory.sum[threadIdx.x / 32][channel + i] = sum[i];
-      memory.least[threadIdx.x / 32][channel + i] = low[i];
-      memory.most[threadIdx.x / 32][channel + i] = high[i];
+      constexpr int of_word = Octet<T>::of_word;
+      memory.least[threadIdx.x / 32][channel + i] = Word<T>::number(low[i / of_word], i % of_word);
+      memory.most[threadIdx.x / 32][channel + i] = Word<T>::number(high[i / of_word], i % of_word);
     }
   }
   __syncthreads();
@@ -103,32 +114,44 @@ struct Channel {
   bool finite;
 };
 
-// Of keys or values; thread c has channel c's, those beyond Dim nobody's.
+inline constexpr int finish_threads = 1024;  // half of them for keys, half for values
+
+template <int Dim>
+struct FinishMemory {
+  static constexpr int parts = finish_threads / 2 / Dim;
+  double sum[2][parts][Dim];
+  float least[2][parts][Dim], most[2][parts][Dim];
+};
+
+// Of keys or values; thread c of their half has channel c's, those beyond Dim nobody's.
 template <int Dim>
 __device__ Channel add_chunks(const SourceCall& source, int chunks, int head, int which, int count, Smoothing smoothing,
-                              SumMemory<Dim>& memory) {
-  constexpr int parts = pass_threads / Dim;
-  const int c = threadIdx.x % Dim, part = threadIdx.x / Dim;
+                              FinishMemory<Dim>& memory) {
+  constexpr int parts = FinishMemory<Dim>::parts, chunks_at_once = 4;
+  const int c = threadIdx.x % Dim, part = threadIdx.x % (finish_threads / 2) / Dim;
   const std::int64_t first = (std::int64_t{head} * 2 + which) * chunks;
   double sum = 0;
   float low = INFINITY, high = -INFINITY;
-#pragma unroll 4
-  for (int chunk = part; chunk < chunks; chunk += parts) {
-    const std::int64_t at = first + chunk;
-    sum += __ldcg(source.sums + at * Dim + c);
-    low = fminf(low, __ldcg(source.extremes + at * 2 * Dim + c));
-    high = fmaxf(high, __ldcg(source.extremes + at * 2 * Dim + Dim + c));
+  for (int chunk = part; chunk < chunks; chunk += parts * chunks_at_once) {
+#pragma unroll
+    for (int j = 0; j < chunks_at_once; ++j) {
+      if (chunk + j * parts >= chunks) continue;
+      const std::int64_t at = first + chunk + j * parts;
+      sum += __ldcg(source.sums + at * Dim + c);
+      low = fminf(low, __ldcg(source.extremes + at * 2 * Dim + c));
+      high = fmaxf(high, __ldcg(source.extremes + at * 2 * Dim + Dim + c));
+    }
   }
-  __syncthreads();
-  memory.sum[part][c] = sum;
-  memory.least[part][c] = low;
-  memory.most[part][c] = high;
+  memory.sum[which][part][c] = sum;
+  memory.least[which][part][c] = low;
+  memory.most[which][part][c] = high;
   __syncthreads();
   if (part != 0 || count == 0) return {0, 0, 0, true};
+#pragma unroll
   for (int p = 1; p < parts; ++p) {
-    sum += memory.sum[p][c];
-    low = fminf(low, memory.least[p][c]);
-    high = fmaxf(high, memory.most[p][c]);
+    sum += memory.sum[which][p][c];
+    low = fminf(low, memory.least[which][p][c]);
+    high = fmaxf(high, memory.most[which][p][c]);
   }
   const float mean = static_cast<float>(sum / static_cast<double>(count));
   const float offset = smoothing == Smoothing::on ? mean : 0.0f;
@@ -162,18 +185,23 @@ inline __device__ float2 divisor_and_scale(float amax, const Recipe& recipe) {
 // it is to become exact (values.cuh), what is taken off elsewhere.
 template <int Dim>
 __device__ void finish_statistics(const SourceCall& source, const Recipe& recipe, const PackedCall& call, int head,
-                                  int chunks, SumMemory<Dim>& memory) {
+                                  int chunks, FinishMemory<Dim>& memory) {
   const int count = call.key_count == nullptr ? call.keys : call.key_count[head / call.key_heads];
-  const Channel key = add_chunks<Dim>(source, chunks, head, 0, count, recipe.smooth_k, memory);
-  const Channel value = add_chunks<Dim>(source, chunks, head, 1, count, recipe.smooth_v, memory);
-  const bool broken = __syncthreads_or(!key.finite || !value.finite) != 0;
-  if (threadIdx.x >= Dim) return;
-  const std::int64_t at = std::int64_t{head} * Dim + threadIdx.x;
-  const float2 divisor = divisor_and_scale(value.amax, recipe);
-  call.k_mean[at] = key.offset;
-  call.v_mean[at] = source.v_sums != nullptr ? value.mean : value.offset;
+  const int which = threadIdx.x / (finish_threads / 2);
+  const Channel channel =
+      add_chunks<Dim>(source, chunks, head, which, count, which == 0 ? recipe.smooth_k : recipe.smooth_v, memory);
+  const bool broken = __syncthreads_or(!channel.finite) != 0;
+  const int c = threadIdx.x % (finish_threads / 2);
+  if (c >= Dim) return;
+  const std::int64_t at = std::int64_t{head} * Dim + c;
+  if (which == 0) {
+    call.k_mean[at] = channel.offset;
+    return;
+  }
+  const float2 divisor = divisor_and_scale(channel.amax, recipe);
+  call.v_mean[at] = source.v_sums != nullptr ? channel.mean : channel.offset;
   if (source.v_sums != nullptr) source.v_sums[at] = 0;
-  source.v_offsets[at] = value.offset;
+  source.v_offsets[at] = channel.offset;
   source.v_divisors[at] = divisor.x;
   call.v_scales[at] = broken ? NAN : divisor.y;
 }
