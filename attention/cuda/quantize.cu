@@ -24,18 +24,19 @@ __global__ void __launch_bounds__(finish_threads)
   finish_statistics<Dim>(source, recipe, call, blockIdx.x, chunks, memory);
 }
 
-// grid (blocks of 128 tokens, heads).
+// grid (blocks of 128 tokens, a batch's heads, batches).
 template <class T, int Dim, Side side>
 __global__ void __launch_bounds__(token_threads) integers_of_tokens(SourceCall source, Recipe recipe, PackedCall call) {
   __shared__ TokenMemory<Dim> memory;
-  quantize_tokens<T, Dim, side>(source, recipe, call, blockIdx.x, blockIdx.y, memory);
+  quantize_tokens<T, Dim, side>(source, recipe, call, blockIdx.x, blockIdx.z, blockIdx.y, memory);
 }
 
+// The same grid. The last heads come first: their values, summed last, are still in the GPU's cache.
 template <class T, int Dim, int Bytes>
 __global__ void __launch_bounds__(token_threads) numbers_of_values(SourceCall source, PackedCall call) {
   __shared__ ValueMemory<Dim, Bytes> memory;
-  const int head = gridDim.y - 1 - blockIdx.y;  // the last heads' values, summed last, are still in the GPU's cache
-  quantize_values<T, Dim, Bytes>(source, call, blockIdx.x, head, memory);
+  const int batch = gridDim.z - 1 - blockIdx.z, head = gridDim.y - 1 - blockIdx.y;
+  quantize_values<T, Dim, Bytes>(source, call, blockIdx.x, batch, head, memory);
 }
 
 // grid (key heads).
@@ -47,8 +48,8 @@ __global__ void __launch_bounds__(Dim) exact_means(SourceCall source, PackedCall
 template <class T, int Dim>
 int launch(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream) {
   const int chunks = (call.keys + statistics_chunk - 1) / statistics_chunk, key_heads = call.batch * call.key_heads;
-  const dim3 of_queries(padded(call.queries) / block_tokens, call.batch * call.query_heads);
-  const dim3 of_keys(padded(call.keys) / block_tokens, key_heads);
+  const dim3 of_queries(padded(call.queries) / block_tokens, call.query_heads, call.batch);
+  const dim3 of_keys(padded(call.keys) / block_tokens, call.key_heads, call.batch);
   start(sum_chunks<T, Dim>, dim3(chunks, key_heads, 2), pass_threads, stream, source, call);
   start(finish_heads<Dim>, key_heads, finish_threads, stream, source, recipe, call, chunks);
   if (call.values == ValueFormat::int8 || call.values == ValueFormat::e4m3) {

@@ -1,9 +1,9 @@
 // From queries or keys to integers and scales, 128 tokens of a head at a time. Part of the quantization pass
 // (quantize.cuh); arithmetic: attention/recipe.h.
 //
-// A thread keeps its tokens as it read them and goes through them twice: for the largest magnitudes and for the
-// integers. Scales are shared through shared memory, as the largest of magnitudes: their bits compare as integers do,
-// so that atomicMax gives the same whoever comes first.
+// A thread keeps eight channels of its tokens as it read them and goes through them twice: for the largest magnitudes
+// and for the integers. Scales are shared through shared memory, as the largest of magnitudes: their bits compare as
+// integers do, so that atomicMax gives the same whoever comes first.
 #pragma once
 
 #include <cuda_fp8.h>
@@ -36,14 +36,22 @@ inline __device__ int group_of(Granularity granularity, Side side, int token) {
   }
 }
 
-// The largest of numbers without a sign, over lanes that lie side by side; of NaN in one and a number in another, NaN:
-// their bits compare as unsigned numbers.
+// Of numbers without a sign, as many in each of as many lanes that lie side by side: in lane i the largest of the i-th.
+// Of NaN in one and a number in another, NaN: their bits compare as unsigned numbers. Each exchange halves what a lane
+// still answers for.
 template <int Lanes>
-__device__ float largest_of_lanes(float x) {
+__device__ float largest_by_lane(float (&x)[Lanes]) {
 #pragma unroll
-  for (int step = 1; step < Lanes; step *= 2)
-    x = __uint_as_float(max(__float_as_uint(x), __float_as_uint(__shfl_xor_sync(~0u, x, step))));
-  return x;
+  for (int half = Lanes / 2; half > 0; half /= 2) {
+    const bool upper = (threadIdx.x & half) != 0;
+#pragma unroll
+    for (int i = 0; i < half; ++i) {
+      const unsigned kept = __float_as_uint(upper ? x[i + half] : x[i]);
+      const float given = __shfl_xor_sync(~0u, upper ? x[i] : x[i + half], half);
+      x[i] = __uint_as_float(max(kept, __float_as_uint(given)));
+    }
+  }
+  return x[0];
 }
 
 template <int Lanes>
@@ -65,6 +73,10 @@ inline __device__ unsigned four_bytes(float a, float b, float c, float d, float 
   return __byte_perm(low, high, 0x5410);
 }
 
+inline __device__ uint2 eight_bytes(const float (&x)[8], float factor) {
+  return make_uint2(four_bytes(x[0], x[1], x[2], x[3], factor), four_bytes(x[4], x[5], x[6], x[7], factor));
+}
+
 inline __device__ unsigned eight_halves(const float (&x)[8], float factor) {
   unsigned word = 0;
 #pragma unroll
@@ -78,6 +90,10 @@ inline __device__ unsigned four_e4m3(float a, float b, float c, float d, float f
   const unsigned low = __nv_cvt_float2_to_fp8x2(make_float2(whole(a), whole(b)), __NV_SATFINITE, __NV_E4M3);
   const unsigned high = __nv_cvt_float2_to_fp8x2(make_float2(whole(c), whole(d)), __NV_SATFINITE, __NV_E4M3);
   return low | high << 16;
+}
+
+inline __device__ uint2 eight_e4m3(const float (&x)[8], float factor) {
+  return make_uint2(four_e4m3(x[0], x[1], x[2], x[3], factor), four_e4m3(x[4], x[5], x[6], x[7], factor));
 }
 
 template <int Dim>
@@ -111,83 +127,85 @@ __device__ void mean_of_block(const Octet<T> (&x)[Passes], int count, int channe
   __syncthreads();
 }
 
-// head: of all batches' query or key heads.
+// The head is one of a batch's query or key heads.
 template <class T, int Dim, Side side>
 __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, const PackedCall& call, int block,
-                                int head, TokenMemory<Dim>& memory) {
+                                int batch, int head, TokenMemory<Dim>& memory) {
   constexpr int threads_of_row = Dim / 8, rows = token_threads / threads_of_row, passes = block_tokens / rows;
+  static_assert(passes == threads_of_row);  // so that a row's lanes can share out its passes
   constexpr bool is_query = side == Side::query;
   const int heads = is_query ? call.query_heads : call.key_heads;
-  const int batch = head / heads, of_batch = head % heads;
   const int count = is_query ? call.queries : call.key_count == nullptr ? call.keys : call.key_count[batch];
   const int first = block * block_tokens, here = min(block_tokens, count - first);
-  const std::int64_t all = padded(is_query ? call.queries : call.keys), tokens_before = head * all + first;
-  const std::int64_t key_head =
-      std::int64_t{batch} * call.key_heads + (is_query ? of_batch / (call.query_heads / call.key_heads) : of_batch);
-  const HeadRows<T> source_rows = head_rows<T>(is_query ? source.q : source.k, batch, of_batch, source.dim, Dim);
+  const std::int64_t all = padded(is_query ? call.queries : call.keys);
+  const std::int64_t tokens_before = (std::int64_t{batch} * heads + head) * all + first;
+  const HeadRows<T> source_rows = head_rows<T>(is_query ? source.q : source.k, batch, head, source.dim, Dim);
   const std::int32_t* const kept =
       is_query || source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
   const int row = threadIdx.x / threads_of_row, lane = threadIdx.x % threads_of_row, channel = lane * 8;
+  const int own_token = lane * rows + row;  // whose largest magnitude the thread gets from its row's lanes
 
   Octet<T> x[passes];
   source_rows.load_some(kept, first + row, rows, count, channel, x);
   if (threadIdx.x < block_tokens) memory.group_amax[threadIdx.x] = 0;
-  if (threadIdx.x < Dim) {
-    memory.mean[threadIdx.x] = is_query ? 0.0f : __ldcg(call.k_mean + key_head * Dim + threadIdx.x);
-  }
 
-  // A query that holds NaN or infinity is a row of zeros to the others of its block.
-  float largest[passes];
+  const bool less_mean = !is_query || recipe.smooth_q == Smoothing::on;
+  float largest = 0;
   if constexpr (is_query) {
+    float of_passes[passes];
 #pragma unroll
-    for (int pass = 0; pass < passes; ++pass) {
-      largest[pass] = largest_of_lanes<threads_of_row>(x[pass].largest());
-      const bool broken = !isfinite(largest[pass]);
-      if (broken) {
-        x[pass].clear();
-        largest[pass] = 0;
+    for (int pass = 0; pass < passes; ++pass) of_passes[pass] = x[pass].largest();
+    largest = largest_by_lane(of_passes);
+    // A query that holds NaN or infinity is a row of zeros to the others of its block.
+    const bool broken = !isfinite(largest);
+    if (broken) largest = 0;
+    memory.broken[own_token] = broken;
+    if (__syncthreads_or(broken) != 0) {
+#pragma unroll
+      for (int pass = 0; pass < passes; ++pass) {
+        if (memory.broken[pass * rows + row]) x[pass].clear();
       }
-      if (lane == 0) memory.broken[pass * rows + row] = broken;
     }
     if (call.lse_shift != nullptr) {
+      const int key_head = batch * call.key_heads + head / (call.query_heads / call.key_heads);
+      const float* const key_mean = call.k_mean + std::int64_t{key_head} * Dim + channel;
 #pragma unroll
       for (int pass = 0; pass < passes; ++pass) {
         double dot = 0;
 #pragma unroll
-        for (int i = 0; i < 8; ++i) {
-          dot +=
-              static_cast<double>(x[pass][i]) * static_cast<double>(__ldcg(call.k_mean + key_head * Dim + channel + i));
-        }
+        for (int i = 0; i < 8; ++i) dot += static_cast<double>(x[pass][i]) * static_cast<double>(__ldcg(key_mean + i));
         dot = sum_of_lanes<threads_of_row>(dot);
         if (lane == 0) call.lse_shift[tokens_before + pass * rows + row] = static_cast<float>(dot * source.scale);
       }
     }
-    if (recipe.smooth_q == Smoothing::on) {
+    if (less_mean) {
       mean_of_block<T, Dim, passes>(x, here, channel, memory);
       if (threadIdx.x < Dim) call.q_means[tokens_before / block_tokens * Dim + threadIdx.x] = memory.mean[threadIdx.x];
     }
+  } else {
+    if (threadIdx.x < Dim) {
+      const std::int64_t of_head = std::int64_t{batch} * heads + head;
+      memory.mean[threadIdx.x] = __ldcg(call.k_mean + of_head * Dim + threadIdx.x);
+    }
+    __syncthreads();
   }
-  __syncthreads();
 
   float mean[8];
+  if (less_mean) {
+    float of_passes[passes];
 #pragma unroll
-  for (int i = 0; i < 8; ++i) mean[i] = memory.mean[channel + i];
+    for (int i = 0; i < 8; ++i) mean[i] = memory.mean[channel + i];
+#pragma unroll
+    for (int pass = 0; pass < passes; ++pass) {
+      of_passes[pass] = 0;
+#pragma unroll
+      for (int i = 0; i < 8; ++i) of_passes[pass] = fmaxf(of_passes[pass], fabsf(x[pass][i] - mean[i]));
+    }
+    largest = largest_by_lane(of_passes);
+  }
   const Granularity granularity = is_query ? recipe.q_scales : recipe.k_scales;
-  const bool less_mean = !is_query || recipe.smooth_q == Smoothing::on;
-#pragma unroll
-  for (int pass = 0; pass < passes; ++pass) {
-    float amax = 0;
-    if (less_mean) {
-#pragma unroll
-      for (int i = 0; i < 8; ++i) amax = fmaxf(amax, fabsf(x[pass][i] - mean[i]));
-      amax = largest_of_lanes<threads_of_row>(amax);
-    } else if constexpr (is_query) {
-      amax = largest[pass];
-    }
-    const int token = pass * rows + row;
-    if (lane == 0 && token < here) {
-      atomicMax(&memory.group_amax[group_of(granularity, side, token)], __float_as_uint(amax));
-    }
+  if (own_token < here) {
+    atomicMax(&memory.group_amax[group_of(granularity, side, own_token)], __float_as_uint(largest));
   }
   __syncthreads();
 
@@ -196,8 +214,9 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
     const float levels = recipe.qk == QkFormat::int8 ? 127.0f : 7.0f;
     const float amax = fmaxf(__uint_as_float(memory.group_amax[group_of(granularity, side, token)]), least_amax);
     const float scale = amax / levels;
-    // Where the logits' scale is negative, the integers are: scales never are.
-    memory.factor[token] = (is_query && source.scale < 0 ? -levels : levels) / amax;
+    // Where the logits' scale is negative, the integers are: scales never are. Padding is zeros.
+    const float factor = (is_query && source.scale < 0 ? -levels : levels) / amax;
+    memory.factor[token] = token < here ? factor : 0.0f;
     if (is_query) {
       const float log2_scale = static_cast<float>(fabs(source.scale) * 1.4426950408889634);
       call.q_scales[tokens_before + token] = token >= here ? 0.0f : memory.broken[token] ? NAN : scale * log2_scale;
@@ -210,26 +229,32 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
   }
   __syncthreads();
 
-  std::int8_t* const integers = is_query ? call.q : call.k;
+  const int channels_of_byte = call.integers == IntegerFormat::halves ? 2 : 1;
+  std::int8_t* const to = (is_query ? call.q : call.k) + ((tokens_before + row) * Dim + channel) / channels_of_byte;
+  // Asked once for all passes: what is taken off, and the format.
+  const auto write = [&](auto subtracts, const auto& pack, int channels) {
 #pragma unroll
-  for (int pass = 0; pass < passes; ++pass) {
-    const int token = pass * rows + row;
-    const float factor = token < here ? memory.factor[token] : 0.0f;  // padding is zeros
-    float values[8];
+    for (int pass = 0; pass < passes; ++pass) {
+      float values[8];
 #pragma unroll
-    for (int i = 0; i < 8; ++i) values[i] = x[pass][i] - mean[i];
-    const std::int64_t at = (tokens_before + token) * Dim + channel;
-    if (call.integers == IntegerFormat::halves) {
-      *reinterpret_cast<unsigned*>(integers + at / 2) = eight_halves(values, factor);
-    } else if (call.integers == IntegerFormat::e4m3) {
-      *reinterpret_cast<uint2*>(integers + at) =
-          make_uint2(four_e4m3(values[0], values[1], values[2], values[3], factor),
-                     four_e4m3(values[4], values[5], values[6], values[7], factor));
-    } else {
-      *reinterpret_cast<uint2*>(integers + at) =
-          make_uint2(four_bytes(values[0], values[1], values[2], values[3], factor),
-                     four_bytes(values[4], values[5], values[6], values[7], factor));
+      for (int i = 0; i < 8; ++i) values[i] = decltype(subtracts)::value ? x[pass][i] - mean[i] : x[pass][i];
+      const auto packed = pack(values, memory.factor[pass * rows + row]);
+      *reinterpret_cast<std::remove_const_t<decltype(packed)>*>(to + pass * rows * Dim / channels) = packed;
     }
+  };
+  const auto write_all = [&](auto subtracts) {
+    if (call.integers == IntegerFormat::halves) {
+      write(subtracts, eight_halves, 2);
+    } else if (call.integers == IntegerFormat::e4m3) {
+      write(subtracts, eight_e4m3, 1);
+    } else {
+      write(subtracts, eight_bytes, 1);
+    }
+  };
+  if (less_mean) {
+    write_all(std::true_type{});
+  } else {
+    write_all(std::false_type{});
   }
 }
 

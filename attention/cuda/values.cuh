@@ -38,15 +38,15 @@ inline __device__ unsigned word_of_fp16(float a, float b, ValueFormat format, fl
   return *reinterpret_cast<unsigned*>(&both);
 }
 
-// The sum of a word's numbers, in units of units_of_one.
-inline __device__ std::int64_t sum_of_word(unsigned word, ValueFormat format) {
-  if (format == ValueFormat::int8) return __dp4a(static_cast<int>(word), 0x01010101, 0);
-  if (format == ValueFormat::e4m3) {
-    const float2 low = __half22float2(__half2(__nv_cvt_fp8x2_to_halfraw2(word & 0xffffu, __NV_E4M3)));
-    const float2 high = __half22float2(__half2(__nv_cvt_fp8x2_to_halfraw2(word >> 16, __NV_E4M3)));
-    const float sum = (low.x + low.y) + (high.x + high.y);  // 20 bits
-    return static_cast<int>(__float_as_uint(fmaf(sum, 512.0f, 12582912.0f)) - 0x4b400000u);
-  }
+// The sum of a word's numbers, exact. Of bytes in fp32: e4m3 has 18 bits, so that 64 of them can be added; of halves in
+// units of units_of_one.
+inline __device__ float sum_of_bytes(unsigned word, ValueFormat format) {
+  if (format == ValueFormat::int8) return static_cast<float>(__dp4a(static_cast<int>(word), 0x01010101, 0));
+  const float2 low = __half22float2(__half2(__nv_cvt_fp8x2_to_halfraw2(word & 0xffffu, __NV_E4M3)));
+  const float2 high = __half22float2(__half2(__nv_cvt_fp8x2_to_halfraw2(word >> 16, __NV_E4M3)));
+  return (low.x + low.y) + (high.x + high.y);
+}
+inline __device__ long long sum_of_halves(unsigned word, ValueFormat format) {
   const float2 both = __half22float2(*reinterpret_cast<const __half2*>(&word));
   const double units = static_cast<double>(units_of_one(format));
   return __double2ll_rn((static_cast<double>(both.x) + static_cast<double>(both.y)) * units);
@@ -73,77 +73,141 @@ struct ValueMemory {
   __device__ const uint4& four_words(int channel, int at) const { return transposed[channel][at ^ channel / 8 % 8]; }
 };
 
+// The head is one of a batch's key heads.
 template <class T, int Dim, int Bytes>
-__device__ void quantize_values(const SourceCall& source, const PackedCall& call, int block, int head,
+__device__ void quantize_values(const SourceCall& source, const PackedCall& call, int block, int batch, int of_batch,
                                 ValueMemory<Dim, Bytes>& memory) {
   constexpr int threads_of_row = Dim / 8, quads = block_tokens / 4, quads_at_once = token_threads / threads_of_row;
-  constexpr int words = ValueMemory<Dim, Bytes>::words;
-  const int batch = head / call.key_heads;
+  // Of the registers that the usual call leaves: two quads at once, and sums of all of a thread's. Others would spill.
+  constexpr bool roomy = Bytes == 1 && sizeof(T) == 2;
+  constexpr int quads_loaded = roomy ? 2 : 1;
+  constexpr int words = ValueMemory<Dim, Bytes>::words, words_of_quad = Bytes;
+  static_assert(quads % (quads_at_once * quads_loaded) == 0);
+  const std::int64_t head = std::int64_t{batch} * call.key_heads + of_batch;
   const int count = call.key_count == nullptr ? call.keys : call.key_count[batch];
   const int first = block * block_tokens;
-  const HeadRows<T> rows = head_rows<T>(source.v, batch, head % call.key_heads, source.dim, Dim);
+  const HeadRows<T> rows = head_rows<T>(source.v, batch, of_batch, source.dim, Dim);
   const std::int32_t* const kept = source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
   const int channel = threadIdx.x % threads_of_row * 8;
 
   Octet<float> offset, factor;
-  offset.load(source.v_offsets + std::int64_t{head} * Dim + channel);
-  factor.load(source.v_divisors + std::int64_t{head} * Dim + channel);
-  using Sum = typename ValueMemory<Dim, Bytes>::Sum;
+  offset.load(source.v_offsets + head * Dim + channel);
+  factor.load(source.v_divisors + head * Dim + channel);
   const bool sums = source.v_sums != nullptr;
   if (sums) {
     if (threadIdx.x < Dim) memory.sums[threadIdx.x] = 0;
     __syncthreads();
   }
 
+  using Sum = typename ValueMemory<Dim, Bytes>::Sum;
+  [[maybe_unused]] float sum[8] = {};
+  const auto take = [&](auto format_constant) {
+    constexpr ValueFormat format = decltype(format_constant)::value;
+#pragma unroll(roomy ? quads : 1)
+    for (int group = 0; group < quads; group += quads_at_once * quads_loaded) {
+      Octet<T> x[quads_loaded][4];
+      unsigned counts[quads_loaded][words_of_quad];  // ones in the place of numbers of keys that count
 #pragma unroll
-  for (int quad = threadIdx.x / threads_of_row; quad < quads; quad += quads_at_once) {
-    Octet<T> x[4];
-    bool counts[4];
-    const int first_key = first + key_at<Bytes>(quad * 4);  // the others are as far from it in every quad
+      for (int q = 0; q < quads_loaded; ++q) {
+        const int quad = group + q * quads_at_once + threadIdx.x / threads_of_row;
+        const int first_key = first + key_at<Bytes>(quad * 4);  // the others are as far from it in every quad
 #pragma unroll
-    for (int j = 0; j < 4; ++j) counts[j] = first_key + key_at<Bytes>(j) < count;
-    if (rows.aligned && kept == nullptr) {
-      const T* const from = rows.data + first_key * rows.stride + channel;
+        for (unsigned& word : counts[q]) word = 0;
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        if (counts[j]) x[j].load(from + key_at<Bytes>(j) * rows.stride);
+        for (int j = 0; j < 4; ++j) {
+          constexpr unsigned ones = Bytes == 1 ? 0xffu : 0xffffu;
+          if (first_key + key_at<Bytes>(j) < count) counts[q][j * Bytes / 4] |= ones << j * Bytes % 4 * 8;
+        }
+        if (rows.aligned && kept == nullptr) {
+          const T* const from = rows.data + first_key * rows.stride + channel;
+#pragma unroll
+          for (int j = 0; j < 4; ++j) {
+            if (first_key + key_at<Bytes>(j) < count) {
+              x[q][j].load(from + key_at<Bytes>(j) * rows.stride);
+            } else {
+              x[q][j].clear();
+            }
+          }
+        } else {
+#pragma unroll
+          for (int j = 0; j < 4; ++j) {
+            const int key = first_key + key_at<Bytes>(j);
+            if (key < count) {
+              rows.load(kept == nullptr ? key : kept[key], channel, x[q][j]);
+            } else {
+              x[q][j].clear();
+            }
+          }
+        }
       }
-    } else {
 #pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const int key = first_key + key_at<Bytes>(j);
-        if (counts[j]) rows.load(kept == nullptr ? key : kept[key], channel, x[j]);
+      for (int q = 0; q < quads_loaded; ++q) {
+        const int quad = group + q * quads_at_once + threadIdx.x / threads_of_row;
+        unsigned packed[8][words_of_quad];
+#pragma unroll
+        for (int i = 0; i < 8; ++i) {
+          float v[4];
+#pragma unroll
+          for (int j = 0; j < 4; ++j) v[j] = x[q][j][i] - offset[i];
+          if constexpr (Bytes == 1) {
+            packed[i][0] = word_of_bytes(v[0], v[1], v[2], v[3], format, factor[i]);
+          } else {
+            packed[i][0] = word_of_fp16(v[0], v[1], format, factor[i]);
+            packed[i][1] = word_of_fp16(v[2], v[3], format, factor[i]);
+          }
+#pragma unroll
+          for (int w = 0; w < words_of_quad; ++w) {
+            packed[i][w] &= counts[q][w];
+            memory.word(channel + i, quad * words_of_quad + w) = packed[i][w];
+          }
+          if (roomy || !sums) continue;
+          if constexpr (Bytes == 1) {
+            const float of_quad = sum_of_bytes(packed[i][0], format) * static_cast<float>(units_of_one(format));
+            atomicAdd(&memory.sums[channel + i], static_cast<Sum>(of_quad));
+          } else {
+            const long long of_quad = sum_of_halves(packed[i][0], format) + sum_of_halves(packed[i][1], format);
+            atomicAdd(&memory.sums[channel + i], static_cast<Sum>(of_quad));
+          }
+        }
+        if constexpr (roomy) {
+          if (!sums) continue;
+#pragma unroll
+          for (int i = 0; i < 8; ++i) sum[i] += sum_of_bytes(packed[i][0], format);
+        }
       }
     }
+  };
+  if constexpr (Bytes == 1) {
+    if (call.values == ValueFormat::int8) {
+      take(std::integral_constant<ValueFormat, ValueFormat::int8>{});
+    } else {
+      take(std::integral_constant<ValueFormat, ValueFormat::e4m3>{});
+    }
+  } else {
+    if (call.values == ValueFormat::fp16) {
+      take(std::integral_constant<ValueFormat, ValueFormat::fp16>{});
+    } else {
+      take(std::integral_constant<ValueFormat, ValueFormat::e4m3_in_fp16>{});
+    }
+  }
+  if (roomy && sums) {
+    const auto units = static_cast<float>(units_of_one(call.values));
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
-      float v[4];
 #pragma unroll
-      for (int j = 0; j < 4; ++j) v[j] = counts[j] ? x[j][i] - offset[i] : 0.0f;
-      std::int64_t sum = 0;
-      if constexpr (Bytes == 1) {
-        const unsigned word = word_of_bytes(v[0], v[1], v[2], v[3], call.values, factor[i]);
-        memory.word(channel + i, quad) = word;
-        if (sums) sum = sum_of_word(word, call.values);
-      } else {
-        const unsigned words_of_quad[2] = {word_of_fp16(v[0], v[1], call.values, factor[i]),
-                                           word_of_fp16(v[2], v[3], call.values, factor[i])};
-        memory.word(channel + i, quad * 2) = words_of_quad[0];
-        memory.word(channel + i, quad * 2 + 1) = words_of_quad[1];
-        if (sums) sum = sum_of_word(words_of_quad[0], call.values) + sum_of_word(words_of_quad[1], call.values);
-      }
-      if (sums) atomicAdd(&memory.sums[channel + i], static_cast<Sum>(sum));
+      for (int step = threads_of_row; step < 32; step *= 2) sum[i] += __shfl_xor_sync(~0u, sum[i], step);
+      if (threadIdx.x % 32 < threads_of_row) atomicAdd(&memory.sums[channel + i], static_cast<Sum>(sum[i] * units));
     }
   }
   __syncthreads();
   if (sums && threadIdx.x < Dim) {
-    atomicAdd(reinterpret_cast<unsigned long long*>(source.v_sums) + std::int64_t{head} * Dim + threadIdx.x,
+    atomicAdd(reinterpret_cast<unsigned long long*>(source.v_sums) + head * Dim + threadIdx.x,
               static_cast<unsigned long long>(static_cast<std::int64_t>(memory.sums[threadIdx.x])));
   }
 
   const std::int64_t row_words = padded(call.keys) * Bytes / 4;
-  unsigned* const out = static_cast<unsigned*>(call.v) + std::int64_t{head} * (Dim + extra_rows) * row_words +
-                        std::int64_t{block} * words;
+  unsigned* const out =
+      static_cast<unsigned*>(call.v) + head * (Dim + extra_rows) * row_words + std::int64_t{block} * words;
   // 16 bytes at a time, of a row's 128 or 256.
   constexpr int fours = words / 4, rows_at_once = token_threads / fours;
   const int row = threadIdx.x / fours, four = threadIdx.x % fours;

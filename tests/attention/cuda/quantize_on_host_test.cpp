@@ -91,25 +91,47 @@ TEST(QuantizePass, LeavesOutMaskedKeys) {
   expect_oracle(in, {.key_mask = random_mask(in, 0.01, 6)}, cases()[4]);
 }
 
+// What the arrays of a batch hold, it holds alone too.
+TEST(QuantizePass, TakesBatchesApart) {
+  const Inputs in =
+      cpu_inputs({.batch = 2, .query_heads = 4, .key_heads = 2, .queries = 140, .keys = 270}, 26, at::kBFloat16);
+  const Inputs second = {in.q.slice(0, 1), in.k.slice(0, 1), in.v.slice(0, 1)};
+  for (const Case& given : cases()) {
+    SCOPED_TRACE(given.recipe);
+    const Asked asked = {.recipe = recipe_from(given.recipe, at::kCPU)};
+    const cuda::PreparedCall both(call_of(in, asked), given.formats), alone(call_of(second, asked), given.formats);
+    const cuda::PackedTensors a = quantize_on_host(both, *asked.recipe), b = quantize_on_host(alone, *asked.recipe);
+    const auto same = [](const at::Tensor& of_both, const at::Tensor& of_one) {
+      return at::equal(of_both[1].contiguous().view(at::kByte), of_one[0].contiguous().view(at::kByte));
+    };
+    EXPECT_TRUE(same(a.q, b.q) && same(a.q_scales, b.q_scales));
+    EXPECT_TRUE(same(a.k, b.k) && same(a.k_scales, b.k_scales) && same(a.k_mean, b.k_mean));
+    EXPECT_TRUE(same(a.v, b.v) && same(a.v_scales, b.v_scales) && same(a.v_mean, b.v_mean));
+  }
+}
+
 // Queries of zeros have integers of zeros; the others of the block are as if they were that.
 TEST(QuantizePass, MarksBrokenQueriesAndHeads) {
   Inputs in = cpu_inputs({.query_heads = 2, .key_heads = 2, .queries = 140, .keys = 150}, 25, at::kBFloat16);
   in.q[0][0][7][3] = std::numeric_limits<double>::quiet_NaN();
   in.q[0][1][130][60] = std::numeric_limits<double>::infinity();
   in.v[0][1][149][5] = -std::numeric_limits<double>::infinity();
-  const Case& given = cases()[6];  // smooths queries
-  const AttendCall call = call_of(in, {.recipe = recipe_from(given.recipe, at::kCPU)});
-  const cuda::PreparedCall prepared(call, given.formats);
-  const cuda::PackedTensors packed = quantize_on_host(prepared, *call.recipe);
+  Inputs mended = in;
+  mended.q = in.q.clone();
+  mended.q[0][0][7] = 0;
   at::Tensor broken = at::zeros({1, 2, 256}, at::kBool);
   broken[0][0][7] = broken[0][1][130] = true;
-  EXPECT_TRUE(at::equal(packed.q_scales.isnan(), broken));
-  EXPECT_TRUE(packed.v_scales[0][1].isnan().all().item<bool>());
-  EXPECT_FALSE(packed.v_scales[0][0].isnan().any().item<bool>());
-  in.q[0][0][7] = 0;
-  const AttendCall mended = call_of(in, {.recipe = call.recipe});
-  const cuda::PreparedCall again(mended, given.formats);
-  EXPECT_TRUE(at::equal(quantize_on_host(again, *call.recipe).q[0][0], packed.q[0][0]));
+  for (const Case& given : {cases()[0], cases()[6]}) {  // the second smooths queries
+    SCOPED_TRACE(given.recipe);
+    const Asked asked = {.recipe = recipe_from(given.recipe, at::kCPU)};
+    const cuda::PreparedCall prepared(call_of(in, asked), given.formats);
+    const cuda::PackedTensors packed = quantize_on_host(prepared, *asked.recipe);
+    EXPECT_TRUE(at::equal(packed.q_scales.isnan(), broken));
+    EXPECT_TRUE(packed.v_scales[0][1].isnan().all().item<bool>());
+    EXPECT_FALSE(packed.v_scales[0][0].isnan().any().item<bool>());
+    const cuda::PreparedCall again(call_of(mended, asked), given.formats);
+    EXPECT_TRUE(at::equal(quantize_on_host(again, *asked.recipe).q[0][0], packed.q[0][0]));
+  }
 }
 
 }  // namespace
