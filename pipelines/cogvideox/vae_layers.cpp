@@ -175,7 +175,7 @@ namespace {
 
 // Of [B * T, C, H, W], some frames at a time: what is grown is four times as large.
 at::Tensor grow_and_convolve(const at::Tensor& frames, const at::Tensor& weight, const at::Tensor& bias) {
-  constexpr std::int64_t most_numbers = std::int64_t{1} << 28;
+  constexpr std::int64_t most_numbers = std::int64_t{1} << 26;
   const std::int64_t height = 2 * frames.size(2), width = 2 * frames.size(3);
   const auto convolve = [&](const at::Tensor& some) {
     const at::Tensor grown = at::upsample_nearest2d(some, OptionalSizes({height, width}), std::nullopt);

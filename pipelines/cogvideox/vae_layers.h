@@ -104,11 +104,13 @@ struct Downsample3d {
   at::Tensor operator()(const at::Tensor& x) const;
 };
 
-// Nearest-neighbour doubling (an odd first frame is not doubled in time), then a convolution per frame.
+// Nearest-neighbour doubling (an odd first frame is not doubled in time) and a convolution per frame, which equal
+// frames share. Large frames are grown some at a time.
 struct Upsample3d {
   at::Tensor weight, bias;
   TimeScaling time = TimeScaling::keep;
 
+  Upsample3d() = default;
   Upsample3d(const Scope& scope, std::int64_t channels, TimeScaling time);
   at::Tensor operator()(const at::Tensor& x) const;
 };

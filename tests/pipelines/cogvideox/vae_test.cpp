@@ -4,6 +4,7 @@
 #include <ATen/ATen.h>
 
 #include "base/json_file.h"
+#include "pipelines/cogvideox/vae_layers.h"
 #include "tests/error_text.h"
 #include "tests/golden.h"
 
@@ -184,6 +185,23 @@ TEST(VaeLayers, OfAnyDepthAndTheirEpsilonsAreThePeers) {
   const Vae vae = load(golden);
   golden.expect(vae.decode_whole(golden.tensor("stages", "latents"), {}), "stages", "decoded", tolerance::vae);
   golden.expect(vae.encode(golden.tensor("stages", "pixels"), {}), "stages", "moments", tolerance::vae);
+}
+
+// 70 million numbers in five frames are more than are grown at once.
+TEST(VaeLayers, GrowLargeFramesAsSmallOnes) {
+  for (const auto layout : {at::MemoryFormat::Contiguous, at::MemoryFormat::ChannelsLast}) {
+    Upsample3d upsample;
+    upsample.weight = at::linspace(-1, 1, 36, at::kFloat).reshape({2, 2, 3, 3}).contiguous(layout);
+    upsample.bias = at::ones({2});
+    upsample.time = TimeScaling::halve_or_double;
+    const at::Tensor x = at::linspace(0, 900, 2 * 5 * 1100 * 1600, at::kFloat).sin_().reshape({1, 2, 5, 1100, 1600});
+    const at::Tensor y = upsample(x);
+    ASSERT_EQ(y.sizes(), at::IntArrayRef({1, 2, 9, 2200, 3200}));
+    for (std::int64_t frame = 0; frame < 9; ++frame) {
+      const at::Tensor alone = upsample(x.narrow(2, (frame + 1) / 2, 1));
+      EXPECT_LT(worst_share(y.narrow(2, frame, 1), alone), 1e-6) << "frame " << frame;
+    }
+  }
 }
 
 class VaeOfAModel : public testing::TestWithParam<std::string> {};
