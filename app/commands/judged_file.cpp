@@ -12,7 +12,7 @@
 #include "base/input_file.h"
 #include "base/json_text.h"
 #include "pipelines/image/picture.h"
-#include "pipelines/video/frame_copy.h"
+#include "pipelines/quality/frame_copy.h"
 #include "pipelines/video/reader.h"
 
 namespace bitreel {

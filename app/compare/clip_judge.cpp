@@ -6,8 +6,8 @@
 #include "app/assets.h"
 #include "base/input_file.h"
 #include "base/json_text.h"
+#include "pipelines/quality/frame_copy.h"
 #include "pipelines/quality/judge.h"
-#include "pipelines/video/frame_copy.h"
 #include "pipelines/video/reader.h"
 
 namespace bitreel {

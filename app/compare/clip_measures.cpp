@@ -7,9 +7,9 @@
 #include "app/reports/side_by_side.h"
 #include "base/error.h"
 #include "base/statistics.h"
+#include "pipelines/quality/frame_copy.h"
 #include "pipelines/quality/frame_metrics.h"
 #include "pipelines/quality/temporal.h"
-#include "pipelines/video/frame_copy.h"
 #include "pipelines/video/reader.h"
 
 namespace bitreel {

@@ -8,7 +8,7 @@
 #include "app/compare/report.h"
 #include "app/reports/contact_sheet.h"
 #include "app/reports/side_by_side.h"
-#include "pipelines/video/frame_copy.h"
+#include "pipelines/quality/frame_copy.h"
 #include "pipelines/video/reader.h"
 #include "pipelines/video/writer.h"
 

@@ -5,7 +5,7 @@
 #include <opencv2/imgproc.hpp>
 #include <optional>
 
-#include "pipelines/video/frame_copy.h"
+#include "pipelines/quality/frame_copy.h"
 #include "pipelines/video/reader.h"
 #include "pipelines/video/writer.h"
 #include "tests/temporary_folder.h"

@@ -9,6 +9,7 @@
 
 #include "pipelines/quality/caption.h"
 #include "pipelines/quality/domain.h"
+#include "pipelines/quality/frame_copy.h"
 #include "pipelines/quality/frame_metrics.h"
 #include "pipelines/quality/judge.h"
 #include "pipelines/quality/motion.h"
@@ -17,6 +18,7 @@
 #include "pipelines/quality/segmentation.h"
 #include "pipelines/quality/shape.h"
 #include "pipelines/quality/temporal.h"
+#include "pipelines/video/reader.h"
 #include "tests/pipelines/quality/clips.h"
 
 namespace bitreel::quality {
@@ -65,6 +67,13 @@ TEST(Examples, OfTheJudge) {
   const PairedTest test = wilcoxon({0.4, -0.1, 0.3, 0.6, 0.2, 0.5});
   test.p;
   EXPECT_DOUBLE_EQ(test.p, 0.0625);
+}
+
+TEST(Examples, OfFrames) {
+  VideoReader video("tests/data/drawn/pair-00.mp4");
+  std::vector<cv::Mat> frames;
+  while (const std::optional<Frame> frame = video.next()) frames.push_back(copy_of(*frame));
+  EXPECT_EQ(frames.size(), 25U);
 }
 
 TEST(Examples, OfACaption) {

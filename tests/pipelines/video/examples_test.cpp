@@ -10,7 +10,6 @@
 #include "pipelines/video/colour.h"
 #include "pipelines/video/encoder.h"
 #include "pipelines/video/encoder_thread.h"
-#include "pipelines/video/frame_copy.h"
 #include "pipelines/video/libav.h"
 #include "pipelines/video/libav_file.h"
 #include "pipelines/video/output.h"
@@ -69,12 +68,6 @@ TEST_F(Examples, OfTheReader) {
   while (const std::optional<Frame> frame = video.next()) judge(*frame);
   const VideoInfo info = inspect_video("clip.mp4");
   EXPECT_EQ(info.frames, judged);
-  {
-    VideoReader video("clip.mp4");
-    std::vector<cv::Mat> frames;
-    while (const std::optional<Frame> frame = video.next()) frames.push_back(copy_of(*frame));
-    EXPECT_EQ(frames.size(), 3U);
-  }
 }
 
 TEST_F(Examples, OfCodecs) {
