@@ -11,6 +11,7 @@
 #include "pipelines/checkpoint/safetensors.h"
 #include "pipelines/checkpoint/weights.h"
 #include "tests/app/program.h"
+#include "tests/app/refusals.h"
 #include "tests/files.h"
 #include "tests/pipelines/checkpoint/safetensors_bytes.h"
 #include "tests/temporary_folder.h"
@@ -25,15 +26,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 using ::testing::StartsWith;
-
-using Strings = std::vector<std::string>;
-
-// The last lines on stderr are ours, and there is no sign of a crash.
-void expect_clear_error(const Outcome& outcome, int code, const Strings& texts) {
-  EXPECT_EQ(outcome.code, code) << outcome.err;
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("bitreel: "), Not(HasSubstr("terminate")), Not(HasSubstr("frame #0"))));
-  for (const std::string& text : texts) EXPECT_THAT(outcome.err, HasSubstr(text));
-}
 
 // Command lines.
 
@@ -58,7 +50,7 @@ TEST_P(CommandLine, IsRefusedBeforeAnyWork) {
     if (argument.starts_with("OUT")) argument.replace(0, 3, folder.path().string());
   }
   const Outcome outcome = run_bitreel(arguments);
-  expect_clear_error(outcome, GetParam().code, GetParam().texts);
+  expect_refusal(outcome, GetParam().code, GetParam().texts);
   EXPECT_THAT(outcome.err, StartsWith("bitreel: "));
   EXPECT_THAT(outcome.err, Not(HasSubstr("[denoise]")));
   EXPECT_THAT(folder.names(), IsEmpty());
@@ -143,7 +135,7 @@ TEST(Config, AnUnknownKeyNamesTheNearest) {
   const TemporaryFolder folder;
   write_text(folder / "clip.yaml", "prompt: x\nnum_frame: 17\n");
   const Outcome outcome = run_bitreel({"generate", "--config", folder / "clip.yaml", "--output", folder / "a.mp4"});
-  expect_clear_error(outcome, 2, {"clip.yaml:2: unknown key num_frame", "did you mean num_frames?"});
+  expect_refusal(outcome, 2, {"clip.yaml:2: unknown key num_frame", "did you mean num_frames?"});
   EXPECT_THAT(folder.names(), ::testing::ElementsAre("clip.yaml"));
 }
 
@@ -152,7 +144,7 @@ TEST(Config, AQuoteThatIsNeverClosedIsRefused) {
   for (const char* text : {"steps: 2\nprompt: \"x\n", "prompt: 'x\nsteps: 2\n", "prompt: \"x"}) {
     write_text(folder / "clip.yaml", text);
     const Outcome outcome = run_bitreel({"generate", "--config", folder / "clip.yaml", "--output", folder / "a.mp4"});
-    expect_clear_error(outcome, 2, {"clip.yaml:", "in scalar"});
+    expect_refusal(outcome, 2, {"clip.yaml:", "in scalar"});
   }
 }
 
@@ -252,7 +244,7 @@ TEST_P(Model, WithOneThingWrongIsRefused) {
   fs::copy(tiny_model, models / "model", fs::copy_options::recursive);
   GetParam().damage(models / "model");
   const Outcome outcome = run_bitreel(quick_clip(folder / "a.mp4") + Strings{"--model", models / "model"});
-  expect_clear_error(outcome, 1, GetParam().texts);
+  expect_refusal(outcome, 1, GetParam().texts);
   EXPECT_THAT(folder.names(), IsEmpty());
 }
 
@@ -330,7 +322,7 @@ TEST(FullDisk, BeforeTheLatentsAreSavedLeavesNothing) {
   const TemporaryFolder folder;
   const Outcome outcome =
       run_bitreel(quick_clip(folder / "a.mp4"), {.file_size_limit = 1000, .signal_after = {}, .signal = 0});
-  expect_clear_error(outcome, 1, {"a.latents.safetensors"});
+  expect_refusal(outcome, 1, {"a.latents.safetensors"});
   EXPECT_THAT(folder.names(), IsEmpty());
 }
 

@@ -13,6 +13,7 @@
 #include "base/json_file.h"
 #include "pipelines/checkpoint/safetensors.h"
 #include "tests/app/program.h"
+#include "tests/app/refusals.h"
 #include "tests/files.h"
 #include "tests/temporary_folder.h"
 
@@ -26,9 +27,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-using Strings = std::vector<std::string>;
-
-const fs::path tiny_joint = "tests/golden/unidiffuser/model";
 const std::string pictures = "tests/golden/unidiffuser_pictures/files/";
 
 Strings still(const fs::path& model, const TemporaryFolder& folder, const Strings& more) {
@@ -37,23 +35,17 @@ Strings still(const fs::path& model, const TemporaryFolder& folder, const String
          more;
 }
 
-void expect_refusal(const Outcome& outcome, int code, const Strings& texts) {
-  EXPECT_EQ(outcome.code, code) << outcome.err;
-  EXPECT_THAT(outcome.err, AllOf(HasSubstr("bitreel: "), Not(HasSubstr("terminate")), Not(HasSubstr("frame #0"))));
-  for (const std::string& text : texts) EXPECT_THAT(outcome.err, HasSubstr(text));
-}
-
-struct CommandCase {
+struct StillCase {
   std::string name;
   Strings arguments;
   Strings texts;
 };
 
-void PrintTo(const CommandCase& command, std::ostream* stream) {
+void PrintTo(const StillCase& command, std::ostream* stream) {
   *stream << command.name;
 }
 
-class StillCommand : public ::testing::TestWithParam<CommandCase> {};
+class StillCommand : public ::testing::TestWithParam<StillCase> {};
 
 TEST_P(StillCommand, IsRefusedBeforeAnyWork) {
   const TemporaryFolder folder;
@@ -64,45 +56,44 @@ TEST_P(StillCommand, IsRefusedBeforeAnyWork) {
 INSTANTIATE_TEST_SUITE_P(
     BadStills, StillCommand,
     ::testing::Values(
-        CommandCase{
+        StillCase{
             "PromptIsMissing", {"--mode", "t2i"}, {"mode t2i takes a prompt, and there is none", "give --prompt"}},
-        CommandCase{"PictureIsMissing", {"--mode", "i2t"}, {"mode i2t takes a picture, and there is none", "--image"}},
-        CommandCase{"PictureOfAVariationIsMissing",
-                    {"--mode", "image-variation", "--prompt", "a"},
-                    {"mode image-variation takes a picture"}},
-        CommandCase{"PromptIsSuperfluous",
-                    {"--mode", "joint", "--prompt", "a"},
-                    {"mode joint takes no prompt", "leave out --prompt, or choose --mode t2i"}},
-        CommandCase{"PictureIsSuperfluous",
-                    {"--mode", "image", "--image", pictures + "plain.png"},
-                    {"mode image takes no picture", "leave out --image, or choose --mode i2t"}},
-        CommandCase{"Both", {"--prompt", "a", "--image", pictures + "plain.png"}, {"mode t2i takes no picture"}},
-        CommandCase{"UnknownMode",
-                    {"--mode", "text-varation", "--prompt", "a"},
-                    {"--mode is \"text-varation\"", "did you mean text-variation?"}},
-        CommandCase{"VideoSetting", {"--num-frames", "9"}, {"--num-frames means nothing to a UniDiffuserPipeline"}},
-        CommandCase{"NegativePrompt", {"--negative-prompt", "x"}, {"--negative-prompt means nothing"}},
-        CommandCase{
+        StillCase{"PictureIsMissing", {"--mode", "i2t"}, {"mode i2t takes a picture, and there is none", "--image"}},
+        StillCase{"PictureOfAVariationIsMissing",
+                  {"--mode", "image-variation", "--prompt", "a"},
+                  {"mode image-variation takes a picture"}},
+        StillCase{"PromptIsSuperfluous",
+                  {"--mode", "joint", "--prompt", "a"},
+                  {"mode joint takes no prompt", "leave out --prompt, or choose --mode t2i"}},
+        StillCase{"PictureIsSuperfluous",
+                  {"--mode", "image", "--image", pictures + "plain.png"},
+                  {"mode image takes no picture", "leave out --image, or choose --mode i2t"}},
+        StillCase{"Both", {"--prompt", "a", "--image", pictures + "plain.png"}, {"mode t2i takes no picture"}},
+        StillCase{"UnknownMode",
+                  {"--mode", "text-varation", "--prompt", "a"},
+                  {"--mode is \"text-varation\"", "did you mean text-variation?"}},
+        StillCase{"VideoSetting", {"--num-frames", "9"}, {"--num-frames means nothing to a UniDiffuserPipeline"}},
+        StillCase{"NegativePrompt", {"--negative-prompt", "x"}, {"--negative-prompt means nothing"}},
+        StillCase{
             "Scheduler", {"--scheduler", "ddim"}, {"--scheduler ddim: a UniDiffuserPipeline runs with dpm-multistep"}},
-        CommandCase{"Size", {"--width", "100"}, {"--width 100: this model's position table is for", "leave out"}},
-        CommandCase{
+        StillCase{"Size", {"--width", "100"}, {"--width 100: this model's position table is for", "leave out"}},
+        StillCase{
             "PicturesOfAText", {"--mode", "text", "--num-images", "2"}, {"--num-images means nothing to mode text"}},
-        CommandCase{"TextsOfAPicture", {"--mode", "image", "--num-prompts", "2"}, {"--num-prompts means nothing"}},
-        CommandCase{"UnevenPairs", {"--num-images", "2", "--num-prompts", "3"}, {"mode joint makes pairs"}},
-        CommandCase{"TooMany", {"--num-images", "65"}, {"65 samples from one run: expected 1 to 64"}},
-        CommandCase{"VideoName", {"--output", "out.mp4"}, {"\".mp4\" is no kind of picture that is written", ".png"}},
-        CommandCase{
-            "PictureNameForAText", {"--mode", "text", "--output", "out.png"}, {"mode text makes a text", ".txt"}},
-        CommandCase{"FolderName", {"--output", "out/"}, {"--output out/: is a folder, and mode joint makes files"}},
-        CommandCase{
+        StillCase{"TextsOfAPicture", {"--mode", "image", "--num-prompts", "2"}, {"--num-prompts means nothing"}},
+        StillCase{"UnevenPairs", {"--num-images", "2", "--num-prompts", "3"}, {"mode joint makes pairs"}},
+        StillCase{"TooMany", {"--num-images", "65"}, {"65 samples from one run: expected 1 to 64"}},
+        StillCase{"VideoName", {"--output", "out.mp4"}, {"\".mp4\" is no kind of picture that is written", ".png"}},
+        StillCase{"PictureNameForAText", {"--mode", "text", "--output", "out.png"}, {"mode text makes a text", ".txt"}},
+        StillCase{"FolderName", {"--output", "out/"}, {"--output out/: is a folder, and mode joint makes files"}},
+        StillCase{
             "NoSuchPicture", {"--image", "no.png"}, {"no.png: cannot be read: No such file", "expected a picture"}},
-        CommandCase{
+        StillCase{
             "FolderForAPicture", {"--image", "tests"}, {"tests: cannot be read: it is a folder, expected a picture"}},
-        CommandCase{"EmptyPicture", {"--image", pictures + "empty.png"}, {"the file is empty"}},
-        CommandCase{"NoPicture", {"--image", pictures + "not-a-picture.png"}, {"damaged"}},
-        CommandCase{"Gif", {"--image", pictures + "animated.gif"}, {"a GIF or an animation"}},
-        CommandCase{"AnimatedPng", {"--image", pictures + "animated.png"}, {"a GIF or an animation"}},
-        CommandCase{"AnimatedWebp", {"--image", pictures + "animated.webp"}, {"a GIF or an animation"}}),
+        StillCase{"EmptyPicture", {"--image", pictures + "empty.png"}, {"the file is empty"}},
+        StillCase{"NoPicture", {"--image", pictures + "not-a-picture.png"}, {"damaged"}},
+        StillCase{"Gif", {"--image", pictures + "animated.gif"}, {"a GIF or an animation"}},
+        StillCase{"AnimatedPng", {"--image", pictures + "animated.png"}, {"a GIF or an animation"}},
+        StillCase{"AnimatedWebp", {"--image", pictures + "animated.webp"}, {"a GIF or an animation"}}),
     [](const auto& info) { return info.param.name; });
 
 TEST(BadStills, AreNotWhatVideosAreComparedOrPlansCalibratedBy) {
@@ -111,7 +102,7 @@ TEST(BadStills, AreNotWhatVideosAreComparedOrPlansCalibratedBy) {
   expect_refusal(run_bitreel({"compare", picture, picture, "--output", folder.path().string()}), 2,
                  {"compare takes videos, and " + picture + " is a picture", "bitreel judge"});
   for (const char* mode : {"i2t", "joint"}) {
-    expect_refusal(run_bitreel({"calibrate", "--model", tiny_joint.string(), "--mode", mode, "--prompts",
+    expect_refusal(run_bitreel({"calibrate", "--model", tiny_joint, "--mode", mode, "--prompts",
                                 "assets/prompts/unseen-stills.json", "--output", folder / "measured.json"}),
                    2, {fmt::format("mode {} takes none", mode), "a plan serves every mode"});
   }

@@ -15,12 +15,12 @@ namespace {
 
 using ::testing::HasSubstr;
 
-struct Refusal {
+struct RefusedOptions {
   std::string message;
   std::string hint;
 };
 
-Refusal refusal_of_yaml(const std::string& text) {
+RefusedOptions refusal_of_yaml(const std::string& text) {
   const TemporaryFolder folder;
   write_text(folder / "clip.yaml", text);
   GenerateOptions options;
@@ -170,7 +170,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return std::to_string(info.index); });
 
 TEST(Yaml, AnUnknownKeyNamesTheNearest) {
-  const Refusal refusal = refusal_of_yaml("prompt: x\nguidence_scale: 6\n");
+  const RefusedOptions refusal = refusal_of_yaml("prompt: x\nguidence_scale: 6\n");
   EXPECT_THAT(refusal.message, HasSubstr("clip.yaml:2: unknown key guidence_scale"));
   EXPECT_THAT(refusal.hint, HasSubstr("guidance_scale"));
 }

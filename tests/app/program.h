@@ -12,6 +12,8 @@
 
 namespace bitreel::test {
 
+using Strings = std::vector<std::string>;
+
 struct Outcome {
   int code = 0;  // the exit status, or 1000 + the signal that ended it
   std::string out;
@@ -35,6 +37,8 @@ Outcome run_bitreel(const std::vector<std::string>& arguments, const ProgramOpti
 
 // The golden models that the tests run on: CogVideoX-2b in small, 48x32, 17 frames.
 inline const std::string tiny_model = "tests/golden/cog2b/model";
+// And UniDiffuser in small.
+inline const std::string tiny_joint = "tests/golden/unidiffuser/model";
 
 // Arguments of a quick clip of the tiny model: 2 steps into `output`.
 std::vector<std::string> quick_clip(const std::filesystem::path& output);

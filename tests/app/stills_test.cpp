@@ -28,9 +28,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
 
-using Strings = std::vector<std::string>;
-
-const std::string tiny_joint = "tests/golden/unidiffuser/model";
 const std::string a_picture = "tests/golden/unidiffuser_pictures/files/plain.png";
 
 std::set<std::string> names_in(const fs::path& folder) {

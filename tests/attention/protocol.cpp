@@ -7,16 +7,16 @@
 namespace bitreel {
 namespace {
 
-constexpr std::int64_t queries = 128, keys = 640, channels = 64;
+constexpr std::int64_t set_queries = 128, set_keys = 640, set_channels = 64;
 
 // Queries and keys of deviation 1 have logits of deviation 1.
 struct Set {
   at::Tensor q, k, v;
 
   explicit Set(std::uint64_t seed)
-      : q(normal({1, 1, queries, channels}, seed)),
-        k(normal({1, 1, keys, channels}, seed + 1000)),
-        v(normal({1, 1, keys, channels}, seed + 2000)) {}
+      : q(normal({1, 1, set_queries, set_channels}, seed)),
+        k(normal({1, 1, set_keys, set_channels}, seed + 1000)),
+        v(normal({1, 1, set_keys, set_channels}, seed + 2000)) {}
 
   [[nodiscard]] at::Tensor channel(const at::Tensor& x, std::int64_t c) const { return x.select(3, c); }
   [[nodiscard]] InputSet named(std::string name, at::ScalarType dtype = at::kFloat) const {
@@ -40,7 +40,7 @@ InputSet with_logits_of(double deviation, std::uint64_t seed, std::string name) 
 // Shared by all keys: what smoothing k is for. The worst case of CogVideoX's layers.
 InputSet biased_keys() {
   Set set(5);
-  set.k += 10 * normal({channels}, 6);
+  set.k += 10 * normal({set_channels}, 6);
   return set.named("BiasedKeys");
 }
 
@@ -79,14 +79,14 @@ InputSet hidden_outlier_channels() {
 // Each query has one key that it looks for, 12 above the others' mean.
 InputSet nearly_one_hot() {
   Set set(11);
-  const at::Tensor wanted = set.k.slice(2, 0, keys, keys / queries);
-  set.q = 0.25 * set.q + wanted * (12 * std::sqrt(channels) / wanted.square().sum(3, /*keepdim=*/true));
+  const at::Tensor wanted = set.k.slice(2, 0, set_keys, set_keys / set_queries);
+  set.q = 0.25 * set.q + wanted * (12 * std::sqrt(set_channels) / wanted.square().sum(3, /*keepdim=*/true));
   return set.named("NearlyOneHot");
 }
 
 InputSet equal_keys() {
   Set set(13);
-  set.k = set.k.slice(2, 0, 1).expand({1, 1, keys, channels}).contiguous();
+  set.k = set.k.slice(2, 0, 1).expand({1, 1, set_keys, set_channels}).contiguous();
   return set.named("EqualKeys");
 }
 
@@ -99,7 +99,7 @@ InputSet giant_key() {
 // All logits near -290; smoothing k takes that away.
 InputSet very_negative_logits() {
   Set set(17);
-  const at::Tensor direction = normal({channels}, 18);
+  const at::Tensor direction = normal({set_channels}, 18);
   set.q += 6 * direction;
   set.k -= 6 * direction;
   return set.named("VeryNegativeLogits");
@@ -128,7 +128,7 @@ InputSet tiny_values() {
 
 InputSet biased_values() {
   Set set(25);
-  set.v += 20 * normal({channels}, 26);
+  set.v += 20 * normal({set_channels}, 26);
   return set.named("BiasedValues");
 }
 

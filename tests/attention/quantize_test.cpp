@@ -14,17 +14,17 @@
 namespace bitreel {
 namespace {
 
-constexpr std::int64_t tokens = 300, dim = 24;
+constexpr std::int64_t sample_tokens = 300, sample_dim = 24;
 
 at::Tensor sample() {
-  at::Tensor x = normal({tokens, dim}, 3) * 2 + normal({dim}, 4);
-  x *= at::linspace(0.1, 3, tokens).unsqueeze(1);
+  at::Tensor x = normal({sample_tokens, sample_dim}, 3) * 2 + normal({sample_dim}, 4);
+  x *= at::linspace(0.1, 3, sample_tokens).unsqueeze(1);
   x.slice(0, 130, 180).zero_();
   return x;
 }
 
 float at_of(const at::Tensor& x, std::int64_t i, std::int64_t c) {
-  return x.const_data_ptr<float>()[i * dim + c];
+  return x.const_data_ptr<float>()[i * sample_dim + c];
 }
 
 float mean_by_hand(const at::Tensor& x, std::int64_t first, std::int64_t last, std::int64_t c) {
@@ -38,17 +38,17 @@ using GroupOf = std::function<std::int64_t(std::int64_t token)>;
 // Compares every integer and scale with those of the group's largest value.
 void expect_by_hand(const QuantizedTokens& actual, const at::Tensor& smoothed, float levels, const GroupOf& group) {
   std::map<std::int64_t, float> amax;
-  for (std::int64_t i = 0; i < tokens; ++i) {
+  for (std::int64_t i = 0; i < sample_tokens; ++i) {
     float& largest = amax.try_emplace(group(i), 1e-30F).first->second;
-    for (std::int64_t c = 0; c < dim; ++c) largest = std::max(largest, std::fabs(at_of(smoothed, i, c)));
+    for (std::int64_t c = 0; c < sample_dim; ++c) largest = std::max(largest, std::fabs(at_of(smoothed, i, c)));
   }
   std::int64_t wrong = 0;
-  for (std::int64_t i = 0; i < tokens; ++i) {
+  for (std::int64_t i = 0; i < sample_tokens; ++i) {
     const float largest = amax.at(group(i)), inverse = levels / largest;
     wrong += actual.scales.const_data_ptr<float>()[i] != largest / levels ? 1 : 0;
-    for (std::int64_t c = 0; c < dim; ++c) {
+    for (std::int64_t c = 0; c < sample_dim; ++c) {
       const auto expected = static_cast<std::int8_t>(std::nearbyintf(at_of(smoothed, i, c) * inverse));
-      wrong += actual.integers.const_data_ptr<std::int8_t>()[i * dim + c] != expected ? 1 : 0;
+      wrong += actual.integers.const_data_ptr<std::int8_t>()[i * sample_dim + c] != expected ? 1 : 0;
     }
   }
   EXPECT_EQ(wrong, 0);
@@ -56,12 +56,12 @@ void expect_by_hand(const QuantizedTokens& actual, const at::Tensor& smoothed, f
 
 at::Tensor less_its_mean(const at::Tensor& x, std::int64_t block) {
   at::Tensor smoothed = x.clone();
-  for (std::int64_t first = 0; first < tokens; first += block) {
-    const std::int64_t last = std::min(first + block, tokens);
-    for (std::int64_t c = 0; c < dim; ++c) {
+  for (std::int64_t first = 0; first < sample_tokens; first += block) {
+    const std::int64_t last = std::min(first + block, sample_tokens);
+    for (std::int64_t c = 0; c < sample_dim; ++c) {
       const float mean = mean_by_hand(x, first, last, c);
       for (std::int64_t i = first; i < last; ++i) {
-        smoothed.mutable_data_ptr<float>()[i * dim + c] = at_of(x, i, c) - mean;
+        smoothed.mutable_data_ptr<float>()[i * sample_dim + c] = at_of(x, i, c) - mean;
       }
     }
   }
@@ -93,7 +93,7 @@ TEST(Quantize, GivesTheIntegersAndScalesOfEveryGrouping) {
     SCOPED_TRACE(groups.name);
     const Recipe recipe = recipe_from("int8+scales=" + groups.name, at::kCPU);
     expect_by_hand(quantize_queries(x, recipe), x, 127, groups.of_query);
-    expect_by_hand(quantize_keys(x, recipe), less_its_mean(x, tokens), 127, groups.of_key);
+    expect_by_hand(quantize_keys(x, recipe), less_its_mean(x, sample_tokens), 127, groups.of_key);
     const Recipe four = recipe_from("int4+smooth-k=off+scales=" + groups.name, at::kCPU);
     expect_by_hand(quantize_queries(x, four), less_its_mean(x, 128), 7, groups.of_query);
     expect_by_hand(quantize_keys(x, four), x, 7, groups.of_key);
@@ -101,11 +101,11 @@ TEST(Quantize, GivesTheIntegersAndScalesOfEveryGrouping) {
 }
 
 TEST(Quantize, GivesEachGroupOfChannelsItsOwnScale) {
-  const at::Tensor x = normal({tokens, 40}, 5) * at::linspace(0.1, 30, 40);
+  const at::Tensor x = normal({sample_tokens, 40}, 5) * at::linspace(0.1, 30, 40);
   const Recipe grouped = recipe_from("int8+scales=warp+channel-group=16", at::kCPU);
   const Recipe whole = recipe_from("int8+scales=warp", at::kCPU);
   const QuantizedTokens q = quantize_queries(x, grouped);
-  ASSERT_EQ(q.scales.sizes().vec(), (std::vector<std::int64_t>{tokens, 3}));
+  ASSERT_EQ(q.scales.sizes().vec(), (std::vector<std::int64_t>{sample_tokens, 3}));
   for (std::int64_t group = 0; group < 3; ++group) {
     const auto of_group = [&](const at::Tensor& all) {
       return all.slice(1, group * 16, std::min<std::int64_t>(group * 16 + 16, 40));
@@ -164,14 +164,14 @@ TEST(QuantizeValues, GivesIntegersPerChannel) {
   for (const char* text : {"int8", "int8+smooth-v=off"}) {
     const Recipe recipe = recipe_from(text, at::kCPU);
     const QuantizedValues v = quantize_values(x, recipe);
-    const at::Tensor smoothed = recipe.smooth_v == Smoothing::on ? less_its_mean(x, tokens) : x;
+    const at::Tensor smoothed = recipe.smooth_v == Smoothing::on ? less_its_mean(x, sample_tokens) : x;
     std::int64_t wrong = 0;
-    for (std::int64_t c = 0; c < dim; ++c) {
+    for (std::int64_t c = 0; c < sample_dim; ++c) {
       float largest = 0;
-      for (std::int64_t i = 0; i < tokens; ++i) largest = std::max(largest, std::fabs(at_of(smoothed, i, c)));
+      for (std::int64_t i = 0; i < sample_tokens; ++i) largest = std::max(largest, std::fabs(at_of(smoothed, i, c)));
       const float inverse = 127.0F / largest;
       wrong += v.scales.const_data_ptr<float>()[c] != largest / 127.0F ? 1 : 0;
-      for (std::int64_t i = 0; i < tokens; ++i) {
+      for (std::int64_t i = 0; i < sample_tokens; ++i) {
         wrong += at_of(v.values, i, c) != std::nearbyintf(at_of(smoothed, i, c) * inverse) ? 1 : 0;
       }
     }
@@ -234,7 +234,7 @@ TEST(RoundToE4m3, GivesTheNearestOfItsNumbers) {
 
 TEST(QuantizeValues, UseAllOfE4m3) {
   const QuantizedValues v = quantize_values(sample(), recipe_from("sage2-8b", at::kCPU));
-  EXPECT_TRUE(at::equal(v.values.abs().amax(0), at::full({dim}, 448.0F)));
+  EXPECT_TRUE(at::equal(v.values.abs().amax(0), at::full({sample_dim}, 448.0F)));
   EXPECT_TRUE(at::equal(round_to_e4m3(v.values), v.values));
 }
 

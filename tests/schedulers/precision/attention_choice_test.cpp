@@ -17,7 +17,7 @@ using testing::Each;
 using testing::HasSubstr;
 
 // One word per step, one letter per layer: the first of each precision's name, 8 and 4 for int8 and int4.
-std::string drawn(const Plan& plan) {
+std::string drawn_by_step(const Plan& plan) {
   std::string text;
   for (const PrecisionRow& row : plan.rows()) {
     if (!text.empty()) text += ' ';
@@ -53,7 +53,7 @@ TEST(OneLiner, SaysTheSameAsTheTable) {
   for (const Case& c : cases) {
     const AttentionChoice choice = parse_attention(c.text);
     EXPECT_EQ(choice.text, c.text);
-    EXPECT_EQ(drawn(resolve(choice, target_of(3, 6))), c.table) << c.text;
+    EXPECT_EQ(drawn_by_step(resolve(choice, target_of(3, 6))), c.table) << c.text;
   }
 }
 
@@ -65,7 +65,7 @@ TEST(OneLiner, TakesEveryPrecisionByName) {
 }
 
 TEST(OneLiner, IsFullPrecisionUnlessAsked) {
-  EXPECT_EQ(drawn(resolve(AttentionChoice(), target_of(2, 2))), "ff ff");
+  EXPECT_EQ(drawn_by_step(resolve(AttentionChoice(), target_of(2, 2))), "ff ff");
 }
 
 TEST(OneLiner, IsRefusedWithTheRuleAndWhatWasMeant) {
@@ -118,10 +118,10 @@ TEST(AttentionChoice, ReadsAPlanFileAndMapsItByTimestep) {
   write_text(file, to_yaml(resolve(parse_attention("first:2=int8,rest=int4"), six)));
   const AttentionChoice choice = parse_attention(file);
   EXPECT_EQ(choice.text, file);
-  EXPECT_EQ(drawn(resolve(choice, six)), "888 888 444 444 444 444");
-  EXPECT_EQ(drawn(resolve(choice, target_of(3, 3))), "888 444 444");
+  EXPECT_EQ(drawn_by_step(resolve(choice, six)), "888 888 444 444 444 444");
+  EXPECT_EQ(drawn_by_step(resolve(choice, target_of(3, 3))), "888 444 444");
   const Plan twelve = resolve(choice, target_of(3, 12));
-  EXPECT_EQ(drawn(twelve), "888 888 888 444 444 444 444 444 444 444 444 444");
+  EXPECT_EQ(drawn_by_step(twelve), "888 888 888 444 444 444 444 444 444 444 444 444");
   EXPECT_EQ(twelve.made_for().timesteps, target_of(3, 12).timesteps);
 }
 
@@ -146,8 +146,8 @@ TEST(AttentionChoice, RefusesAnotherModelsOrSchedulersPlanUnlessItIsNamed) {
   EXPECT_THAT(complaint(model, {.accepted = {"ddim", "CogVideoX-2b"}}), HasSubstr("made for the model"));
   EXPECT_THAT(complaint(target_of(4, 6), {.accepted = {"pocket", "ddim"}}),
               HasSubstr("made for 3 layers, pocket has 4"));
-  EXPECT_EQ(drawn(resolve(choice, model, {.accepted = {"pocket"}})), "888 888 888 888 888 888");
-  EXPECT_EQ(drawn(resolve(choice, scheduler, {.accepted = {"ddim"}})), "888 888 888 888 888 888");
+  EXPECT_EQ(drawn_by_step(resolve(choice, model, {.accepted = {"pocket"}})), "888 888 888 888 888 888");
+  EXPECT_EQ(drawn_by_step(resolve(choice, scheduler, {.accepted = {"ddim"}})), "888 888 888 888 888 888");
 }
 
 TEST(AttentionChoice, SaysThatAFileIsNotThere) {

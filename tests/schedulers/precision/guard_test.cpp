@@ -16,8 +16,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr auto int8 = Precision::int8, int4 = Precision::int4, full = Precision::full;
-
 Plan plan_of(const std::string& text, std::optional<double> bound) {
   Plan plan = resolve(parse_attention(text), target_of(3, 12));
   plan.bound = bound;

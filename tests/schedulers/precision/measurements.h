@@ -10,6 +10,8 @@
 
 namespace bitreel::test {
 
+inline constexpr auto full = Precision::full, int8 = Precision::int8, int4 = Precision::int4;
+
 struct MadeUp {
   MeasurementDesign design;
   std::map<Precision, double> seconds;                   // per call, full precision too

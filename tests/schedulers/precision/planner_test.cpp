@@ -19,8 +19,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr auto int8 = Precision::int8, int4 = Precision::int4, full = Precision::full;
-
 // 2 layers x 5 steps; the 4-bit error of step s in layer l is (1 + s + 5 l) / 100, the 8-bit error a tenth of that.
 MadeUp ladder(double full_ms = 4, double int8_ms = 2, double int4_ms = 1) {
   return {.design = design_of(2, 5, {int8, int4}),

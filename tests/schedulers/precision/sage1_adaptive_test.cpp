@@ -10,7 +10,7 @@
 namespace bitreel::test {
 namespace {
 
-constexpr auto vb = Precision::sage1_vb, b = Precision::sage1_b, full = Precision::full;
+constexpr auto vb = Precision::sage1_vb, b = Precision::sage1_b;
 
 // 3 layers x 2 steps, two prompts. The fast kernel's cosine: 0.9995 in layer 0; 0.9995 but for one prompt of one step
 // in layer 1; just the threshold in layer 2.
