@@ -6,21 +6,18 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "pipelines/cogvideox/pipeline.h"
-#include "pipelines/unidiffuser/pipeline.h"
 
 namespace bitreel {
 namespace {
 
 struct ModelClass {
-  std::string_view name;  // model_index.json's _class_name
-  std::unique_ptr<Pipeline> (*open)(const Checkpoint& checkpoint, const RunOptions& options);
+  std::string_view name;
+  OpenPipeline* open;
 };
 
-constexpr ModelClass classes[] = {
-    {"CogVideoXPipeline", open_cogvideox},
-    {"UniDiffuserPipeline", open_unidiffuser},
-};
+#define BITREEL_ROW(name, open) {#name, open},
+constexpr ModelClass classes[] = {BITREEL_MODELS(BITREEL_ROW)};
+#undef BITREEL_ROW
 
 }  // namespace
 

@@ -1,11 +1,11 @@
 // What an implementation of attention is: the call it gets, and what it says of itself.
 //
-//   const Backend& cpu_flash = flash_backend();
+//   const Backend& cpu_flash = backend_named("cpu-flash");
 //   if (cpu_flash.missing(at::kCPU).empty() && cpu_flash.refuses(call).empty()) cpu_flash.run(call);
 //
-// To add one: a file or folder that makes a Backend (or a span of them), and one line in registry.cpp. attend(),
-// `bitreel info attention`, `bitreel bench attention` and the tests of tests/attention/ then know it.
-// All questions are asked at each call, never when the table is made: a GPU's library may be loaded later.
+// To add one: a file or folder that makes a span of them, and one line in backends.h. attend(), `bitreel info
+// attention`, `bitreel bench attention` and the tests of tests/attention/ then know it. All questions are asked at each
+// call, never when the table is made: a GPU's library may be loaded later.
 #pragma once
 
 #include <ATen/core/Tensor.h>

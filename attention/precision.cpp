@@ -13,17 +13,9 @@ struct Row {
   Precision more_bits;
 };
 
-constexpr std::array<Row, 9> table = {{
-    {Precision::full, "full", full_bits, Precision::full},
-    {Precision::int8, "int8", 8, Precision::full},
-    {Precision::int4, "int4", 4, Precision::int8},
-    {Precision::sage1_t, "sage1-t", 8, Precision::full},
-    {Precision::sage1_b, "sage1-b", 8, Precision::full},
-    {Precision::sage1_vt, "sage1-vt", 8, Precision::full},
-    {Precision::sage1_vb, "sage1-vb", 8, Precision::full},
-    {Precision::sage2_8b, "sage2-8b", 8, Precision::full},
-    {Precision::sage2_4b, "sage2-4b", 4, Precision::sage2_8b},
-}};
+#define BITREEL_ROW(precision, name, bits, more) Row{Precision::precision, name, bits, Precision::more},
+constexpr auto table = std::to_array({BITREEL_PRECISIONS(BITREEL_ROW)});
+#undef BITREEL_ROW
 
 constexpr auto precisions = [] {
   std::array<Precision, table.size()> all{};

@@ -35,7 +35,7 @@ constexpr Recipe on_cuda(Precision precision, QkFormat qk) {
 }
 
 // One row for each precision and each device on which it has a recipe of its own.
-constexpr std::array<Preset, 10> presets = {{
+constexpr auto presets = std::to_array<Preset>({
     {c10::kCPU, {.precision = Precision::int8, .smooth_v = Smoothing::on}},
     {c10::kCPU,
      {.precision = Precision::int4, .qk = QkFormat::int4, .smooth_q = Smoothing::on, .smooth_v = Smoothing::on}},
@@ -91,7 +91,7 @@ constexpr std::array<Preset, 10> presets = {{
       .exponential = Exponential::exact,
       .maximum = Maximum::running,
       .key_block = 64}},
-}};
+});
 
 // A field as text. Values of an enumeration are in its order.
 struct Field {

@@ -9,34 +9,18 @@
 #include <tuple>
 #include <vector>
 
-#include "attention/cpu/cpu_backend.h"
-#include "attention/cpu/flash_backend.h"
-#include "attention/cuda/cuda_backend.h"
-#include "attention/torch/emulated.h"
-#include "attention/torch/reference.h"
-#include "attention/torch/sdpa.h"
+#include "attention/backends.h"
 #include "base/error.h"
 #include "base/nearest.h"
 
 namespace bitreel {
 namespace {
 
-class Table {
- public:
-  void add(const Backend& backend) { all.push_back(backend); }
-  void add(std::span<const Backend> backends) { all.insert(all.end(), backends.begin(), backends.end()); }
-  std::vector<Backend> all;
-};
-
-// One line for each file or folder that has backends. Of those that a call prefers alike, the earlier goes first.
-Table make_table() {
-  Table table;
-  table.add(flash_backend());
-  table.add(sdpa_backend());
-  table.add(cuda_backends());
-  table.add(cpu_backends());
-  table.add(reference_backend());
-  table.add(emulated_backend());
+std::vector<Backend> make_table() {
+  std::vector<Backend> table;
+#define BITREEL_ADD(backends) table.insert(table.end(), backends().begin(), backends().end());
+  BITREEL_ATTENTION_BACKENDS(BITREEL_ADD)
+#undef BITREEL_ADD
   return table;
 }
 
@@ -94,8 +78,8 @@ std::string why_no_kernel(const AttendCall& call) {
 }  // namespace
 
 std::span<const Backend> backends() {
-  static const Table table = make_table();
-  return table.all;
+  static const std::vector<Backend> table = make_table();
+  return table;
 }
 
 const Backend& backend_named(std::string_view name) {

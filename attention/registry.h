@@ -5,7 +5,7 @@
 //   chosen.backend.run(call);
 //   const BackendNames names = backends_from("reference,emulated");  // one for each arithmetic
 //
-// A new backend is one line in registry.cpp; backend.h says what it has to be.
+// A new backend is one line in backends.h; backend.h says what it has to be.
 #pragma once
 
 #include <span>

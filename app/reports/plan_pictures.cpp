@@ -40,29 +40,21 @@ Colour on_scale(double share) {
   return {mix(a.red, b.red), mix(a.green, b.green), mix(a.blue, b.blue)};
 }
 
-// The same in every picture: after Okabe and Ito, and of the usual three the one with fewer bits is lighter.
+// In the order of all_precisions(), after Okabe and Ito; of the usual three the one with fewer bits is lighter.
+constexpr auto precision_colours = std::to_array<Colour>({{110, 30, 90},
+                                                          {0, 114, 178},
+                                                          {230, 170, 40},
+                                                          {86, 180, 233},
+                                                          {204, 121, 167},
+                                                          {213, 94, 0},
+                                                          {128, 128, 128},
+                                                          {0, 158, 115},
+                                                          {240, 228, 66}});
+
+// The same in every picture.
 Colour colour_of(Precision precision) {
-  switch (precision) {
-    case Precision::full:
-      return {110, 30, 90};
-    case Precision::int8:
-      return {0, 114, 178};
-    case Precision::int4:
-      return {230, 170, 40};
-    case Precision::sage1_t:
-      return {86, 180, 233};
-    case Precision::sage1_b:
-      return {204, 121, 167};
-    case Precision::sage1_vt:
-      return {213, 94, 0};
-    case Precision::sage1_vb:
-      return {128, 128, 128};
-    case Precision::sage2_8b:
-      return {0, 158, 115};
-    case Precision::sage2_4b:
-      return {240, 228, 66};
-  }
-  return ink;
+  const auto index = static_cast<std::size_t>(precision);
+  return index < precision_colours.size() ? precision_colours[index] : ink;
 }
 
 constexpr Colour plan_colour{0, 0, 0};  // of a plan's own line and dot

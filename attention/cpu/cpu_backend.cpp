@@ -197,7 +197,7 @@ void run_kernels(const Kernels& kernels, const AttendCall& call) {
   clock.report();
 }
 
-std::span<const Backend> cpu_backends() {
+std::span<const Backend> cpu_backends() {  // in order of preference
   // Those of one kind of processor are built for it alone (CMakeLists.txt).
   static const auto all = std::to_array<Backend>({
 #if defined(__x86_64__)

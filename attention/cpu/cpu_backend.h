@@ -5,17 +5,13 @@
 // All give the same bits, whatever the number of threads.
 #pragma once
 
-#include <span>
-
-#include "attention/backend.h"
+#include "attention/backends.h"
 
 namespace bitreel {
 
 namespace cpu {
 struct Kernels;
 }
-
-std::span<const Backend> cpu_backends();  // in order of preference
 
 // A call that cpu_backends() don't refuse, with any kernels of cpu/kernels.h.
 void run_kernels(const cpu::Kernels& kernels, const AttendCall& call);

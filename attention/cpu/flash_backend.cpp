@@ -86,7 +86,7 @@ void run_flash(const FlashKernels& kernels, const AttendCall& call) {
   }
 }
 
-const Backend& flash_backend() {
+std::span<const Backend> flash_backends() {
   static constexpr Backend backend{.name = "cpu-flash",
                                    .arithmetic = Arithmetic::full,
                                    .role = Role::kernel,
@@ -95,7 +95,7 @@ const Backend& flash_backend() {
                                    .refuses = refuses,
                                    .run = run,
                                    .preference = preference};
-  return backend;
+  return {&backend, 1};
 }
 
 }  // namespace bitreel

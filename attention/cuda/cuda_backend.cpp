@@ -181,7 +181,7 @@ Backend backend_of(std::string_view name, std::string_view summary) {
 
 }  // namespace
 
-std::span<const Backend> cuda_backends() {
+std::span<const Backend> cuda_backends() {  // in order of preference
   static const std::vector<Backend> all = {
       backend_of<Kernel::sm90>("cuda-sm90",
                                "warpgroup products and bulk copies (Hopper); 4-bit integers are multiplied as e4m3"),

@@ -12,15 +12,10 @@
 // integers (3 bytes an element, 4 with fp16 PV) stays below cuda::bias_bytes (prepared_call.h).
 #pragma once
 
-#include <cstdint>
-#include <span>
-
-#include "attention/backend.h"
+#include "attention/backends.h"
 #include "attention/cuda/prepared_call.h"
 
 namespace bitreel {
-
-std::span<const Backend> cuda_backends();  // in order of preference
 
 // What the quantization pass of a call writes, as the named backend would run it: for tests to look into.
 cuda::PackedTensors quantize_on_cuda(const AttendCall& call, const Backend& backend);

@@ -1,4 +1,9 @@
-#include "attention/torch/emulated.h"
+// Quantized attention as a recipe defines it, in plain tensor operations: what every kernel must agree with, and what
+// runs a recipe where no kernel can. Integers, scales and the rounding of P are the recipe's (attention/quantize.h);
+// everything between them is fp64, so that what a kernel adds of its own shows.
+//
+// Every recipe, shape, mask and dtype up to fp32, on the CPU and CUDA. One head and one block of keys at a time.
+#include "attention/backends.h"
 
 #include <ATen/ATen.h>
 
@@ -198,7 +203,7 @@ std::string refuses(const AttendCall& call) {
 
 }  // namespace
 
-const Backend& emulated_backend() {
+std::span<const Backend> emulated_backends() {
   static constexpr Backend backend{.name = "emulated",
                                    .arithmetic = Arithmetic::quantized,
                                    .role = Role::oracle,
@@ -206,7 +211,7 @@ const Backend& emulated_backend() {
                                    .missing = missing,
                                    .refuses = refuses,
                                    .run = run};
-  return backend;
+  return {&backend, 1};
 }
 
 }  // namespace bitreel

@@ -1,4 +1,11 @@
-#include "attention/torch/sdpa.h"
+// LibTorch's scaled_dot_product_attention, asked in the dtype in which this machine does it best: q's, or fp32 on a CPU
+// without bf16 tiles, where LibTorch's half-precision kernel is slower than its fp32 one and rounds more.
+//
+// Full precision only. A causal mask that is not square, a key mask and a bias go to LibTorch as one mask of
+// [.., Nq, Nkv]. Log-sum-exp, which LibTorch does not return, is computed apart in fp32 for as much again as q k^T.
+// Its `kernel` is what LibTorch picks for such tensors without a mask: "cuDNN", "FlashAttention", "memory-efficient" or
+// "plain operations".
+#include "attention/backends.h"
 
 #include <ATen/ATen.h>
 #include <ATen/SDPBackend.h>
@@ -107,7 +114,7 @@ std::string_view kernel(const AttendCall& call) {
 
 }  // namespace
 
-const Backend& sdpa_backend() {
+std::span<const Backend> sdpa_backends() {
   static constexpr Backend backend{.name = "sdpa",
                                    .arithmetic = Arithmetic::full,
                                    .role = Role::kernel,
@@ -116,7 +123,7 @@ const Backend& sdpa_backend() {
                                    .refuses = refuses,
                                    .run = run,
                                    .kernel = kernel};
-  return backend;
+  return {&backend, 1};
 }
 
 }  // namespace bitreel

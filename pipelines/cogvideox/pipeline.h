@@ -62,6 +62,6 @@ class CogVideoX final : public Pipeline {
   std::unique_ptr<Parts> parts_;
 };
 
-std::unique_ptr<Pipeline> open_cogvideox(const Checkpoint& checkpoint, const RunOptions& options);
+OpenPipeline open_cogvideox;
 
 }  // namespace bitreel

@@ -11,12 +11,13 @@
 // Opening reads configuration files only. The parts of a phase are loaded when it first runs and kept for the next
 // request until release(): a single clip that releases each phase after use has the largest phase as its memory peak,
 // not the sum; a run over many clips loads what it keeps once.
-// A new model is a folder beside this one and a line in app/models.cpp, which knows all classes of model_index.json.
+// A new model is a folder beside this one and a line in app/models.h, which knows all classes of model_index.json.
 // Errors: Error for a checkpoint that doesn't fit its configs, UsageError for requests that make no sense.
 #pragma once
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
@@ -111,5 +112,8 @@ class Pipeline {
   RunOptions options_;
   PipelineTraits traits_;
 };
+
+// What a model's folder gives to the table of app/models.h.
+using OpenPipeline = std::unique_ptr<Pipeline>(const Checkpoint& checkpoint, const RunOptions& options);
 
 }  // namespace bitreel

@@ -56,6 +56,6 @@ class UniDiffuser final : public Pipeline {
   mutable UniDiffuserParts parts_;  // remarks() reads the tokenizer
 };
 
-std::unique_ptr<Pipeline> open_unidiffuser(const Checkpoint& checkpoint, const RunOptions& options);
+OpenPipeline open_unidiffuser;
 
 }  // namespace bitreel

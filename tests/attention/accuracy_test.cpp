@@ -5,10 +5,9 @@
 
 #include <cmath>
 
+#include "attention/registry.h"
 #include "attention/similarity.h"
-#include "attention/torch/emulated.h"
 #include "attention/torch/quantize.h"
-#include "attention/torch/reference.h"
 #include "tests/attention/protocol.h"
 #include "tests/attention/tolerances.h"
 
@@ -16,8 +15,8 @@ namespace bitreel {
 namespace {
 
 Similarity quality(const std::string& recipe, const Inputs& in) {
-  return similarity(run(reference_backend(), in, {}).out,
-                    run(emulated_backend(), in, {.recipe = recipe_from(recipe, test_device().type())}).out);
+  return similarity(run(backend_named("reference"), in, {}).out,
+                    run(backend_named("emulated"), in, {.recipe = recipe_from(recipe, test_device().type())}).out);
 }
 
 class Accuracy : public testing::TestWithParam<InputSet> {
@@ -45,7 +44,7 @@ TEST_P(Accuracy, OfKernelsIsThatOfTheOracle) {
        {"int8", "int4", "sage1-t", "sage1-b", "sage1-vt", "sage1-vb", "sage2-8b", "sage2-4b", "int8+scales=block",
         "int8+scales=thread", "int8+smooth-k=off+smooth-v=off", "int8+v-mean=subtracted"}) {
     const Asked asked = {.recipe = recipe_from(text, test_device().type())};
-    const Answer oracle = run(emulated_backend(), in, asked);
+    const Answer oracle = run(backend_named("emulated"), in, asked);
     for (const Backend* backend : those_that_can(call_of(in, asked))) {
       if (backend->role == Role::oracle) continue;
       EXPECT_TRUE(same_arithmetic(*backend, in, oracle, run(*backend, in, asked))) << backend->name << " " << text;
@@ -142,9 +141,10 @@ TEST(AccuracyOf, TheOracleIsThatOfAnIndependentSimulation) {
       in.q.slice(3, 0, 4).mul_(2).add_(3);
       in.v += 0.2;
     }
-    const at::Tensor truth = run(reference_backend(), in, {}).out;
+    const at::Tensor truth = run(backend_named("reference"), in, {}).out;
     for (const Simulated& expected : simulated()) {
-      const Answer answer = run(emulated_backend(), in, {.recipe = recipe_from(expected.recipe, test_device().type())});
+      const Answer answer =
+          run(backend_named("emulated"), in, {.recipe = recipe_from(expected.recipe, test_device().type())});
       EXPECT_NEAR(similarity(truth, answer.out).relative_l2 / expected.relative_l2[set], 1, spread[set])
           << expected.recipe << ", logit deviation " << widths[set];
     }

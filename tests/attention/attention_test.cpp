@@ -1,6 +1,7 @@
 // The front door: what attend() makes of layouts and options, whom it asks, and what it refuses. The numbers behind it
 // are tested over the table of backends; here, the formula by hand.
 #include "attention/attention.h"
+#include "attention/registry.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -9,9 +10,6 @@
 #include <cstdlib>
 #include <vector>
 
-#include "attention/cpu/flash_backend.h"
-#include "attention/torch/emulated.h"
-#include "attention/torch/reference.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/tolerances.h"
 #include "tests/error_text.h"
@@ -75,7 +73,7 @@ TEST(Attend, GivesTheInputsDtype) {
     for (const Way& way : ways()) EXPECT_EQ(attend(in.q, in.k, in.v, way.options).scalar_type(), dtype) << way.name;
   }
   const Inputs wide = random_inputs({}, 2, at::kDouble);
-  EXPECT_LE(largest_difference(attend(wide.q, wide.k, wide.v), run(reference_backend(), wide, {}).out),
+  EXPECT_LE(largest_difference(attend(wide.q, wide.k, wide.v), run(backend_named("reference"), wide, {}).out),
             full_precision(at::kDouble));
 }
 
@@ -83,14 +81,15 @@ TEST(Attend, RunsThePrecisionsOwnRecipeUnlessGivenOne) {
   const Inputs in = random_inputs({.queries = 20, .keys = 100}, 3);
   for (const Precision precision : all_precisions()) {
     if (precision == Precision::full) continue;
-    const at::Tensor expected = run(emulated_backend(), in, {.recipe = recipe_of(precision, test_device().type())}).out;
+    const at::Tensor expected =
+        run(backend_named("emulated"), in, {.recipe = recipe_of(precision, test_device().type())}).out;
     EXPECT_TRUE(at::equal(attend(in.q, in.k, in.v, {.precision = precision, .backend = "emulated"}), expected))
         << name_of(precision);
   }
   const Recipe given = recipe_from("sage1-t+pv=fp16", test_device().type());
   EXPECT_TRUE(
       at::equal(attend(in.q, in.k, in.v, {.precision = Precision::int4, .recipe = given, .backend = "emulated"}),
-                run(emulated_backend(), in, {.recipe = given}).out));
+                run(backend_named("emulated"), in, {.recipe = given}).out));
 }
 
 // Sets a variable of the environment and puts back what was there.
@@ -111,7 +110,7 @@ class Variable {
 
 // The first for full precision, and LibTorch's for what that refuses.
 std::string_view first_kernel(const Inputs& in) {
-  return flash_backend().missing(at::kCPU).empty() && in.q.is_cpu() ? "cpu-flash" : "sdpa";
+  return backend_named("cpu-flash").missing(at::kCPU).empty() && in.q.is_cpu() ? "cpu-flash" : "sdpa";
 }
 
 TEST(ChooseBackend, TakesAKernelBeforeAnOracle) {
@@ -133,14 +132,14 @@ TEST(ChooseBackend, TakesAKernelBeforeAnOracle) {
 // What is slower for a call is not refused: by name it does it.
 TEST(ChooseBackend, PrefersWithoutRefusing) {
   const Inputs in = cpu_inputs({.queries = 70, .keys = 130}, 4, at::kBFloat16);
-  const Backend& flash = flash_backend();
+  const Backend& flash = backend_named("cpu-flash");
   if (!flash.missing(at::kCPU).empty()) GTEST_SKIP() << flash.missing(at::kCPU);
   const AttendCall call = call_of(in, {});
   EXPECT_EQ(choose_backend(call).backend.name, flash.preference(call) < 0 ? "sdpa" : "cpu-flash");
   EXPECT_EQ(choose_backend(call, "cpu-flash").backend.name, "cpu-flash");
-  EXPECT_LE(
-      largest_difference(attend(in.q, in.k, in.v, {.backend = "cpu-flash"}), run(reference_backend(), in, {}).out),
-      full_precision(at::kBFloat16));
+  EXPECT_LE(largest_difference(attend(in.q, in.k, in.v, {.backend = "cpu-flash"}),
+                               run(backend_named("reference"), in, {}).out),
+            full_precision(at::kBFloat16));
 }
 
 TEST(ChooseBackend, NamesWhatItDoesNotKnowAndWhyNoneCan) {

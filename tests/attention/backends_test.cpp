@@ -5,9 +5,8 @@
 
 #include <algorithm>
 
+#include "attention/registry.h"
 #include "attention/similarity.h"
-#include "attention/torch/emulated.h"
-#include "attention/torch/reference.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/tolerances.h"
 
@@ -60,7 +59,7 @@ class Backends : public testing::TestWithParam<Case> {
   Inputs in = random_inputs(given.shape, 11, given.dtype);
   Asked asked = {.causality = given.causality,
                  .key_mask = given.counting_keys < 1 ? random_mask(in, given.counting_keys, 5) : at::Tensor()};
-  Answer truth = run(reference_backend(), in, asked);
+  Answer truth = run(backend_named("reference"), in, asked);
 };
 
 TEST_P(Backends, AgreeWithTheFormulaInFullPrecision) {
@@ -77,7 +76,7 @@ TEST_P(Backends, DoTheArithmeticOfEveryRecipe) {
   for (const std::string& text : recipe_texts()) {
     asked.recipe = recipe_from(text, test_device().type());
     const Quality gate = quality_of(asked.recipe->precision);
-    const Answer oracle = run(emulated_backend(), in, asked);
+    const Answer oracle = run(backend_named("emulated"), in, asked);
     const Similarity close = similarity(truth.out, oracle.out);
     EXPECT_GE(close.cosine, gate.least_cosine) << text;
     EXPECT_LE(close.relative_l2, gate.relative_l2) << text;

@@ -11,8 +11,7 @@
 #include <limits>
 #include <new>
 
-#include "attention/torch/emulated.h"
-#include "attention/torch/reference.h"
+#include "attention/registry.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/threads.h"
 #include "tests/attention/tolerances.h"
@@ -163,7 +162,7 @@ TEST_P(EveryBackend, LetsPartsOfTheKeysBeMergedByLogSumExp) {
   const auto part = [&](std::int64_t begin, std::int64_t end) {
     return Inputs{in.q, in.k.slice(2, begin, end), in.v.slice(2, begin, end)};
   };
-  const Answer truth = run(reference_backend(), in, {});
+  const Answer truth = run(backend_named("reference"), in, {});
   each(in, {}, [&](const Backend& backend, const Asked& asked) {
     const Answer a = run(backend, part(0, 150), asked), b = run(backend, part(150, 400), asked);
     const at::Tensor whole = at::logaddexp(a.log_sum_exp, b.log_sum_exp);
@@ -181,11 +180,11 @@ TEST_P(EveryBackend, LetsPartsOfTheKeysBeMergedByLogSumExp) {
 TEST_P(EveryBackend, TakesAnyScale) {
   const Inputs in = random_inputs({.queries = 30, .keys = 140}, 8);
   for (const double scale : {1e-4, 0.03, 0.5, -0.2}) {
-    const Answer truth = run(reference_backend(), in, {.scale = scale});
+    const Answer truth = run(backend_named("reference"), in, {.scale = scale});
     each(in, {.scale = scale}, [&](const Backend& backend, const Asked& asked) {
       const Answer answer = run(backend, in, asked);
       if (asked.recipe) {
-        EXPECT_TRUE(same_arithmetic(backend, in, run(emulated_backend(), in, asked), answer)) << scale;
+        EXPECT_TRUE(same_arithmetic(backend, in, run(backend_named("emulated"), in, asked), answer)) << scale;
       } else {
         EXPECT_LE(largest_difference(answer.out, truth.out), full_precision(at::kFloat)) << scale;
       }
@@ -210,7 +209,7 @@ TEST(EveryFullPrecisionBackend, SpreadsNaNAndInfinityAsTheFormulaDoes) {
   for (const Break& broken : breaks) {
     const Inputs in = {good.q.clone(), good.k.clone(), good.v.clone()};
     broken.in(in);
-    const Answer truth = run(reference_backend(), in, {});
+    const Answer truth = run(backend_named("reference"), in, {});
     ASSERT_TRUE(truth.out.isfinite().logical_not().any().item<bool>()) << broken.what;
     for (const Backend* backend : those_that_can(call_of(in, {}))) {
       const Answer answer = run(*backend, in, {}, Poison::number);
@@ -251,7 +250,8 @@ TEST_P(EveryQuantizingBackend, MakesTheHeadOfABrokenKeyOrValueNaNAndNoOther) {
   for (const float broken : {nan, infinity, -infinity}) {
     for (const bool in_value : {false, true}) {
       Inputs in = random_inputs({.batch = 2, .query_heads = 4, .key_heads = 2, .queries = 150, .keys = 270}, 10);
-      const Answer before = run(emulated_backend(), in, {.recipe = recipe_from(GetParam(), test_device().type())});
+      const Answer before =
+          run(backend_named("emulated"), in, {.recipe = recipe_from(GetParam(), test_device().type())});
       (in_value ? in.v : in.k)[1][0][265][7] = broken;
       each(in, {.causality = Causality::bottom_right}, [&](const Backend& backend, const Asked& asked) {
         const Answer answer = run(backend, in, asked, Poison::number);

@@ -1,7 +1,7 @@
 // Attention calls as the tests make them: seeded inputs of any shape, and outputs that show what was written where.
 //
 //   const Inputs in = random_inputs({.queries = 129, .keys = 63}, /*seed=*/1, at::kBFloat16);
-//   const Answer truth = run(reference_backend(), in, {});
+//   const Answer truth = run(backend_named("reference"), in, {});
 //   for (const Backend* backend : those_that_can(call_of(in, {.recipe = recipe}))) ...run(*backend, in, {...})
 //
 // BITREEL_TEST_DEVICE=cuda puts the inputs on a GPU; without one the tests skip. Those of cpu_inputs() stay on the CPU.

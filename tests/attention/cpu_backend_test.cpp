@@ -1,6 +1,7 @@
 // The integer kernels against each other: every instruction set that this machine has gives the scalar one's bits,
 // and what they pack are the integers and scales that attention/quantize.h says.
 #include "attention/cpu/cpu_backend.h"
+#include "attention/registry.h"
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
@@ -15,7 +16,6 @@
 #include "attention/cpu/kernels.h"
 #include "attention/similarity.h"
 #include "attention/torch/quantize.h"
-#include "attention/torch/reference.h"
 #include "base/cpu_features.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/kernels_amx_emulated.h"
@@ -100,7 +100,7 @@ TEST(CpuKernels, FindTheLargestOfHugeLogits) {
   Inputs in = cpu_inputs({.queries = 40, .keys = 300}, 1);
   in.q *= 1e5;
   in.k *= 1e5;
-  const Answer one_hot = run(reference_backend(), in, {});
+  const Answer one_hot = run(backend_named("reference"), in, {});
   for (const Backend& backend : kernels_here()) {
     const Answer answer = run(backend, in, {.recipe = recipe_of(Precision::int8, at::kCPU)});
     EXPECT_GE(similarity(one_hot.out, answer.out).cosine, 0.99) << backend.name;

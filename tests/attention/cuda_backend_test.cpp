@@ -2,6 +2,7 @@
 // on a GPU with BITREEL_TEST_DEVICE=cuda): the bytes of the quantization pass, streams and graphs, long sequences.
 // On a machine without a GPU, or without the plugin, these skip and say why.
 #include "attention/cuda/cuda_backend.h"
+#include "attention/registry.h"
 
 #include <ATen/ATen.h>
 #include <c10/core/CachingDeviceAllocator.h>
@@ -11,7 +12,6 @@
 #include <gtest/gtest.h>
 
 #include "attention/recipes.h"
-#include "attention/torch/emulated.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/packed_checks.h"
 #include "tests/attention/tolerances.h"
@@ -135,7 +135,7 @@ TEST_F(CudaKernels, DoTheArithmeticAtTheLengthOfAVideo) {
   constexpr std::int64_t first = 128 * 70, last = first + 256;  // whole blocks of queries
   const Inputs some = {in.q.slice(2, first, last), in.k, in.v};
   for (const char* text : {"int8", "int4", "sage1-b", "sage1-vt", "sage2-8b", "sage2-4b"}) {
-    const Answer oracle = run(emulated_backend(), some, {.recipe = recipe_from(text, at::kCUDA)});
+    const Answer oracle = run(backend_named("emulated"), some, {.recipe = recipe_from(text, at::kCUDA)});
     for (const Backend* backend : kernels()) {
       if (!backend->refuses(call_of(in, {.recipe = recipe_from(text, at::kCUDA)})).empty()) continue;
       const Answer whole = run(*backend, in, {.recipe = recipe_from(text, at::kCUDA)});

@@ -1,6 +1,5 @@
 // The oracle against recipe.h read once more, as plain loops over one head: one query, one block of keys, one key at a
 // time. Integers and scales are taken from quantize.h, which has tests of its own.
-#include "attention/torch/emulated.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -12,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "attention/registry.h"
 #include "attention/torch/quantize.h"
 #include "tests/attention/calls.h"
 
@@ -122,7 +122,7 @@ TEST(Emulated, IsTheRecipeOneNumberAtATime) {
   in.k += 1;
   for (const std::string& text : recipe_texts()) {
     const Recipe recipe = recipe_from(text, at::kCPU);
-    const Answer answer = run(emulated_backend(), in, {.recipe = recipe});
+    const Answer answer = run(backend_named("emulated"), in, {.recipe = recipe});
     const Head head = {quantize_queries(in.q[0][0], recipe), quantize_keys(in.k[0][0], recipe),
                        quantize_values(in.v[0][0], recipe), 1 / std::sqrt(static_cast<double>(dim))};
     for (const std::int64_t i : {0, 131}) {

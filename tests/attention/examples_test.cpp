@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "attention/attention.h"
+#include "attention/backends.h"
 #include "attention/cpu/attend_block.h"
 #include "attention/cpu/call_parts.h"
 #include "attention/cpu/cpu_backend.h"
@@ -21,6 +22,7 @@
 #include "attention/cpu/products_scalar.h"
 #include "attention/cpu/serial.h"
 #include "attention/cpu/share_out.h"
+#include "attention/registry.h"
 #include "attention/torch/quantize.h"
 #include "attention/torch/visibility.h"
 #include "base/cpu_features.h"
@@ -51,7 +53,7 @@ TEST(Examples, OfAttendReport) {
 
 TEST(Examples, OfBackend) {
   const AttendCall call = call_of(in, {});
-  const Backend& cpu_flash = flash_backend();
+  const Backend& cpu_flash = backend_named("cpu-flash");
   if (cpu_flash.missing(at::kCPU).empty() && cpu_flash.refuses(call).empty()) cpu_flash.run(call);
   EXPECT_EQ(call.out.isnan().any().item<bool>(), !cpu_flash.missing(at::kCPU).empty());
 }
@@ -115,8 +117,9 @@ using namespace cpu;
 TEST(Examples, OfCpuBackends) {
   const Backend& plain = cpu_backends().back();  // of cpu-amx, cpu-avx512-vnni, cpu-avx-vnni, cpu-avx2, cpu-scalar
   EXPECT_EQ(plain.name, "cpu-scalar");
-  const Backend& backend = flash_backend();  // cpu-flash
+  const Backend& backend = flash_backends().front();  // cpu-flash
   EXPECT_EQ(backend.name, "cpu-flash");
+  flash_backends().front().name;
 }
 
 // A head of 64 keys and dim 64, and where its packed form goes.

@@ -1,6 +1,7 @@
 // The fp32 kernel's instruction sets against each other. What it computes is tested over the table of backends, with
 // the set that this machine prefers.
 #include "attention/cpu/flash.h"
+#include "attention/registry.h"
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -8,7 +9,6 @@
 #include <limits>
 
 #include "attention/cpu/flash_backend.h"
-#include "attention/torch/reference.h"
 #include "base/cpu_features.h"
 #include "tests/attention/calls.h"
 
@@ -16,7 +16,7 @@ namespace bitreel {
 namespace {
 
 Backend with(void (*run)(const AttendCall&)) {
-  Backend backend = flash_backend();
+  Backend backend = backend_named("cpu-flash");
   backend.run = run;
   return backend;
 }
@@ -44,11 +44,13 @@ TEST(FlashKernels, GiveTheSameBitsWithAvx2AndAvx512) {
 
 // LibTorch's gives zeros.
 TEST(FlashKernels, GiveNaNWhereAllLogitsAreMinusInfinity) {
-  if (!flash_backend().missing(at::kCPU).empty()) GTEST_SKIP() << flash_backend().missing(at::kCPU);
+  if (!backend_named("cpu-flash").missing(at::kCPU).empty())
+    GTEST_SKIP() << backend_named("cpu-flash").missing(at::kCPU);
   Inputs in = cpu_inputs({.queries = 40, .keys = 140}, 1);
   in.q.select(3, 5).fill_(1);
   in.k.select(3, 5).fill_(-std::numeric_limits<float>::infinity());
-  const Answer answer = run(flash_backend(), in, {}, Poison::number), truth = run(reference_backend(), in, {});
+  const Answer answer = run(backend_named("cpu-flash"), in, {}, Poison::number),
+               truth = run(backend_named("reference"), in, {});
   EXPECT_TRUE(answer.out.isnan().all().item<bool>());
   EXPECT_TRUE(at::equal(answer.log_sum_exp, truth.log_sum_exp));
 }

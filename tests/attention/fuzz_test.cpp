@@ -8,8 +8,7 @@
 #include <random>
 #include <sstream>
 
-#include "attention/torch/emulated.h"
-#include "attention/torch/reference.h"
+#include "attention/registry.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/tolerances.h"
 
@@ -127,7 +126,7 @@ std::string words(const Call& call) {
 }
 
 void compare_full_precision(const Call& call) {
-  const Answer truth = run(reference_backend(), call.in, call.asked);
+  const Answer truth = run(backend_named("reference"), call.in, call.asked);
   const double size = std::max(1.0, call.in.v.to(at::kDouble).abs().max().item<double>());
   for (const Backend* backend : those_that_can(call_of(call.in, call.asked))) {
     const Answer answer = run(*backend, call.in, call.asked);
@@ -138,9 +137,9 @@ void compare_full_precision(const Call& call) {
 }
 
 void compare_quantized(const Call& call) {
-  const Answer oracle = run(emulated_backend(), call.in, call.asked);
+  const Answer oracle = run(backend_named("emulated"), call.in, call.asked);
   for (const Backend* backend : those_that_can(call_of(call.in, call.asked))) {
-    if (backend->name == emulated_backend().name) continue;
+    if (backend->name == backend_named("emulated").name) continue;
     EXPECT_TRUE(same_arithmetic(*backend, call.in, oracle, run(*backend, call.in, call.asked))) << backend->name;
   }
 }
