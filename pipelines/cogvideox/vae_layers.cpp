@@ -173,18 +173,18 @@ Upsample3d::Upsample3d(const Scope& scope, std::int64_t channels, TimeScaling sc
 
 namespace {
 
-// Of [B * T, C, H, W], some frames at a time: what is grown is four times as large.
-at::Tensor grow_and_convolve(const at::Tensor& frames, const at::Tensor& weight, const at::Tensor& bias) {
-  constexpr std::int64_t most_numbers = std::int64_t{1} << 26;
+// Of [B * T, C, H, W].
+at::Tensor grow_and_convolve(const at::Tensor& frames, const Upsample3d& by) {
   const std::int64_t height = 2 * frames.size(2), width = 2 * frames.size(3);
   const auto convolve = [&](const at::Tensor& some) {
     const at::Tensor grown = at::upsample_nearest2d(some, OptionalSizes({height, width}), std::nullopt);
-    return at::conv2d(grown, weight, bias, /*stride=*/1, /*padding=*/1);
+    return at::conv2d(grown, by.weight, by.bias, /*stride=*/1, /*padding=*/1);
   };
   const std::int64_t count = frames.size(0);
-  const std::int64_t at_once = std::max<std::int64_t>(most_numbers / (frames.size(1) * height * width), 1);
+  const std::int64_t at_once = std::max<std::int64_t>(by.numbers_at_once / (frames.size(1) * height * width), 1);
   if (count <= at_once) return convolve(frames);
-  at::Tensor all = at::empty({count, weight.size(0), height, width}, frames.options(), weight.suggest_memory_format());
+  at::Tensor all =
+      at::empty({count, by.weight.size(0), height, width}, frames.options(), by.weight.suggest_memory_format());
   for (std::int64_t first = 0; first < count; first += at_once) {
     const std::int64_t some = std::min(at_once, count - first);
     all.narrow(0, first, some).copy_(convolve(frames.narrow(0, first, some)));
@@ -198,7 +198,7 @@ at::Tensor Upsample3d::operator()(const at::Tensor& x) const {
   const Timed until_done("resize");
   const std::int64_t batch = x.size(0), frames = x.size(2);
   const at::MemoryFormat layout = weight.suggest_memory_format();
-  const at::Tensor y = in_time(grow_and_convolve(frame_by_frame(x).contiguous(layout), weight, bias), batch);
+  const at::Tensor y = in_time(grow_and_convolve(frame_by_frame(x).contiguous(layout), *this), batch);
   if (time == TimeScaling::keep || frames == 1) return y;
   // The two frames that one becomes are equal, so it is convolved once.
   const std::int64_t alone = frames % 2, all = alone + 2 * (frames - alone);

@@ -105,10 +105,11 @@ struct Downsample3d {
 };
 
 // Nearest-neighbour doubling (an odd first frame is not doubled in time) and a convolution per frame, which equal
-// frames share. Large frames are grown some at a time.
+// frames share. Grown frames are four times as large, so only some are there at once.
 struct Upsample3d {
   at::Tensor weight, bias;
   TimeScaling time = TimeScaling::keep;
+  std::int64_t numbers_at_once = std::int64_t{1} << 26;  // of grown frames; one of them at least
 
   Upsample3d() = default;
   Upsample3d(const Scope& scope, std::int64_t channels, TimeScaling time);
