@@ -1,7 +1,9 @@
 """Every mode of UniDiffuserPipeline, recorded stage by stage, in fp32 and in the half types."""
 
+import contextlib
 import functools
 import sys
+import types
 from pathlib import Path
 
 import numpy
@@ -50,8 +52,10 @@ class Run:
     """One call: its final latents, texts and pictures, and what passed between the parts."""
 
     def __init__(self, model: Path, request: dict, *, dtype: torch.dtype = torch.float32, noise: torch.dtype | None = None,
-                 images: dict[str, PIL.Image.Image] | None = None, generator: torch.Generator | None = None):
+                 images: dict[str, PIL.Image.Image] | None = None, generator: torch.Generator | None = None, prepare=None):
         pipe = self.pipe = load(model, dtype)
+        if prepare:
+            prepare(pipe)
         self.steps, self.calls, self.captions = [], [], []
         mode = request["mode"]
         pipe.mode = MODES[mode]
@@ -117,21 +121,40 @@ def record(case: Case, requests: dict[str, dict], halves: list[torch.dtype]) -> 
     for dtype in halves:
         kind = {torch.bfloat16: "bf16", torch.float16: "fp16"}[dtype]
         for name in [n for n in requests if requests[n].get("half")]:
-            half = Run(model, requests[name], dtype=dtype, images=images)
-            exact = Run(model, requests[name], noise=dtype, images=images)
-            case.facts["peer_error_half"].setdefault(kind, {})[name] = {
-                part: error(half.parts[part], exact.parts[part]) for part in half.parts}
-            # What the peer's own error moves by when nothing but the order of its sums changes.
-            for way in ["two threads", "no oneDNN", "math attention"]:
-                with arithmetic(way):
-                    other = Run(model, requests[name], dtype=dtype, images=images)
-                for part in half.parts:
-                    found = case.facts["peer_error_half"][kind][name][part]
-                    found.setdefault("spread", {})[way] = error(other.parts[part], exact.parts[part])["of_max"]
-            for part in half.parts:
-                case.put(kind, f"{name}.{part}", half.parts[part], f"final latents, all in {kind}")
-                case.put(kind, f"{name}.reference.{part}", exact.parts[part], "in fp32 from the same noise")
+            unguided = requests[name] | {"guidance_scale": 0.0}  # guidance draws noise at every step, in the half type another one
+            exact = Run(model, unguided, noise=dtype, images=images)
+            found = case.facts["peer_error_half"].setdefault(kind, {})[name] = {part: 0.0 for part in exact.parts}
+            for way in [None, "two threads", "no oneDNN", "math attention"]:
+                with arithmetic(way) if way else contextlib.nullcontext():
+                    for part, worst in error_of_steps(model, unguided, exact, dtype, images).items():
+                        found[part] = max(found[part], worst)
     variations(case, model, requests, images)
+
+
+def error_of_steps(model: Path, request: dict, exact: Run, dtype: torch.dtype, images: dict) -> dict[str, float]:
+    """The largest error, of the largest value, that one step in a half type makes from where the exact run is; not of the
+    first step, whose start depends on how noise is drawn. A whole run's is another with every order of sums: random
+    weights amplify what a step rounds by tens."""
+    worst = {part: 0.0 for part in exact.parts}
+    reached = iter(exact.steps)
+
+    def follow(pipe: UniDiffuserPipeline) -> None:
+        step = pipe.scheduler.step
+
+        def exact_after(output, t, sample, **named):
+            got = step(output, t, sample, **named).prev_sample
+            at, wanted = next(reached)
+            assert at == int(t)
+            if at != exact.steps[0][0]:
+                ours, theirs = (split(pipe, request["mode"], x) for x in (got, wanted))
+                for part in worst:
+                    worst[part] = max(worst[part], error(ours[part], theirs[part])["of_max"])
+            return types.SimpleNamespace(prev_sample=wanted.to(dtype))
+
+        pipe.scheduler.step = exact_after
+
+    Run(model, request, dtype=dtype, images=images, prepare=follow)
+    return worst
 
 
 def apart(other: Run, run: Run) -> dict:
