@@ -2,7 +2,7 @@
 //
 //   Loader loader(checkpoint.weights("vae"), {.dtype = at::kFloat});
 //   loader.ignore("encoder.");
-//   const VaeDecoder decoder(loader.root() / "decoder", config);   // scopes read like the checkpoint's names
+//   const VaeDecoder decoder(loader.root() / "decoder", config, Elementwise::fused);  // names as in the file
 //   loader.finish();                                          // Error naming every unused tensor
 //
 // Missing and mis-shaped tensors are errors where they are asked for (weights.h), as are those that are not finite.

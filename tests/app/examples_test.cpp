@@ -323,7 +323,7 @@ TEST_F(Examples, OfTextAndVae) {
   {
     Loader loader(checkpoint.weights("vae"), {.dtype = at::kFloat});
     loader.ignore("encoder.");
-    const VaeDecoder decoder(loader.root() / "decoder", config);
+    const VaeDecoder decoder(loader.root() / "decoder", config, Elementwise::fused);
     loader.finish();
   }
   int shown = 0;
