@@ -150,9 +150,7 @@ void decode(const DecodeCommand& command) {
 
   watch_interrupts();
   const ModelIdentity identity = identify(*model);
-  if (std::string warning = warning_of_other_decoder(*model, identity, file.model, command.file.string());
-      !warning.empty())
-    render.warnings.push_back(std::move(warning));
+  warn_of_other_decoder(render.warnings, *model, identity, file.model, command.file.string());
   Console console(command.progress);
   console.remember(file.events);
   for (const std::string& warning : render.warnings) console.warn(warning);

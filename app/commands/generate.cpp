@@ -52,9 +52,7 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
   console.remember(from.events);
   const ModelIdentity identity = identify(*render.model);
   check_same_weights(*render.model, identity, from.model, from.path.string());
-  if (std::string warning = warning_of_other_decoder(*render.model, identity, from.model, from.path.string());
-      !warning.empty())
-    render.warnings.push_back(std::move(warning));
+  warn_of_other_decoder(render.warnings, *render.model, identity, from.model, from.path.string());
   const Plan plan = resolve_attention(render, identity);
   backends_from(render.options.attention_backend).check_used_by(plan.precisions());
   const PlanProgress before = progress_of(from);

@@ -61,13 +61,14 @@ void check_same_weights(const Pipeline& model, const ModelIdentity& identity, co
               "give --model the checkpoint that began, or generate the clip anew");
 }
 
-std::string warning_of_other_decoder(const Pipeline& model, const ModelIdentity& identity,
-                                     const nlohmann::ordered_json& kept, const std::string& origin) {
+void warn_of_other_decoder(std::vector<std::string>& warnings, const Pipeline& model, const ModelIdentity& identity,
+                           const nlohmann::ordered_json& kept, const std::string& origin) {
   const std::string changed = first_changed(
       model, identity, kept, [](const std::set<Phase>& phases) { return phases.contains(Phase::decode); });
-  if (changed.empty()) return {};
-  return fmt::format("{}: {} in {} is another than was there when its denoising began; the picture may differ", origin,
-                     changed, model.checkpoint().folder().string());
+  if (changed.empty()) return;
+  warnings.push_back(
+      fmt::format("{}: {} in {} is another than was there when its denoising began; the picture may differ", origin,
+                  changed, model.checkpoint().folder().string()));
 }
 
 }  // namespace bitreel

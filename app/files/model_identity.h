@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "pipelines/model/pipeline.h"
 
@@ -24,9 +25,9 @@ ModelIdentity identify(const Pipeline& model);
 void check_same_weights(const Pipeline& model, const ModelIdentity& identity, const nlohmann::ordered_json& kept,
                         const std::string& origin);
 
-// What to warn of when what decodes is not what `kept` names: latents are the same, their picture is not. Empty when it
-// is, or nothing is known.
-std::string warning_of_other_decoder(const Pipeline& model, const ModelIdentity& identity,
-                                     const nlohmann::ordered_json& kept, const std::string& origin);
+// Adds to `warnings` when what decodes is not what `kept` names: latents are the same, their picture is not. Adds
+// nothing when it is, or nothing is known.
+void warn_of_other_decoder(std::vector<std::string>& warnings, const Pipeline& model, const ModelIdentity& identity,
+                           const nlohmann::ordered_json& kept, const std::string& origin);
 
 }  // namespace bitreel
