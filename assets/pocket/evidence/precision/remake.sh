@@ -4,7 +4,7 @@
 #   assets/pocket/evidence/precision/remake.sh build/cpu/bitreel out/precision [cuda]
 #
 # The folder gets calibration.json and held-out.json (16 prompts each, none in common), share-*.yaml, pictures, and
-# sweep/: every clip of the 32 prompts of sweep-32.json, twelve of them for two objects, at every share, compare.json, and
+# sweep/: every clip of the 32 prompts of sweep-32.json, twelve of them for two objects, at every share, compare.csv, and
 # the judge's scores of each.
 # 4 bits are slower than 8 on CPUs, so a plan by this machine's times would hold no 4-bit cell; the shares are taken at
 # the costs that SageAttention2 reports on an RTX 4090 (4b about 3x, 8b about 2.7x FlashAttention2, 2411.10958 table 9).
