@@ -20,6 +20,7 @@
 #include "base/readable_json.h"
 #include "base/standard_streams.h"
 #include "base/written_file.h"
+#include "pipelines/image/picture.h"
 #include "pipelines/quality/caption.h"
 #include "pipelines/quality/judge.h"
 #include "pipelines/quality/score.h"
@@ -180,6 +181,7 @@ int run_judge(const JudgeCommand& command) {
   for (const std::string& text : command.at_least) floors.push_back(parse_score_floor(text));
   check_can_write(command.output);
   check_can_write(command.sheet);
+  if (!command.sheet.empty()) check_can_be_written(command.sheet);
   for (const fs::path& output : {command.output, command.sheet}) check_spares(output, command.clips);
   const Domain domain = Domain::read(command.domain.empty() ? asset("assets/pocket/domain.json") : command.domain);
   std::vector<Expectation> asked;
@@ -263,8 +265,9 @@ void add_judge(CLI::App& app) {
       ->type_name("FILE");
   command->add_option("--output", state->output, "Every clip's row and the scores, as JSON")->type_name("FILE");
   command
-      ->add_option("--sheet", state->sheet,
-                   "Five frames of every clip, or every picture, with what was asked and seen, as PNG")
+      ->add_option(
+          "--sheet", state->sheet,
+          "Five frames of every clip, or every picture, with what was asked and seen; PNG, JPEG or WebP by its name")
       ->type_name("FILE");
   command->callback([state] { run_judge(*state); });
 }

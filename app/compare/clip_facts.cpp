@@ -36,7 +36,7 @@ void add_measures(ordered_json& facts, const ClipMeasures& measures, const Compa
   facts.update(json_of(measures));
   if (measures.difference.empty()) return;
   const std::filesystem::path picture = folder.difference(variant, prompt);
-  write_png(picture, measures.difference);
+  write_frame(picture, measures.difference);
   facts["difference"] = folder.relative(picture);
 }
 

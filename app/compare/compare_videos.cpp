@@ -92,8 +92,8 @@ void compare_videos(const std::vector<fs::path>& videos, const fs::path& folder,
     clip["video"] = fs::relative(copy, folder).string();
     clip["file"] = videos[i].string();
     if (!measures[i].difference.empty()) {
-      const fs::path picture = folder / "videos" / fmt::format("{}-difference.png", names[i]);
-      write_png(picture, measures[i].difference);
+      const fs::path picture = folder / "videos" / fmt::format("{}-difference.jpg", names[i]);
+      write_frame(picture, measures[i].difference);
       clip["difference"] = fs::relative(picture, folder).string();
     }
     variants.push_back({.name = names[i]});

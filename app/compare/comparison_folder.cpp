@@ -17,7 +17,7 @@ fs::path ComparisonFolder::clip(const std::string& variant, std::size_t prompt) 
 }
 
 fs::path ComparisonFolder::difference(const std::string& variant, std::size_t prompt) const {
-  return root_ / variant / fmt::format("difference-{:03}.png", prompt);
+  return root_ / variant / fmt::format("difference-{:03}.jpg", prompt);
 }
 
 fs::path ComparisonFolder::facts(const std::string& variant, std::size_t prompt) const {

@@ -190,7 +190,7 @@ std::string csv_field(const std::string& text) {
   return quoted + "\"";
 }
 
-std::string csv_of(const Comparison& comparison, const ordered_json& report) {
+std::string clips_csv(const Comparison& comparison, const ordered_json& report) {
   std::string text =
       "variant,prompt_index,prompt,seed,video,frames,psnr,ssim,worst_frame,flicker,motion,judge,"
       "latent_error,step_seconds,attention_seconds,quantize_seconds,clip_seconds\n";
@@ -239,7 +239,7 @@ ordered_json write_report(const Comparison& comparison, const std::filesystem::p
   for (const ordered_json* clip : baseline) report["frames"].push_back(clip->value("frames", 0));
   for (std::size_t i = 0; i < count; ++i) {
     ordered_json& together = report["side_by_side"].emplace_back(ordered_json::object());
-    for (const auto& [what, extension] : {std::pair{"video", "mp4"}, {"sheet", "png"}}) {
+    for (const auto& [what, extension] : {std::pair{"video", "mp4"}, {"sheet", "jpg"}}) {
       const std::string name = fmt::format("side-by-side/clip-{:03}.{}", i, extension);
       if (std::filesystem::exists(folder / name)) together[what] = name;
     }
@@ -250,7 +250,7 @@ ordered_json write_report(const Comparison& comparison, const std::filesystem::p
     report["variants"].push_back(variant_entry(variant, clips, variant.name == first.name ? nullptr : &baseline));
   }
   write_whole(folder / "compare.json", readable_json(report));
-  write_whole(folder / "compare.csv", csv_of(comparison, report));
+  write_whole(folder / "compare.csv", clips_csv(comparison, report));
   write_whole(folder / "index.html", html_page(embedded::compare_html, {{"compare.js", embedded::compare_js}}, report));
   return report;
 }

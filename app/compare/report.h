@@ -48,7 +48,7 @@ struct SideBySideClip {
   nlohmann::ordered_json facts;
 };
 
-// side-by-side/clip-000.mp4 with each frame's PSNR and SSIM under it, and clip-000.png.
+// side-by-side/clip-000.mp4 with each frame's PSNR and SSIM under it, and clip-000.jpg.
 void write_side_by_side(const std::vector<SideBySideClip>& clips, const std::string& prompt,
                         const std::filesystem::path& folder, std::size_t index);
 

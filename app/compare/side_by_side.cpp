@@ -52,7 +52,7 @@ void write_side_by_side(const std::vector<SideBySideClip>& clips, const std::str
   for (std::size_t c = 0; c < clips.size(); ++c) {
     sheet.add(kept[c], {{.text = prompt}, {.text = clips[c].name}});
   }
-  sheet.save(folder / "side-by-side" / fmt::format("clip-{:03}.png", index));
+  sheet.save(folder / "side-by-side" / fmt::format("clip-{:03}.jpg", index));
 }
 
 }  // namespace bitreel

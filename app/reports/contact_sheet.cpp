@@ -10,9 +10,9 @@
 namespace bitreel {
 namespace {
 
-constexpr int gap = 4, line_height = 16, columns = 2;
+constexpr int sheet_gap = 4, sheet_line_height = 16, columns = 2;
 
-cv::Scalar colour_of(Verdict verdict) {  // RGB
+cv::Scalar verdict_colour(Verdict verdict) {  // RGB
   switch (verdict) {
     case Verdict::right:
       return {0, 110, 0};
@@ -25,12 +25,12 @@ cv::Scalar colour_of(Verdict verdict) {  // RGB
 }
 
 // As much of the text as fits.
-void write_line(cv::Mat& picture, std::string text, cv::Point at, Verdict verdict) {
+void write_caption(cv::Mat& picture, std::string text, cv::Point at, Verdict verdict) {
   constexpr double scale = 0.42;
   int base = 0;
   const auto width = [&] { return cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, scale, 1, &base).width; };
   while (!text.empty() && at.x + width() > picture.cols) text.pop_back();
-  cv::putText(picture, text, at, cv::FONT_HERSHEY_SIMPLEX, scale, colour_of(verdict), 1, cv::LINE_AA);
+  cv::putText(picture, text, at, cv::FONT_HERSHEY_SIMPLEX, scale, verdict_colour(verdict), 1, cv::LINE_AA);
 }
 
 }  // namespace
@@ -39,19 +39,21 @@ void ContactSheet::add(const std::vector<cv::Mat>& frames, const std::vector<Cap
   const cv::Size size = frames.front().size();
   const int lines = static_cast<int>(captions.size());
   if (frames.size() == 1) {
-    cv::Mat strip(size.height + gap, shown * (size.width + gap), CV_8UC3, cv::Scalar::all(255));
+    cv::Mat strip(size.height + sheet_gap, shown * (size.width + sheet_gap), CV_8UC3, cv::Scalar::all(255));
     frames[0].copyTo(strip({{0, 0}, size}));
     for (int i = 0; i < lines; ++i)
-      write_line(strip, captions[i].text, {size.width + 2 * gap, line_height * (i + 1)}, captions[i].verdict);
+      write_caption(strip, captions[i].text, {size.width + 2 * sheet_gap, sheet_line_height * (i + 1)},
+                    captions[i].verdict);
     strips_.push_back(strip);
     return;
   }
-  cv::Mat strip((size.height + gap) + line_height * lines + gap, shown * (size.width + gap), CV_8UC3,
-                cv::Scalar::all(255));
+  cv::Mat strip((size.height + sheet_gap) + sheet_line_height * lines + sheet_gap, shown * (size.width + sheet_gap),
+                CV_8UC3, cv::Scalar::all(255));
   for (int i = 0; i < shown; ++i)
-    frames[i * (frames.size() - 1) / (shown - 1)].copyTo(strip({{i * (size.width + gap), 0}, size}));
+    frames[i * (frames.size() - 1) / (shown - 1)].copyTo(strip({{i * (size.width + sheet_gap), 0}, size}));
   for (int i = 0; i < lines; ++i)
-    write_line(strip, captions[i].text, {2, size.height + gap + line_height * (i + 1) - 4}, captions[i].verdict);
+    write_caption(strip, captions[i].text, {2, size.height + sheet_gap + sheet_line_height * (i + 1) - 4},
+                  captions[i].verdict);
   strips_.push_back(strip);
 }
 
@@ -69,10 +71,10 @@ void ContactSheet::save(const std::filesystem::path& path) const {
     sides.push_back(side);
   }
   for (cv::Mat& side : sides)
-    cv::copyMakeBorder(side, side, 0, height - side.rows, 0, 2 * gap, cv::BORDER_CONSTANT, cv::Scalar::all(255));
+    cv::copyMakeBorder(side, side, 0, height - side.rows, 0, 2 * sheet_gap, cv::BORDER_CONSTANT, cv::Scalar::all(255));
   cv::Mat sheet;
   cv::hconcat(sides, sheet);
-  write_png(path, sheet);
+  write_frame(path, sheet);
 }
 
 }  // namespace bitreel

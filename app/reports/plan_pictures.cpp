@@ -16,7 +16,7 @@ namespace bitreel {
 namespace {
 
 constexpr Colour ink{40, 40, 40};
-constexpr double left = 64, top = 64, bottom = 76, right = 150;
+constexpr double map_left = 64, map_top = 64, map_bottom = 76, map_right = 150;
 
 // Nine points of Cividis, dark to light.
 constexpr std::array<Colour, 9> cividis = {{{0, 34, 78},
@@ -72,32 +72,32 @@ struct MapSize {
 Scene map_of(const std::string& title, const std::string& subtitle, const PlanTarget& target,
              const std::function<Colour(std::size_t layer, std::size_t step)>& colour) {
   const MapSize size{.layers = static_cast<std::size_t>(target.layers), .steps = target.steps()};
-  Scene scene{.width = left + std::max(size.width(), 260.0) + right,
-              .height = top + std::max(size.height(), 120.0) + bottom};
-  scene.add(Words{.x = left, .y = 24, .text = title, .size = 15, .colour = ink});
-  scene.add(Words{.x = left, .y = 44, .text = subtitle, .colour = {90, 90, 90}});
+  Scene scene{.width = map_left + std::max(size.width(), 260.0) + map_right,
+              .height = map_top + std::max(size.height(), 120.0) + map_bottom};
+  scene.add(Words{.x = map_left, .y = 24, .text = title, .size = 15, .colour = ink});
+  scene.add(Words{.x = map_left, .y = 44, .text = subtitle, .colour = {90, 90, 90}});
   for (std::size_t step = 0; step < size.steps; ++step) {
     for (std::size_t layer = 0; layer < size.layers; ++layer)
-      scene.add(Box{.x = left + size.cell_width() * static_cast<double>(step),
-                    .y = top + size.cell_height() * static_cast<double>(layer),
+      scene.add(Box{.x = map_left + size.cell_width() * static_cast<double>(step),
+                    .y = map_top + size.cell_height() * static_cast<double>(layer),
                     .width = size.cell_width() - 0.5,
                     .height = size.cell_height() - 0.5,
                     .fill = colour(layer, step)});
   }
   const auto last_layer = static_cast<double>(size.layers - 1), last_step = static_cast<double>(size.steps - 1);
-  const double under = top + size.height();
+  const double under = map_top + size.height();
   const auto whole = [](double value) { return std::abs(value - std::round(value)) < 1e-6; };
   for (const double layer : ticks(0, last_layer, static_cast<int>(size.height() / 24))) {
     if (whole(layer))
-      scene.add(Words{.x = left - 8,
-                      .y = top + size.cell_height() * (layer + 0.5) + 4,
+      scene.add(Words{.x = map_left - 8,
+                      .y = map_top + size.cell_height() * (layer + 0.5) + 4,
                       .text = fmt::format("{:.0f}", layer),
                       .anchor = Anchor::end,
                       .colour = ink});
   }
   for (const double step : ticks(0, last_step, static_cast<int>(size.width() / 44))) {
     if (!whole(step)) continue;
-    const double x = left + size.cell_width() * (step + 0.5);
+    const double x = map_left + size.cell_width() * (step + 0.5);
     const std::int64_t timestep = target.timesteps[static_cast<std::size_t>(std::lround(step))];
     scene.add(
         Words{.x = x, .y = under + 16, .text = fmt::format("{:.0f}", step), .anchor = Anchor::middle, .colour = ink});
@@ -108,14 +108,14 @@ Scene map_of(const std::string& title, const std::string& subtitle, const PlanTa
                     .anchor = Anchor::middle,
                     .colour = {120, 120, 120}});
   }
-  scene.add(Words{.x = left + size.width() / 2,
+  scene.add(Words{.x = map_left + size.width() / 2,
                   .y = under + 54,
                   .text = "step (below: its timestep)",
                   .size = 13,
                   .anchor = Anchor::middle,
                   .colour = ink});
   scene.add(Words{.x = 22,
-                  .y = top + size.height() / 2,
+                  .y = map_top + size.height() / 2,
                   .text = "layer",
                   .size = 13,
                   .anchor = Anchor::middle,
@@ -153,22 +153,22 @@ Scene score_map(const Planner& planner, Precision precision) {
       fmt::format("CosSim * (1 - relative L1) against full precision; {}, {}", target.model, target.scheduler), target,
       [&](std::size_t layer, std::size_t step) { return on_scale((score(layer, step) - least) / span); });
   // The scale, dark and low at the bottom.
-  const double x = scene.width - right + 28, height = scene.height - top - bottom;
+  const double x = scene.width - map_right + 28, height = scene.height - map_top - map_bottom;
   constexpr int slices = 64;
   for (int i = 0; i < slices; ++i)
     scene.add(Box{.x = x,
-                  .y = top + height * (slices - 1 - i) / slices,
+                  .y = map_top + height * (slices - 1 - i) / slices,
                   .width = 16,
                   .height = height / slices + 0.5,
                   .fill = on_scale((i + 0.5) / slices)});
   const std::vector<double> marks = ticks(least, least + span, 5);
   for (const double mark : marks) {
-    const double y = top + height * (1 - (mark - least) / span);
+    const double y = map_top + height * (1 - (mark - least) / span);
     scene.add(Curve{.points = {{x + 16, y}, {x + 20, y}}, .colour = ink});
     scene.add(Words{
         .x = x + 24, .y = y + 4, .text = tick_text(mark, marks.size() < 2 ? 0 : marks[1] - marks[0]), .colour = ink});
   }
-  scene.add(Words{.x = x, .y = top - 10, .text = "score", .colour = ink});
+  scene.add(Words{.x = x, .y = map_top - 10, .text = "score", .colour = ink});
   return scene;
 }
 
@@ -179,9 +179,9 @@ Scene plan_map(const Plan& plan) {
                        [&](std::size_t layer, std::size_t step) { return colour_of(plan.rows()[step][layer]); });
   std::set<Precision> used;
   for (const PrecisionRow& row : plan.rows()) used.insert(row.begin(), row.end());
-  double y = top;
+  double y = map_top;
   for (const Precision precision : used) {
-    const double x = scene.width - right + 24;
+    const double x = scene.width - map_right + 24;
     scene.add(Box{.x = x, .y = y, .width = 16, .height = 14, .fill = colour_of(precision)});
     scene.add(Words{.x = x + 24, .y = y + 11, .text = std::string(name_of(precision)), .colour = ink});
     y += 20;

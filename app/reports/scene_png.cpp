@@ -12,7 +12,7 @@ constexpr double scale = 2;          // PNG pixels per unit
 constexpr int fraction_bits = 4;     // OpenCV's fixed-point coordinates
 constexpr double cap_height = 0.70;  // of a sans-serif capital, in font sizes
 constexpr int font = cv::FONT_HERSHEY_SIMPLEX;
-constexpr double dash = 5, gap = 4;  // as in the SVG
+constexpr double dash = 5, dash_gap = 4;  // as in the SVG
 
 cv::Scalar bgr(const Colour& colour) {
   return {static_cast<double>(colour.blue), static_cast<double>(colour.green), static_cast<double>(colour.red)};
@@ -50,8 +50,8 @@ class Painter {
         return Point{from.x + t * (to.x - from.x), from.y + t * (to.y - from.y)};
       };
       for (double here = 0; here < length;) {
-        const double phase = std::fmod(along + here, dash + gap);
-        const double next = std::min(length, here + (phase < dash ? dash - phase : dash + gap - phase) + 1e-9);
+        const double phase = std::fmod(along + here, dash + dash_gap);
+        const double next = std::min(length, here + (phase < dash ? dash - phase : dash + dash_gap - phase) + 1e-9);
         if (phase < dash) line(at(here), at(next), path);
         here = next;
       }

@@ -7,8 +7,7 @@
 #include <opencv2/imgproc.hpp>
 #include <vector>
 
-#include "base/png.h"
-#include "base/written_file.h"
+#include "pipelines/image/picture.h"
 
 namespace bitreel {
 namespace {
@@ -66,8 +65,9 @@ cv::Mat difference_of(const cv::Mat& reference, const cv::Mat& frame) {
   return all;
 }
 
-void write_png(const std::filesystem::path& path, const cv::Mat& picture) {
-  write_whole(path, png_of(picture.data, {.width = picture.cols, .height = picture.rows}));
+void write_frame(const std::filesystem::path& path, const cv::Mat& frame) {
+  const cv::Mat whole = frame.isContinuous() ? frame : frame.clone();
+  write_picture(path, {.width = whole.cols, .height = whole.rows, .rgb = {whole.data, whole.data + 3 * whole.total()}});
 }
 
 }  // namespace bitreel

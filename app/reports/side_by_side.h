@@ -1,7 +1,7 @@
 // Pictures that put clips beside each other: a labelled grid of frames, and what differs in one frame.
 //
 //   const cv::Mat frame = grid_of({{full[i], {"full"}}, {int8[i], {"int8", "PSNR 36.1 dB"}}});
-//   write_png("difference.png", difference_of(full[i], int8[i]));
+//   write_frame("difference.jpg", difference_of(full[i], int8[i]));
 //
 // Frames are CV_8UC3 in RGB order and of one size. A grid's width and height are even, as 4:2:0 video wants them.
 #pragma once
@@ -25,6 +25,7 @@ cv::Mat grid_of(const std::vector<LabelledFrame>& cells);
 // purple and orange to yellow (a quarter of the range or more), side by side.
 cv::Mat difference_of(const cv::Mat& reference, const cv::Mat& frame);
 
-void write_png(const std::filesystem::path& path, const cv::Mat& picture);
+// PNG, JPEG or WebP by the extension (pipelines/image/picture.h).
+void write_frame(const std::filesystem::path& path, const cv::Mat& frame);
 
 }  // namespace bitreel

@@ -113,7 +113,7 @@ TEST_F(CompareExamples, OfOneClip) {
     add_times(facts, repeated.step_seconds);
     EXPECT_EQ(facts["executed_shares"], "int8 100.0 %");
     EXPECT_THAT(facts["repeated_step_seconds"], SizeIs(2));
-    EXPECT_TRUE(fs::exists("out/compare/int8/difference-000.png"));
+    EXPECT_TRUE(fs::exists("out/compare/int8/difference-000.jpg"));
   }
   {
     write_text("out/compare/int8/clip-003.mp4", "");
@@ -150,7 +150,7 @@ TEST_F(CompareExamples, OfReports) {
   const std::vector<cv::Mat> full = frames(20), int8 = frames(21);
   const std::size_t i = 3;
   const cv::Mat frame = grid_of({{full[i], {"full"}}, {int8[i], {"int8", "PSNR 36.1 dB"}}});
-  write_png("difference.png", difference_of(full[i], int8[i]));
+  write_frame("difference.jpg", difference_of(full[i], int8[i]));
   EXPECT_EQ(frame.cols % 2, 0);
 }
 

@@ -133,7 +133,7 @@ TEST(Compare, PutsExistingVideosSideBySide) {
   EXPECT_EQ(report["variants"][1]["name"], "clip-2");
   EXPECT_EQ(report["variants"][1]["prompts"][0]["worst_frame"], 3);
   for (const char* file : {"index.html", "compare.csv", "videos/clip.mp4", "videos/clip-2.mp4",
-                           "videos/clip-2-difference.png", "side-by-side/clip-000.mp4", "side-by-side/clip-000.png"}) {
+                           "videos/clip-2-difference.jpg", "side-by-side/clip-000.mp4", "side-by-side/clip-000.jpg"}) {
     EXPECT_TRUE(fs::exists(folder / "out" / file)) << file;
   }
   const fs::path longer = write_clip(folder / "longer.mp4", 7);

@@ -46,7 +46,7 @@ def check(browser, page):
     browser.click("#summary th:last-child button")
     assert browser.run("return document.querySelector('#summary th:last-child').getAttribute('aria-sort')") == "ascending"
     files = browser.run("return [...document.querySelectorAll('#files a')].map(a => a.getAttribute('href'))")
-    assert any(file.endswith(".mp4") for file in files) and any(file.endswith(".png") for file in files), files
+    assert any(file.endswith(".mp4") for file in files) and any(file.endswith(".jpg") for file in files), files
     for file in files:
         assert (page.parent / file).is_file(), f"the page leads to {file}, which is not there"
     browser.click("#sheet summary")
