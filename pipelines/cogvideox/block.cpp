@@ -45,32 +45,49 @@ Modulations TransformerBlock::modulations(const NormZero& zero, const at::Tensor
   return {.text = {six[3], six[4], six[5]}, .video = {six[0], six[1], six[2]}, .text_tokens = text_tokens};
 }
 
-at::Tensor TransformerBlock::attend_jointly(const at::Tensor& x, std::int64_t text_tokens, const Rotary& rotary,
+at::Tensor TransformerBlock::project(const Linear& linear, const char* work, const NormZero& zero, const at::Tensor& x,
+                                     const Modulations& m) const {
+  if (const auto format = linear.row_format()) {
+    const QuantizedRows rows = timed("norm", [&] { return modulated_norm(zero.norm, x, m, *format, elementwise_); });
+    return timed(work, [&] { return linear(rows); }).view({x.size(0), x.size(1), -1});
+  }
+  const at::Tensor normed = timed("norm", [&] { return modulated_norm(zero.norm, x, m, elementwise_); });
+  return timed(work, [&] { return linear(normed); });
+}
+
+at::Tensor TransformerBlock::attend_jointly(const at::Tensor& x, const Modulations& m, const Rotary& rotary,
                                             const Attention& attention) const {
   const std::int64_t batch = x.size(0), tokens = x.size(1);
-  const at::Tensor qkv = timed("qkv", [&] { return to_qkv_(x); }).view({batch, tokens, 3, heads_, head_dim_});
+  const at::Tensor qkv = project(to_qkv_, "qkv", norm1_, x, m).view({batch, tokens, 3, heads_, head_dim_});
   const QueryKeyValue heads =
-      timed("heads", [&] { return split_heads(qkv, norm_q_, norm_k_, rotary, text_tokens, elementwise_); });
+      timed("heads", [&] { return split_heads(qkv, norm_q_, norm_k_, rotary, m.text_tokens, elementwise_); });
   const at::Tensor attended = timed("attention", [&] { return attention(heads.q, heads.k, heads.v); });
   return timed("out", [&] { return to_out_(attended.transpose(1, 2).reshape({batch, tokens, heads_ * head_dim_})); });
 }
 
+// GELU is a pass of its own where neither product takes it in.
+at::Tensor TransformerBlock::feed_forward(const at::Tensor& x, const Modulations& m) const {
+  const bool fused = path_of(elementwise_, x.device(), x.scalar_type()) == Elementwise::fused;
+  if (fused && ff_in_.takes_gelu_after(x)) {
+    const at::Tensor normed = timed("norm", [&] { return modulated_norm(norm2_.norm, x, m, elementwise_); });
+    const at::Tensor hidden = timed("ff in", [&] { return ff_in_.gelu_after(normed); });
+    return timed("ff out", [&] { return ff_out_(hidden); });
+  }
+  const at::Tensor before = project(ff_in_, "ff in", norm2_, x, m);
+  if (fused && ff_out_.takes_gelu_before(before)) return timed("ff out", [&] { return ff_out_.gelu_before(before); });
+  const at::Tensor hidden = timed("gelu", [&] { return gelu_tanh(before, elementwise_); });
+  return timed("ff out", [&] { return ff_out_(hidden); });
+}
+
 at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,
                                         const Rotary& rotary, const Attention& attention) const {
-  const Modulations m1 = modulations(norm1_, time, text_tokens);
-  const auto normed = [&](const NormZero& zero, const at::Tensor& rows, const Modulations& m) {
-    return timed("norm", [&] { return modulated_norm(zero.norm, rows, m, elementwise_); });
-  };
   const auto added = [&](const at::Tensor& rows, const at::Tensor& update, const Modulations& m) {
     return timed("gate", [&] { return gated_add(rows, update, m, elementwise_); });
   };
-  const at::Tensor h = added(x, attend_jointly(normed(norm1_, x, m1), text_tokens, rotary, attention), m1);
-
+  const Modulations m1 = modulations(norm1_, time, text_tokens);
+  const at::Tensor h = added(x, attend_jointly(x, m1, rotary, attention), m1);
   const Modulations m2 = modulations(norm2_, time, text_tokens);
-  const at::Tensor normed2 = normed(norm2_, h, m2);
-  const at::Tensor before = timed("ff in", [&] { return ff_in_(normed2); });
-  const at::Tensor hidden = timed("gelu", [&] { return gelu_tanh(before, elementwise_); });
-  return added(h, timed("ff out", [&] { return ff_out_(hidden); }), m2);
+  return added(h, feed_forward(h, m2), m2);
 }
 
 }  // namespace bitreel

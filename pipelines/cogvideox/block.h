@@ -42,9 +42,13 @@ class TransformerBlock {
     LayerNorm norm;
   };
 
+  // linear(modulated norm of x), the linear map's time under the name `work`.
+  [[nodiscard]] at::Tensor project(const Linear& linear, const char* work, const NormZero& zero, const at::Tensor& x,
+                                   const Modulations& m) const;
   [[nodiscard]] static Modulations modulations(const NormZero& zero, const at::Tensor& time, std::int64_t text_tokens);
-  [[nodiscard]] at::Tensor attend_jointly(const at::Tensor& x, std::int64_t text_tokens, const Rotary& rotary,
+  [[nodiscard]] at::Tensor attend_jointly(const at::Tensor& x, const Modulations& m, const Rotary& rotary,
                                           const Attention& attention) const;
+  [[nodiscard]] at::Tensor feed_forward(const at::Tensor& x, const Modulations& m) const;
 
   std::int64_t heads_, head_dim_;
   Elementwise elementwise_;

@@ -170,6 +170,13 @@ at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modu
       [&] { return composed::modulated_norm(norm, x, modulations); });
 }
 
+QuantizedRows modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations,
+                             const RowFormat& format, Elementwise path) {
+  if (path == Elementwise::fused && on_cuda::takes_rows(x))
+    return on_cuda::modulated_norm(norm, x.contiguous(), modulations, format);
+  return quantize_rows(modulated_norm(norm, x, modulations, path).flatten(0, 1), format.precision, format.largest);
+}
+
 at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& modulations, Elementwise path) {
   if (path == Elementwise::fused && on_cuda::takes_rows(x))
     return on_cuda::gated_add(x.contiguous(), update.contiguous(), modulations);

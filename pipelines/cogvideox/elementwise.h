@@ -5,7 +5,8 @@
 //   const at::Tensor h = modulated_norm(norm, x, modulations, Elementwise::fused);
 //
 // Fused kernels exist for fp32 and bf16 on the CPU, and for bf16 and fp16 on a GPU where the plugin is and features
-// come in eights; elsewhere `fused` means `composed`. GELU is LibTorch's on a GPU, one kernel as well.
+// come in eights; elsewhere `fused` means `composed`. GELU alone is LibTorch's on a GPU, one kernel as well; a block has
+// it in the product before or in the quantization after (Linear::gelu_after, gelu_before).
 // The VAE's norms have kernels for a GPU in fp32 too (vae_layers.h).
 // x: [B, N, D], the first text_tokens rows of each clip are text.
 #pragma once
@@ -16,6 +17,7 @@
 
 #include "pipelines/cogvideox/positions.h"
 #include "pipelines/layers/modules.h"
+#include "pipelines/layers/quantized_linear.h"
 #include "pipelines/model/run_options.h"
 
 namespace bitreel {
@@ -39,6 +41,10 @@ struct QueryKeyValue {
 
 // norm(x) * (1 + scale) + shift, text and video rows with their own modulation.
 at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations, Elementwise path);
+
+// The same, rounded to x's dtype, in the 8 bits that a linear map reads: [B N, D].
+QuantizedRows modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations,
+                             const RowFormat& format, Elementwise path);
 
 // x + gate * update, likewise.
 at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& modulations, Elementwise path);

@@ -23,6 +23,20 @@ cuda::RowsOfClips rows_of(const at::Tensor& x, const Modulations& m) {
           .modulation_stride = m.video.shift.stride(0)};
 }
 
+// Into y, or where there is none in 8 bits.
+void launch(const LayerNorm& norm, const at::Tensor& x, const Modulations& m, void* y, const cuda::EightBits& to) {
+  const cuda::NormModulateCall call{.rows = rows_of(x, m),
+                                    .x = x.const_data_ptr(),
+                                    .weight = norm.weight.const_data_ptr(),
+                                    .bias = norm.bias.const_data_ptr(),
+                                    .shift = {m.text.shift.const_data_ptr(), m.video.shift.const_data_ptr()},
+                                    .scale = {m.text.scale.const_data_ptr(), m.video.scale.const_data_ptr()},
+                                    .y = y,
+                                    .to = to,
+                                    .eps = static_cast<float>(norm.eps)};
+  cuda::check_rows(cuda::loaded_rows().norm_modulate(call, cuda::current_stream(x)), "modulated norm");
+}
+
 }  // namespace
 
 bool takes_rows(const at::Tensor& x) {
@@ -36,16 +50,15 @@ bool takes_heads(const at::Tensor& qkv) {
 
 at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& m) {
   at::Tensor y = at::empty_like(x);
-  const cuda::NormModulateCall call{.rows = rows_of(x, m),
-                                    .x = x.const_data_ptr(),
-                                    .weight = norm.weight.const_data_ptr(),
-                                    .bias = norm.bias.const_data_ptr(),
-                                    .shift = {m.text.shift.const_data_ptr(), m.video.shift.const_data_ptr()},
-                                    .scale = {m.text.scale.const_data_ptr(), m.video.scale.const_data_ptr()},
-                                    .y = y.mutable_data_ptr(),
-                                    .eps = static_cast<float>(norm.eps)};
-  cuda::check_rows(cuda::loaded_rows().norm_modulate(call, cuda::current_stream(x)), "modulated norm");
+  launch(norm, x, m, y.mutable_data_ptr(), {});
   return y;
+}
+
+QuantizedRows modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& m,
+                             const RowFormat& format) {
+  const QuantizedRows rows = cuda::room_in_eight_bits(x.flatten(0, 1), format.precision);
+  launch(norm, x, m, nullptr, cuda::eight_bits(rows, format.largest));
+  return rows;
 }
 
 at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& m) {

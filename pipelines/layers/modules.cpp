@@ -4,6 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include "base/cpu_features.h"
+#include "pipelines/layers/cuda/cuda_rows.h"
 #include "pipelines/layers/quantized_linear.h"
 
 namespace bitreel {
@@ -49,6 +50,33 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
     return product.call(x, packed_, maybe_bias, "none", c10::List<std::optional<at::Scalar>>(), "");
   }
   return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+}
+
+bool Linear::takes_gelu_after(const at::Tensor& x) const {
+  return weight.defined() && bias.defined() && x.is_cuda() && x.is_contiguous();
+}
+
+// LibTorch's name for it; its GELU is the tanh form on a GPU alone.
+at::Tensor Linear::gelu_after(const at::Tensor& x) const {
+  std::vector<std::int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  return at::_addmm_activation(bias, x.view({-1, weight.size(1)}), weight.t(), 1, 1, /*use_gelu=*/true).view(shape);
+}
+
+bool Linear::takes_gelu_before(const at::Tensor& x) const {
+  return quantized_ && cuda::rows_take(x);
+}
+
+at::Tensor Linear::gelu_before(const at::Tensor& x) const {
+  return (*quantized_)(x, bias, RowActivation::gelu_tanh);
+}
+
+std::optional<RowFormat> Linear::row_format() const {
+  return quantized_ ? std::optional<RowFormat>(quantized_->row_format()) : std::nullopt;
+}
+
+at::Tensor Linear::operator()(const QuantizedRows& rows) const {
+  return (*quantized_)(rows, bias);
 }
 
 LayerNorm::LayerNorm(const Scope& scope, std::int64_t features, double epsilon)

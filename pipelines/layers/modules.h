@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 
 #include "pipelines/checkpoint/loader.h"
 #include "pipelines/layers/linear_precision.h"
@@ -17,6 +18,8 @@ namespace bitreel {
 enum class Bias { none, present };
 
 class QuantizedLinear;
+struct QuantizedRows;
+struct RowFormat;
 
 struct Linear {
   at::Tensor weight;  // [out, in]
@@ -26,6 +29,19 @@ struct Linear {
   Linear(const Scope& scope, std::int64_t in, std::int64_t out, Bias with = Bias::present,
          std::optional<at::ScalarType> dtype = {});
   at::Tensor operator()(const at::Tensor& x) const;
+
+  // With the tanh form of GELU in the same pass, for GPUs: after a product in full precision (cuBLASLt), which rounds
+  // once instead of twice; or, in 8 bits, before it, as x is quantized. Where they take x; each has its twin in LibTorch's
+  // gelu and operator().
+  [[nodiscard]] bool takes_gelu_after(const at::Tensor& x) const;
+  [[nodiscard]] at::Tensor gelu_after(const at::Tensor& x) const;
+  [[nodiscard]] bool takes_gelu_before(const at::Tensor& x) const;
+  [[nodiscard]] at::Tensor gelu_before(const at::Tensor& x) const;
+
+  // In 8 bits: the rows that operator() makes of x, which a pass before may have made already. [rows, in] to [rows, out].
+  [[nodiscard]] std::optional<RowFormat> row_format() const;
+  [[nodiscard]] at::Tensor operator()(const QuantizedRows& rows) const;
+
   // For layers that run many times. In full precision rearranges the weight once into oneDNN's own blocks, which saves
   // doing so in every product (bf16 on the CPU only, elsewhere nothing happens); in 8 bits quantizes it. `weight` is
   // given up.

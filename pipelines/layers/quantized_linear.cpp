@@ -67,9 +67,9 @@ std::string_view linear_library(const LinearOptions& linear, at::Device device, 
   return "plain";
 }
 
-QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest) {
-  if (cuda::rows_take(x)) return cuda::quantize_rows(x, precision, largest);
-  const at::Tensor wide = x.to(at::kFloat);
+QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest, RowActivation activation) {
+  if (cuda::rows_take(x)) return cuda::quantize_rows(x, precision, largest, activation);
+  const at::Tensor wide = (activation == RowActivation::gelu_tanh ? at::gelu(x, "tanh") : x).to(at::kFloat);
   const at::Tensor magnitude = wide.abs().amax(-1, /*keepdim=*/true).clamp_min(least_magnitude);
   const at::Tensor scaled = wide * (largest / magnitude);
   if (precision == LinearPrecision::fp8) return {scaled.to(at::kFloat8_e4m3fn), magnitude / largest};
@@ -79,6 +79,7 @@ QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, doub
 QuantizedLinear::QuantizedLinear(const at::Tensor& weight, const LinearOptions& options)
     : options_(options),
       library_(linear_library(options, weight.device(), weight.scalar_type())),
+      dtype_(weight.scalar_type()),
       in_(weight.size(1)),
       out_(weight.size(0)) {
   const QuantizedRows rows =
@@ -105,23 +106,34 @@ at::Tensor QuantizedLinear::product(const QuantizedRows& x) const {
   return sums * x.scales * scales_;
 }
 
-at::Tensor QuantizedLinear::operator()(const at::Tensor& x, const at::Tensor& bias) const {
+RowFormat QuantizedLinear::row_format() const {
+  return {options_.precision, activation_largest(options_.precision)};
+}
+
+at::Tensor QuantizedLinear::operator()(const at::Tensor& x, const at::Tensor& bias, RowActivation activation) const {
   std::vector<std::int64_t> shape = x.sizes().vec();
-  const QuantizedRows rows =
-      quantize_rows(x.reshape({-1, in_}), options_.precision, activation_largest(options_.precision));
   shape.back() = out_;
+  const RowFormat format = row_format();
+  const QuantizedRows rows = quantize_rows(x.reshape({-1, in_}), format.precision, format.largest, activation);
+  return multiply(rows, bias, x.scalar_type()).view(shape);
+}
+
+at::Tensor QuantizedLinear::operator()(const QuantizedRows& rows, const at::Tensor& bias) const {
+  return multiply(rows, bias, dtype_);
+}
+
+at::Tensor QuantizedLinear::multiply(const QuantizedRows& rows, const at::Tensor& bias, at::ScalarType dtype) const {
   constexpr std::int64_t vector = 16;
   const bool scaled_by_library =
       options_.precision == LinearPrecision::fp8 && library_ == "cuBLASLt" && in_ % vector == 0 && out_ % vector == 0;
   if (scaled_by_library) {
     const auto maybe_bias = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
     return at::_scaled_mm(rows.values, weight_.t(), rows.scales, scales_.unsqueeze(0), maybe_bias,
-                          /*scale_result=*/std::nullopt, x.scalar_type(), /*use_fast_accum=*/true)
-        .view(shape);
+                          /*scale_result=*/std::nullopt, dtype, /*use_fast_accum=*/true);
   }
   at::Tensor y = product(rows);
   if (bias.defined()) y = y.add_(bias);
-  return y.to(x.scalar_type()).view(shape);
+  return y.to(dtype);
 }
 
 }  // namespace bitreel

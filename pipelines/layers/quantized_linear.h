@@ -5,6 +5,11 @@
 //
 //   const QuantizedRows rows = quantize_rows(x, LinearPrecision::fp8, 448);    // one scale a row
 //
+// Who makes the rows in 8 bits already, in the pass that computes them, hands them over:
+//
+//   const RowFormat format = map.row_format();
+//   const at::Tensor same = map(quantize_rows(x, format.precision, format.largest), bias);   // [rows, out]
+//
 // The library's product and the plain one have the same integers (or e4m3 numbers) and scales; they differ in the order
 // of fp32 sums, and in bf16 by the result's rounding.
 #pragma once
@@ -20,17 +25,32 @@ struct QuantizedRows {
   at::Tensor scales;  // [rows, 1] fp32: what a value of 1 stands for
 };
 
-// x [rows, in]; the largest magnitude of a row becomes `largest`: 448 for e4m3, at most 127 for int8.
-QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest);
+// The rows that a map reads: the largest magnitude of a row is `largest`, 448 for e4m3, at most 127 for int8.
+struct RowFormat {
+  LinearPrecision precision;
+  double largest;
+};
+
+// What is quantized of x: itself, or its GELU in the tanh form, rounded to x's dtype.
+enum class RowActivation { none, gelu_tanh };
+
+// x [rows, in].
+QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest,
+                            RowActivation activation = RowActivation::none);
 
 class QuantizedLinear {
  public:
   QuantizedLinear(const at::Tensor& weight, const LinearOptions& options);
 
   // bias [out] or undefined.
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const at::Tensor& bias) const;
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const at::Tensor& bias,
+                                      RowActivation activation = RowActivation::none) const;
+  // rows: of row_format(). [rows, out] in the weight's dtype.
+  [[nodiscard]] at::Tensor operator()(const QuantizedRows& rows, const at::Tensor& bias) const;
+  [[nodiscard]] RowFormat row_format() const;
 
  private:
+  [[nodiscard]] at::Tensor multiply(const QuantizedRows& x, const at::Tensor& bias, at::ScalarType dtype) const;
   [[nodiscard]] at::Tensor product(const QuantizedRows& x) const;  // [rows, out] fp32, scaled
 
   LinearOptions options_;
@@ -38,6 +58,7 @@ class QuantizedLinear {
   at::Tensor weight_;    // [out, in], or oneDNN's own blocks of it
   at::Tensor scales_;    // [out] fp32
   at::Tensor no_shift_;  // [out] zeros, for oneDNN
+  at::ScalarType dtype_;  // of the weight as given
   std::int64_t in_ = 0, out_ = 0;
 };
 

@@ -613,6 +613,9 @@ TEST_F(Examples, OfLinearLayersInEightBits) {
   {
     const QuantizedRows rows = quantize_rows(x, LinearPrecision::fp8, 448);
     EXPECT_EQ(rows.scales.sizes(), at::IntArrayRef({4, 1}));
+    const RowFormat format = map.row_format();
+    const at::Tensor same = map(quantize_rows(x, format.precision, format.largest), bias);
+    EXPECT_TRUE(at::equal(same, y));
   }
   QuantizedRows rows;
   if (cuda::rows_take(x)) rows = cuda::quantize_rows(x, LinearPrecision::fp8, 448);

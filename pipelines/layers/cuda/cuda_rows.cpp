@@ -57,19 +57,28 @@ void check_rows(int error, const char* kernel) {
   if (error != 0) throw Error(fmt::format("CUDA, {}: {}", kernel, loaded_plugin().error_text(error)));
 }
 
-QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest) {
-  const bool e4m3 = precision == LinearPrecision::fp8;
+QuantizedRows room_in_eight_bits(const at::Tensor& x, LinearPrecision precision) {
+  const at::ScalarType type = precision == LinearPrecision::fp8 ? at::kFloat8_e4m3fn : at::kChar;
+  return {at::empty(x.sizes(), x.options().dtype(type)), at::empty({x.size(0), 1}, x.options().dtype(at::kFloat))};
+}
+
+EightBits eight_bits(const QuantizedRows& room, double largest) {
+  return {.to_e4m3 = room.values.scalar_type() == at::kFloat8_e4m3fn ? 1 : 0,
+          .largest = static_cast<float>(largest),
+          .values = room.values.mutable_data_ptr(),
+          .scales = room.scales.mutable_data_ptr<float>()};
+}
+
+QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest, RowActivation activation) {
   const at::Tensor from = x.contiguous();
-  QuantizedRows rows{at::empty(x.sizes(), x.options().dtype(e4m3 ? at::kFloat8_e4m3fn : at::kChar)),
-                     at::empty({x.size(0), 1}, x.options().dtype(at::kFloat))};
+  const QuantizedRows rows = room_in_eight_bits(x, precision);
   const QuantizeCall call{.element = row_element(x),
-                          .to_e4m3 = e4m3 ? 1 : 0,
+                          .before = activation == RowActivation::gelu_tanh ? BeforeQuantizing::gelu_tanh
+                                                                           : BeforeQuantizing::nothing,
                           .rows = x.size(0),
                           .dim = static_cast<std::int32_t>(x.size(1)),
                           .x = from.const_data_ptr(),
-                          .values = rows.values.mutable_data_ptr(),
-                          .scales = rows.scales.mutable_data_ptr<float>(),
-                          .largest = static_cast<float>(largest)};
+                          .to = eight_bits(rows, largest)};
   check_rows(loaded_rows().quantize(call, current_stream(x)), "quantization of rows");
   return rows;
 }

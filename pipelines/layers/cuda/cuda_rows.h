@@ -29,6 +29,10 @@ void* current_stream(const at::Tensor& x);
 // Error naming the kernel unless `error` is 0.
 void check_rows(int error, const char* kernel);
 
-QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest);
+QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest,
+                            RowActivation activation = RowActivation::none);
+// Room for as many rows as x has, and how a kernel is told of it. x [rows, features].
+QuantizedRows room_in_eight_bits(const at::Tensor& x, LinearPrecision precision);
+EightBits eight_bits(const QuantizedRows& room, double largest);
 
 }  // namespace bitreel::cuda

@@ -1,47 +1,20 @@
 // The kernels of rows_plugin.h. Each is bound by memory: a row is read once into registers, worked on in fp32, written
 // once. Sums go over the features of a row in an order that does not depend on the launch, so results repeat.
-#include <cuda_fp8.h>
 #include <cuda_runtime.h>
 
+#include <type_traits>
+
+#include "attention/cuda/start.cuh"
+#include "pipelines/layers/cuda/eight_bits.cuh"
+#include "pipelines/layers/cuda/folds.cuh"
 #include "pipelines/layers/cuda/rows_plugin.h"
 #include "pipelines/layers/cuda/vectors.cuh"
 
 namespace bitreel::cuda {
 namespace {
 
-constexpr int threads_of_a_row = 128;
-constexpr int warp = 32;
-
-struct Sum {
-  __device__ static float of(float a, float b) { return a + b; }
-};
-struct Largest {
-  __device__ static float of(float a, float b) { return fmaxf(a, b); }
-};
-
-// Over the first `Lanes` lanes' groups of a warp.
-template <class Fold, int Lanes>
-__device__ float fold_lanes(float x) {
-#pragma unroll
-  for (int offset = Lanes / 2; offset > 0; offset /= 2) x = Fold::of(x, __shfl_xor_sync(0xffffffffu, x, offset));
-  return x;
-}
-
-// Over a block of threads_of_a_row; every thread gets the result. `slots` has one place a warp.
-template <class Fold>
-__device__ float fold_block(float x, float* slots) {
-  x = fold_lanes<Fold, warp>(x);
-  __syncthreads();  // the slots of the fold before have been read
-  if (threadIdx.x % warp == 0) slots[threadIdx.x / warp] = x;
-  __syncthreads();
-  float all = slots[0];
-#pragma unroll
-  for (int i = 1; i < threads_of_a_row / warp; ++i) all = Fold::of(all, slots[i]);
-  return all;
-}
-
 // One row a block; a thread holds `Held` vectors of it.
-template <class T, int Held>
+template <class T, int Held, bool InEightBits>
 __global__ void __launch_bounds__(threads_of_a_row) norm_modulate_rows(const __grid_constant__ NormModulateCall call) {
   __shared__ float slots[threads_of_a_row / warp];
   const int dim = call.rows.dim, vectors = dim / vector;
@@ -74,6 +47,7 @@ __global__ void __launch_bounds__(threads_of_a_row) norm_modulate_rows(const __g
   }
   const float factor = rsqrtf(fold_block<Sum>(squares, slots) / static_cast<float>(dim) + call.eps);
   const std::int64_t modulation = clip * call.rows.modulation_stride;
+  Octet<T> rounded[InEightBits ? Held : 1];
 #pragma unroll
   for (int i = 0; i < Held; ++i) {
     const int v = i * threads_of_a_row + threadIdx.x;
@@ -87,10 +61,12 @@ __global__ void __launch_bounds__(threads_of_a_row) norm_modulate_rows(const __g
       for (int j = 0; j < vector; ++j) {
         const float normed = values[i][j] * factor * weight[j] + bias[j];
         values[i][j] = normed * (1.0f + scale[j]) + shift[j];
+        if constexpr (InEightBits) narrow(values[i][j], rounded[i].values[j]);
       }
-      store(static_cast<T*>(call.y) + row * dim + at, values[i]);
+      if constexpr (!InEightBits) store(static_cast<T*>(call.y) + row * dim + at, values[i]);
     }
   }
+  if constexpr (InEightBits) write_in_eight_bits(rounded, vectors, row, call.to, slots);
 }
 
 template <class T>
@@ -145,75 +121,72 @@ __global__ void norm_rotate_heads(const __grid_constant__ NormRotateCall call) {
   for (int j = 0; j < vector; ++j) values[j] = values[j] * factor * weight[j] + bias[j];
   if (call.cos != nullptr && token >= call.rows.text_tokens) {
     const std::int64_t angle = std::int64_t{token - call.rows.text_tokens} * dim + first;
+    const Octet<float> cos = loaded(call.cos + angle), sin = loaded(call.sin + angle);
 #pragma unroll
     for (int j = 0; j < vector; j += 2) {
       const float a = values[j], b = values[j + 1];
-      values[j] = a * call.cos[angle + j] - b * call.sin[angle + j];
-      values[j + 1] = b * call.cos[angle + j + 1] + a * call.sin[angle + j + 1];
+      values[j] = a * cos[j] - b * sin[j];
+      values[j + 1] = b * cos[j + 1] + a * sin[j + 1];
     }
   }
   const std::int64_t to = ((place / tokens * heads + head) * tokens + token) * dim + first;
   if (inside) store(static_cast<T*>(call.out[which]) + to, values);
 }
 
-// One row a block; longer rows than a thread's registers hold are read again, from the cache.
-template <class T>
+// One row a block, read once.
+template <class T, int Held, BeforeQuantizing Before>
 __global__ void __launch_bounds__(threads_of_a_row) quantize_row(const __grid_constant__ QuantizeCall call) {
   __shared__ float slots[threads_of_a_row / warp];
   const int vectors = call.dim / vector;
   const std::int64_t row = blockIdx.x;
   const T* const x = static_cast<const T*>(call.x) + row * call.dim;
-  float most = 0;
-  bool finite = true;
-  for (int v = threadIdx.x; v < vectors; v += threads_of_a_row) {
-    const Octet<T> octet = loaded(x + v * vector);
+  Octet<T> held[Held];
 #pragma unroll
-    for (int j = 0; j < vector; ++j) {
-      most = fmaxf(most, fabsf(octet[j]));
-      finite = finite && octet[j] == octet[j];  // fmaxf passes NaN by
+  for (int i = 0; i < Held; ++i) {
+    const int v = i * threads_of_a_row + threadIdx.x;
+    if (v < vectors) held[i].load(x + v * vector);
+  }
+  if constexpr (Before == BeforeQuantizing::gelu_tanh) {
+#pragma unroll
+    for (int i = 0; i < Held; ++i) {
+      if (i * threads_of_a_row + threadIdx.x < vectors) {
+#pragma unroll
+        for (int j = 0; j < vector; ++j) narrow(gelu_tanh(held[i][j]), held[i].values[j]);
+      }
     }
   }
-  most = fmaxf(fold_block<Largest>(most, slots), 1e-12f);
-  if (__syncthreads_or(finite ? 0 : 1) != 0) most = nanf("");
-  const float factor = call.largest / most;
-  if (threadIdx.x == 0) call.scales[row] = most / call.largest;
-  for (int v = threadIdx.x; v < vectors; v += threads_of_a_row) {
-    const Octet<T> octet = loaded(x + v * vector);
-    union {
-      uint2 words;
-      unsigned char bytes[vector];
-    } out;
-#pragma unroll
-    for (int j = 0; j < vector; ++j) {
-      const float scaled = octet[j] * factor;
-      out.bytes[j] = call.to_e4m3 != 0 ? __nv_cvt_float_to_fp8(scaled, __NV_SATFINITE, __NV_E4M3)
-                                       : static_cast<unsigned char>(static_cast<signed char>(__float2int_rn(scaled)));
-    }
-    *reinterpret_cast<uint2*>(static_cast<unsigned char*>(call.values) + row * call.dim + v * vector) = out.words;
+  write_in_eight_bits(held, vectors, row, call.to, slots);
+}
+
+// Calls with(integral_constant) for the least of these numbers of vectors that a thread has to hold.
+template <int Least, int... More, class With>
+int by_vectors_held(int dim, const With& with) {
+  if constexpr (sizeof...(More) > 0) {
+    if (dim > Least * threads_of_a_row * vector) return by_vectors_held<More...>(dim, with);
   }
+  return with(std::integral_constant<int, Least>{});
 }
 
 template <class T>
 int launch_norm_modulate(const NormModulateCall& call, cudaStream_t stream) {
-  const int rows = call.rows.clips * call.rows.tokens;
-  const int held = (call.rows.dim / vector + threads_of_a_row - 1) / threads_of_a_row;
-  switch (held) {
-    case 1:
-      norm_modulate_rows<T, 1><<<rows, threads_of_a_row, 0, stream>>>(call);
-      break;
-    case 2:
-      norm_modulate_rows<T, 2><<<rows, threads_of_a_row, 0, stream>>>(call);
-      break;
-    case 3:
-      norm_modulate_rows<T, 3><<<rows, threads_of_a_row, 0, stream>>>(call);
-      break;
-    case 4:
-      norm_modulate_rows<T, 4><<<rows, threads_of_a_row, 0, stream>>>(call);
-      break;
-    default:
-      norm_modulate_rows<T, 8><<<rows, threads_of_a_row, 0, stream>>>(call);
-  }
-  return cudaGetLastError();
+  return by_vectors_held<1, 2, 3, 4, 8>(call.rows.dim, [&](auto held) {
+    constexpr int count = decltype(held)::value;
+    const auto kernel = call.y != nullptr ? norm_modulate_rows<T, count, false> : norm_modulate_rows<T, count, true>;
+    start(kernel, dim3(call.rows.clips * call.rows.tokens), threads_of_a_row, stream, call);
+    return last_start_error();
+  });
+}
+
+template <class T>
+int launch_quantize(const QuantizeCall& call, cudaStream_t stream) {
+  return by_vectors_held<1, 2, 3, 4, 8, 12, 32>(call.dim, [&](auto held) {
+    constexpr int count = decltype(held)::value;
+    const auto kernel = call.before == BeforeQuantizing::nothing
+                            ? quantize_row<T, count, BeforeQuantizing::nothing>
+                            : quantize_row<T, count, BeforeQuantizing::gelu_tanh>;
+    start(kernel, dim3(static_cast<unsigned>(call.rows)), threads_of_a_row, stream, call);
+    return last_start_error();
+  });
 }
 
 template <class T, int Lanes>
@@ -221,8 +194,8 @@ int launch_norm_rotate(const NormRotateCall& call, cudaStream_t stream) {
   constexpr int threads = 256;
   const std::int64_t rows = std::int64_t{call.rows.clips} * call.rows.tokens * 2 * call.heads;
   const auto blocks = static_cast<unsigned>((rows * Lanes + threads - 1) / threads);
-  norm_rotate_heads<T, Lanes><<<blocks, threads, 0, stream>>>(call);
-  return cudaGetLastError();
+  start(norm_rotate_heads<T, Lanes>, dim3(blocks), threads, stream, call);
+  return last_start_error();
 }
 
 // Calls with(T{}) for the element's type.
@@ -239,9 +212,9 @@ int norm_modulate(const NormModulateCall& call, void* stream) {
 
 int gated_add(const GatedAddCall& call, void* stream) {
   return by_element(call.rows.element, [&](auto one) {
-    const int rows = call.rows.clips * call.rows.tokens;
-    gated_add_rows<decltype(one)><<<rows, threads_of_a_row, 0, static_cast<cudaStream_t>(stream)>>>(call);
-    return static_cast<int>(cudaGetLastError());
+    const dim3 rows(call.rows.clips * call.rows.tokens);
+    start(gated_add_rows<decltype(one)>, rows, threads_of_a_row, static_cast<cudaStream_t>(stream), call);
+    return last_start_error();
   });
 }
 
@@ -270,9 +243,7 @@ int norm_rotate(const NormRotateCall& call, void* stream) {
 
 int quantize(const QuantizeCall& call, void* stream) {
   return by_element(call.element, [&](auto one) {
-    quantize_row<decltype(one)>
-        <<<static_cast<unsigned>(call.rows), threads_of_a_row, 0, static_cast<cudaStream_t>(stream)>>>(call);
-    return static_cast<int>(cudaGetLastError());
+    return launch_quantize<decltype(one)>(call, static_cast<cudaStream_t>(stream));
   });
 }
 

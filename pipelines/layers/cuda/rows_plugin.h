@@ -29,11 +29,20 @@ inline constexpr std::int32_t widest_row = 8192;   // of norm_modulate
 inline constexpr std::int32_t widest_sum = 32768;  // of quantize
 inline constexpr std::int32_t widest_head = 256;   // of norm_rotate, a power of two
 
+// Rows as 8-bit numbers with a scale each: the largest magnitude of a row becomes `largest`.
+struct EightBits {
+  std::int32_t to_e4m3;  // 1: e4m3; 0: int8
+  float largest;
+  void* values;   // [rows, dim]
+  float* scales;  // [rows]
+};
+
 struct NormModulateCall {
   RowsOfClips rows;
   const void *x, *weight, *bias;  // weight, bias [dim]
   const void *shift[2], *scale[2];
-  void* y;
+  void* y;       // null when the result is wanted in 8 bits alone: rounded to the element first, as it would be in y
+  EightBits to;  // unused with y
   float eps;
 };
 
@@ -55,16 +64,16 @@ struct NormRotateCall {
   float eps[2];
 };
 
-// Rows of numbers to 8 bits: the largest magnitude of a row becomes `largest`.
+enum class BeforeQuantizing : std::int32_t { nothing, gelu_tanh };
+
+// Rows of numbers to 8 bits, or their GELU, rounded to the element first.
 struct QuantizeCall {
   RowElement element;
-  std::int32_t to_e4m3;  // 1: e4m3; 0: int8
+  BeforeQuantizing before;
   std::int64_t rows;
   std::int32_t dim;
   const void* x;
-  void* values;
-  float* scales;  // [rows]
-  float largest;
+  EightBits to;
 };
 
 struct RowsPlugin {

@@ -120,6 +120,12 @@ inline float __fdividef(float a, float b) {
 inline long long __double2ll_rn(double x) {
   return std::llrint(x);
 }
+inline int __float2int_rn(float x) {
+  return isnan(x) ? 0 : static_cast<int>(std::lrint(x));
+}
+inline float rsqrtf(float x) {
+  return 1 / std::sqrt(x);
+}
 inline int __dp4a(int a, int b, int sum) {
   for (int i = 0; i < 32; i += 8) sum += static_cast<std::int8_t>(a >> i) * static_cast<std::int8_t>(b >> i);
   return sum;

@@ -79,6 +79,26 @@ TEST_P(Fused, LayersModulateNormsAndGatesLikeTheComposedOnes) {
   }
 }
 
+TEST_P(Fused, NormsInEightBitsAreTheNormsQuantized) {
+  for (const auto& [precision, largest] : {std::pair{LinearPrecision::int8, 127.0}, {LinearPrecision::fp8, 448.0}}) {
+    for (const std::int64_t dim : {16, 1920, 3072}) {
+      SCOPED_TRACE(testing::Message() << name_of(precision) << ", rows of " << dim);
+      const auto modulation = [&](std::uint64_t seed) {
+        const std::vector<at::Tensor> three = there({2, 1, 3 * dim}, seed).chunk(3, -1);
+        return Modulation{three[0], three[1], three[2]};
+      };
+      const Modulations m{.text = modulation(5), .video = modulation(6), .text_tokens = 3};
+      const at::Tensor x = there({2, 7, dim}, 7);
+      const LayerNorm norm = norm_there(dim);
+      const QuantizedRows rows = modulated_norm(norm, x, m, {precision, largest}, Elementwise::fused);
+      const at::Tensor normed = modulated_norm(norm, x, m, Elementwise::fused).flatten(0, 1);
+      const QuantizedRows expected = quantize_rows(normed, precision, largest);
+      EXPECT_TRUE(at::equal(rows.values.to(at::kFloat), expected.values.to(at::kFloat)));
+      EXPECT_TRUE(at::equal(rows.scales, expected.scales));
+    }
+  }
+}
+
 TEST_P(Fused, HeadsAreNormedAndRotatedLikeTheComposedOnes) {
   for (const auto& [tokens, text_tokens, dim, rotated] :
        {std::tuple{9, 4, 16, true}, std::tuple{9, 4, 16, false}, std::tuple{40, 0, 64, true},
