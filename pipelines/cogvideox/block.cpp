@@ -14,6 +14,12 @@ Linear stacked(const Linear& q, const Linear& k, const Linear& v) {
   return all;
 }
 
+// One half of a block's, [1 or B, 6 D], for a batch of so many.
+Modulations modulations_of(const at::Tensor& half, std::int64_t batch, std::int64_t text_tokens) {
+  const std::vector<at::Tensor> six = half.unsqueeze(1).expand({batch, -1, -1}).chunk(6, -1);
+  return {.text = {six[3], six[4], six[5]}, .video = {six[0], six[1], six[2]}, .text_tokens = text_tokens};
+}
+
 }  // namespace
 
 TransformerBlock::NormZero::NormZero(const Scope& scope, const TransformerConfig& config)
@@ -40,9 +46,8 @@ TransformerBlock::TransformerBlock(const Scope& scope, const TransformerConfig& 
   for (Linear* linear : {&to_qkv_, &to_out_, &ff_in_, &ff_out_}) linear->pack(linear_options);
 }
 
-Modulations TransformerBlock::modulations(const NormZero& zero, const at::Tensor& time, std::int64_t text_tokens) {
-  const std::vector<at::Tensor> six = timed("modulation", [&] { return zero.linear(time); }).unsqueeze(1).chunk(6, -1);
-  return {.text = {six[3], six[4], six[5]}, .video = {six[0], six[1], six[2]}, .text_tokens = text_tokens};
+at::Tensor TransformerBlock::modulation(const at::Tensor& time) const {
+  return at::cat({norm1_.linear(time), norm2_.linear(time)}, 1);
 }
 
 at::Tensor TransformerBlock::project(const Linear& linear, const char* work, const NormZero& zero, const at::Tensor& x,
@@ -79,14 +84,15 @@ at::Tensor TransformerBlock::feed_forward(const at::Tensor& x, const Modulations
   return timed("ff out", [&] { return ff_out_(hidden); });
 }
 
-at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,
+at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& modulation, std::int64_t text_tokens,
                                         const Rotary& rotary, const Attention& attention) const {
+  const std::vector<at::Tensor> halves = modulation.chunk(2, 1);
+  const Modulations m1 = modulations_of(halves[0], x.size(0), text_tokens);
+  const Modulations m2 = modulations_of(halves[1], x.size(0), text_tokens);
   const auto added = [&](const at::Tensor& rows, const at::Tensor& update, const Modulations& m) {
     return timed("gate", [&] { return gated_add(rows, update, m, elementwise_); });
   };
-  const Modulations m1 = modulations(norm1_, time, text_tokens);
   const at::Tensor h = added(x, attend_jointly(x, m1, rotary, attention), m1);
-  const Modulations m2 = modulations(norm2_, time, text_tokens);
   return added(h, feed_forward(h, m2), m2);
 }
 

@@ -3,7 +3,8 @@
 //   const TransformerBlock::Attention in_full = [](const auto& q, const auto& k, const auto& v) {
 //     return attend(q, k, v);
 //   };
-//   x = block(x, time, text_tokens, rotary, in_full);
+//   const at::Tensor modulation = block.modulation(time);    // of all steps at once: time [steps, time_embed_dim]
+//   x = block(x, modulation.narrow(0, step, 1), text_tokens, rotary, in_full);
 //
 // x: [B, text + video, D]. Source: diffusers cogvideox_transformer_3d.py, CogVideoXBlock.
 #pragma once
@@ -25,12 +26,14 @@ class TransformerBlock {
   // q, k, v [B, H, N, D] to [B, H, N, D].
   using Attention = std::function<at::Tensor(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
 
-  // linear: of the four products over all tokens; the others see one row a clip.
+  // linear: of the four products over all tokens; the others see one row a step.
   TransformerBlock(const Scope& scope, const TransformerConfig& config, Elementwise elementwise,
                    const LinearOptions& linear = {});
 
-  // time: [B, time_embed_dim] after SiLU; text_tokens: how many rows of x are text.
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const at::Tensor& time, std::int64_t text_tokens,
+  // time: [steps, time_embed_dim] after SiLU. What it says to this block: [steps, 12 D].
+  [[nodiscard]] at::Tensor modulation(const at::Tensor& time) const;
+  // modulation: [1, 12 D], of the step, or [B, 12 D]; text_tokens: how many rows of x are text.
+  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const at::Tensor& modulation, std::int64_t text_tokens,
                                       const Rotary& rotary, const Attention& attention) const;
 
  private:
@@ -45,7 +48,6 @@ class TransformerBlock {
   // linear(modulated norm of x), the linear map's time under the name `work`.
   [[nodiscard]] at::Tensor project(const Linear& linear, const char* work, const NormZero& zero, const at::Tensor& x,
                                    const Modulations& m) const;
-  [[nodiscard]] static Modulations modulations(const NormZero& zero, const at::Tensor& time, std::int64_t text_tokens);
   [[nodiscard]] at::Tensor attend_jointly(const at::Tensor& x, const Modulations& m, const Rotary& rotary,
                                           const Attention& attention) const;
   [[nodiscard]] at::Tensor feed_forward(const at::Tensor& x, const Modulations& m) const;

@@ -2,8 +2,10 @@
 // batch with it.
 //
 //   ClipDenoising clip(denoising, config, {.shapes = model.latent_shapes(request), .dtype = dtype, .device = device});
+//   const at::Tensor modulations = transformer->modulations(model.timesteps(request));
 //   for (const DenoisingStep& step : clip.steps_left()) {
-//     clip.advance(step, (*transformer)(clip.input(), conditioning, {.timestep = step.timestep}));
+//     const at::Tensor modulation = modulations.narrow(0, step.index, 1);
+//     clip.advance(step, (*transformer)(clip.input(), conditioning, {.modulation = modulation}));
 //   }
 //   const NamedTensors latents = clip.latents();
 //

@@ -37,8 +37,13 @@ Tally text_encoder(const T5Config& config, double tokens) {
   return tally;
 }
 
-// What runs in every step; the projection of the text, which runs once, only holds parameters.
-Tally transformer(const TransformerConfig& config, double passes, double text_tokens, double video_tokens) {
+// Whether GELU is read and written as a pass of its own.
+enum class GeluPass { own, in_a_product };
+
+// What runs in every step; the projection of the text and what timesteps say to the blocks, which run once, only hold
+// parameters.
+Tally transformer(const TransformerConfig& config, double passes, double text_tokens, double video_tokens,
+                  GeluPass gelu) {
   Tally tally;
   const std::int64_t dim = config.inner_dim(), time = config.time_embed_dim;
   const std::int64_t patch = config.patch_size * config.patch_size * config.patch_size_t.value_or(1);
@@ -54,14 +59,14 @@ Tally transformer(const TransformerConfig& config, double passes, double text_to
         frames * (config.sample_height / config.patch_size) * (config.sample_width / config.patch_size);
     tally.holds((config.max_text_seq_length + positions) * dim);
   }
-  tally.product("embed", dim, time, passes);
-  tally.product("embed", time, time, passes);
+  tally.product(dim, time, 0);
+  tally.product(time, time, 0);
   if (config.ofs_embed_dim) {
-    for (int i = 0; i < 2; ++i) tally.product("embed", *config.ofs_embed_dim, *config.ofs_embed_dim, 1);
+    for (int i = 0; i < 2; ++i) tally.product(*config.ofs_embed_dim, *config.ofs_embed_dim, 0);
   }
   for (std::int64_t layer = 0; layer < config.num_layers; ++layer) {
     for (int half = 0; half < 2; ++half) {  // before attention, before the feed-forward
-      tally.product("modulation", time, 6 * dim, passes);
+      tally.product(time, 6 * dim, 0);
       tally.holds(2 * dim);
       tally.numbers_moved("norm", 2 * tokens * real(dim));
       tally.numbers_moved("gate", 3 * tokens * real(dim));
@@ -72,11 +77,11 @@ Tally transformer(const TransformerConfig& config, double passes, double text_to
     tally.attention(passes, text_tokens + video_tokens, dim);
     tally.product("out", dim, dim, tokens);
     tally.product("ff in", dim, 4 * dim, tokens);
-    tally.numbers_moved("gelu", 2 * tokens * real(4 * dim));
+    if (gelu == GeluPass::own) tally.numbers_moved("gelu", 2 * tokens * real(4 * dim));
     tally.product("ff out", 4 * dim, dim, tokens);
   }
   tally.holds(4 * dim);  // norm_final, norm_out
-  tally.product("output", time, 2 * dim, passes);
+  tally.product(time, 2 * dim, 0);
   tally.product("output", dim, config.out_channels * patch, passes * video_tokens);
   return tally;
 }
@@ -160,7 +165,7 @@ double parameters_of(const T5Config& config) {
 }
 
 double parameters_of(const TransformerConfig& config) {
-  return transformer(config, 0, 0, 0).parameters;
+  return transformer(config, 0, 0, 0, GeluPass::own).parameters;
 }
 
 double decoder_parameters_of(const VaeConfig& config) {
@@ -192,9 +197,13 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
                                                                          .keys = geometry.text_tokens,
                                                                          .head_dim = t5.d_kv})};
 
-  const Tally step = transformer(denoiser, real(passes), real(geometry.text_tokens), real(geometry.video_tokens));
+  const bool fuses = options.device.is_cuda() && options.elementwise == Elementwise::fused;
+  const Tally step = transformer(denoiser, real(passes), real(geometry.text_tokens), real(geometry.video_tokens),
+                                 fuses ? GeluPass::in_a_product : GeluPass::own);
+  const double modulations = real(request.steps * (12 * denoiser.num_layers + 2) * denoiser.inner_dim());
   cost.denoise = {.weight_bytes = transformer_bytes(denoiser, options, step.parameters, bytes),
-                  .activation_bytes = bytes * real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block,
+                  .activation_bytes =
+                      bytes * (real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block + modulations),
                   .product_flop = step.flop,
                   .attention_flop = real(cost.layers) * attention_flop(cost.attention),
                   .works = step.works(bytes)};

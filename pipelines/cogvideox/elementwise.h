@@ -25,7 +25,8 @@ namespace bitreel {
 // The path that runs where `wanted` was asked for.
 Elementwise path_of(Elementwise wanted, at::Device device, at::ScalarType dtype);
 
-// What adaLN-zero makes of the timestep for one half of a block: shift and scale before, gate after; [B, 1, D] each.
+// What adaLN-zero makes of the timestep for one half of a block: shift and scale before, gate after; [B, 1, D] each, of
+// which all clips may be the same memory (expand()).
 struct Modulation {
   at::Tensor shift, scale, gate;
 };

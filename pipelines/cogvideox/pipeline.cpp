@@ -206,6 +206,8 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
   const Geometry geometry = geometry_of(all.front().request, config());
   const LatentGrid grid{geometry.latent_frames, geometry.latent_height, geometry.latent_width};
   const auto first = std::ranges::min_element(clips, {}, &ClipDenoising::first_step);
+  // Of every step, taken up or not, so that a resumed clip has the same bits.
+  const at::Tensor modulations = transformer.modulations(timesteps(all.front().request));
 
   std::size_t in_batch = 0;
   Conditioning conditioning;
@@ -230,7 +232,8 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
     }
     const at::Tensor predictions =
         transformer(batched(&ClipDenoising::input), conditioning,
-                    {.timestep = step.timestep, .attention = each_on_its_own(std::move(attention), branches)});
+                    {.modulation = modulations.narrow(0, step.index, 1),
+                     .attention = each_on_its_own(std::move(attention), branches)});
     for (std::int64_t i = 0; i < std::ssize(running); ++i) {
       running[static_cast<std::size_t>(i)]->advance(step, predictions.narrow(0, i * branches, branches));
     }

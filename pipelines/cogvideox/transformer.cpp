@@ -36,7 +36,7 @@ at::Tensor Transformer::TimeEmbedding::operator()(const at::Tensor& x) const {
 
 Transformer::Transformer(const Weights& weights, const TransformerConfig& config, LoadOptions options,
                          Elementwise elementwise, const LinearOptions& linear)
-    : config_(config), options_(options) {
+    : config_(config), options_(options), elementwise_(elementwise) {
   Loader loader(weights, options);
   const Scope root = loader.root();
   const std::int64_t dim = config.inner_dim();
@@ -97,20 +97,27 @@ Conditioning Transformer::condition(const at::Tensor& text, LatentGrid grid) con
   return conditioning;
 }
 
-at::Tensor Transformer::embed_time(const StepContext& context, std::int64_t batch) const {
-  // Of one clip, then repeated: LibTorch starts threads for a sine of more than 2048 numbers, and a GPU waits
-  // meanwhile.
-  const auto embed = [&](const TimeEmbedding& embedding, const at::Tensor& value, std::int64_t dim, std::int64_t rows) {
-    return embedding(sinusoid(value, dim, config_).to(options_.device, options_.dtype).repeat({rows, 1}));
+at::Tensor Transformer::embed_time(const std::vector<std::int64_t>& timesteps, std::optional<double> ofs) const {
+  const auto embed = [&](const TimeEmbedding& embedding, const at::Tensor& values, std::int64_t dim) {
+    return embedding(sinusoid(values, dim, config_).to(options_.device, options_.dtype));
   };
-  at::Tensor time =
-      embed(time_embedding_, at::full({1}, context.timestep, at::TensorOptions(at::kLong)), config_.inner_dim(), batch);
+  at::Tensor time = embed(time_embedding_, at::tensor(timesteps, at::TensorOptions(at::kLong)), config_.inner_dim());
   if (config_.ofs_embed_dim) {
-    if (!context.ofs) throw Error("this transformer is conditioned on ofs; text-to-video has none");
-    const at::Tensor ofs = at::full({1}, *context.ofs, at::TensorOptions(at::kFloat)).to(options_.dtype);
-    time = time + embed(ofs_embedding_, ofs, *config_.ofs_embed_dim, 1);
+    if (!ofs) throw Error("this transformer is conditioned on ofs; text-to-video has none");
+    const at::Tensor value = at::full({1}, *ofs, at::TensorOptions(at::kFloat)).to(options_.dtype);
+    time = time + embed(ofs_embedding_, value, *config_.ofs_embed_dim);
   }
   return at::silu(time);
+}
+
+at::Tensor Transformer::modulations(const std::vector<std::int64_t>& timesteps, std::optional<double> ofs) const {
+  const at::Tensor time = timed("embed", [&] { return embed_time(timesteps, ofs); });
+  return timed("modulation", [&] {
+    std::vector<at::Tensor> parts;
+    for (const TransformerBlock& block : blocks_) parts.push_back(block.modulation(time));
+    parts.push_back(norm_out_linear_(time));
+    return at::cat(parts, 1);
+  });
 }
 
 at::Tensor Transformer::patchify(const at::Tensor& latents) const {
@@ -135,8 +142,9 @@ at::Tensor Transformer::unpatchify(const at::Tensor& tokens, const at::Tensor& l
 
 at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning& conditioning,
                                    const StepContext& context) const {
-  const std::int64_t text_tokens = conditioning.text.size(1);
-  const at::Tensor time = timed("embed", [&] { return embed_time(context, latents.size(0)); });
+  const std::int64_t text_tokens = conditioning.text.size(1), dim = config_.inner_dim();
+  const at::Tensor modulation =
+      context.modulation.defined() ? context.modulation : modulations({context.timestep}, context.ofs);
   at::Tensor x = timed("embed", [&] {
     at::Tensor video = patchify(latents);
     if (conditioning.video_positions.defined()) video = video + conditioning.video_positions;
@@ -147,14 +155,19 @@ at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning
     const auto attend_layer = [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
       return context.attention(layer, q, k, v);
     };
-    x = block(x, time, text_tokens, conditioning.rotary, attend_layer);
+    const at::Tensor of_block = modulation.narrow(1, layer * 12 * dim, 12 * dim);
+    x = block(x, of_block, text_tokens, conditioning.rotary, attend_layer);
     if (context.on_layer) context.on_layer(layer, x);
     ++layer;
   }
   const Timed until_done("output");
-  const at::Tensor normed = norm_out_(norm_final_(x.narrow(1, text_tokens, x.size(1) - text_tokens)));
-  const std::vector<at::Tensor> shift_scale = norm_out_linear_(time).unsqueeze(1).chunk(2, -1);
-  return unpatchify(proj_out_(normed * (1 + shift_scale[1]) + shift_scale[0]), latents);
+  const at::Tensor normed = norm_final_(x.narrow(1, text_tokens, x.size(1) - text_tokens));
+  const std::vector<at::Tensor> shift_scale =
+      modulation.narrow(1, layer * 12 * dim, 2 * dim).unsqueeze(1).expand({x.size(0), -1, -1}).chunk(2, -1);
+  const Modulation all = {.shift = shift_scale[0], .scale = shift_scale[1], .gate = {}};
+  return unpatchify(
+      proj_out_(modulated_norm(norm_out_, normed, {.text = all, .video = all, .text_tokens = 0}, elementwise_)),
+      latents);
 }
 
 }  // namespace bitreel

@@ -4,6 +4,11 @@
 //   const Conditioning conditioning = transformer.condition(text, {.frames = 7, .height = 32, .width = 32});
 //   at::Tensor v = transformer(latents, conditioning, {.timestep = 999});
 //
+// What a timestep says to every block needs no latents, so a clip asks for all of its timesteps' at once:
+//
+//   const at::Tensor modulations = transformer.modulations({999, 499});
+//   v = transformer(latents, conditioning, {.modulation = modulations.narrow(0, 1, 1)});
+//
 // latents and v: [B, F, C, H, W]; text: [B, 226, text_embed_dim]. All variants of 1.0 and 1.5.
 // Text and video are one sequence, text first; they share weights and differ only in their modulation.
 // Source: Yang et al., CogVideoX, arXiv 2408.06072; diffusers cogvideox_transformer_3d.py.
@@ -13,6 +18,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "pipelines/cogvideox/block.h"
@@ -35,7 +41,8 @@ struct Conditioning {
 };
 
 struct StepContext {
-  std::int64_t timestep = 0;  // training timestep
+  std::int64_t timestep = 0;   // training timestep
+  at::Tensor modulation = {};  // in place of the timestep: its row of modulations()
   LayerAttention attention = full_attention();
   std::optional<double> ofs = {};  // the offset that 1.5 image-to-video models are conditioned on
   // Called after every layer with the joint sequence [B, text + video, D]; for tests and calibration.
@@ -48,6 +55,10 @@ class Transformer {
               Elementwise elementwise = Elementwise::fused, const LinearOptions& linear = {});
 
   [[nodiscard]] Conditioning condition(const at::Tensor& text, LatentGrid grid) const;
+  // [timesteps, (12 layers + 2) D]: shifts, scales and gates of every block, then those of the output. A row depends on
+  // how many there are by rounding: runs that have to agree ask for the same timesteps.
+  [[nodiscard]] at::Tensor modulations(const std::vector<std::int64_t>& timesteps,
+                                       std::optional<double> ofs = std::nullopt) const;
   [[nodiscard]] at::Tensor operator()(const at::Tensor& latents, const Conditioning& conditioning,
                                       const StepContext& context) const;
 
@@ -61,7 +72,7 @@ class Transformer {
     TimestepActivation activation = TimestepActivation::silu;
   };
 
-  [[nodiscard]] at::Tensor embed_time(const StepContext& context, std::int64_t batch) const;
+  [[nodiscard]] at::Tensor embed_time(const std::vector<std::int64_t>& timesteps, std::optional<double> ofs) const;
   [[nodiscard]] at::Tensor patchify(const at::Tensor& latents) const;
   [[nodiscard]] at::Tensor unpatchify(const at::Tensor& tokens, const at::Tensor& latents) const;
 
@@ -74,6 +85,7 @@ class Transformer {
   std::vector<TransformerBlock> blocks_;
   LayerNorm norm_final_, norm_out_;
   Linear norm_out_linear_, proj_out_;
+  Elementwise elementwise_;
 };
 
 }  // namespace bitreel

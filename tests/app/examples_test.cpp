@@ -234,6 +234,11 @@ TEST_F(Examples, OfTheTransformer) {
   const Conditioning conditioning = transformer.condition(text, {.frames = 7, .height = 32, .width = 32});
   at::Tensor v = transformer(latents, conditioning, {.timestep = 999});
   EXPECT_EQ(v.sizes(), latents.sizes());
+  {
+    const at::Tensor modulations = transformer.modulations({999, 499});
+    v = transformer(latents, conditioning, {.modulation = modulations.narrow(0, 1, 1)});
+    EXPECT_TRUE(at::allclose(v, transformer(latents, conditioning, {.timestep = 499}), 1e-4, 1e-5));
+  }
   transformer(latents, conditioning, {.timestep = 999, .attention = full_attention("reference")});
   const Rotary rotary = rotary_positions(config, 13, 30, 45);
   at::Tensor table = sincos_positions(config, 13, 30, 45);
@@ -256,8 +261,10 @@ TEST_F(Examples, OfOneClipInABatch) {
                             {.shapes = model.latent_shapes(request), .dtype = dtype, .device = device});
   const Conditioning conditioning = transformer->condition(other.text(), {.frames = 7, .height = 32, .width = 32});
   ClipDenoising clip(denoising, config, {.shapes = model.latent_shapes(request), .dtype = dtype, .device = device});
+  const at::Tensor modulations = transformer->modulations(model.timesteps(request));
   for (const DenoisingStep& step : clip.steps_left()) {
-    clip.advance(step, (*transformer)(clip.input(), conditioning, {.timestep = step.timestep}));
+    const at::Tensor modulation = modulations.narrow(0, step.index, 1);
+    clip.advance(step, (*transformer)(clip.input(), conditioning, {.modulation = modulation}));
   }
   const NamedTensors latents = clip.latents();
   EXPECT_TRUE(at::equal(latents.at("latents"), model.denoise(request, denoising.embeddings).at("latents")));
@@ -282,7 +289,11 @@ TEST_F(Examples, OfABlock) {
   const TransformerBlock::Attention in_full = [](const auto& q, const auto& k, const auto& v) {
     return attend(q, k, v);
   };
-  x = block(x, time, text_tokens, rotary, in_full);
+  const std::int64_t step = 0;
+  {
+    const at::Tensor modulation = block.modulation(time);
+    x = block(x, modulation.narrow(0, step, 1), text_tokens, rotary, in_full);
+  }
   EXPECT_EQ(x.size(1), 230);
 
   const LayerNorm norm(loader.root() / "norm_final", 256, 1e-5);

@@ -55,6 +55,15 @@ TEST_P(TransformerStages, EqualThePeersLayerByLayer) {
   golden.expect(output, "transformer", "output", tolerance::module);
 }
 
+TEST_P(TransformerStages, TakeTheirTimestepsModulationAmongThoseOfAClip) {
+  const Transformer transformer = load(golden.model() / "transformer", at::kFloat, elementwise);
+  const at::Tensor modulations = transformer.modulations({999, timestep, 0});
+  StepContext context;
+  context.modulation = modulations.narrow(0, 1, 1);
+  golden.expect(transformer(latents, transformer.condition(text, grid_of(latents)), context), "transformer", "output",
+                tolerance::module);
+}
+
 TEST_P(TransformerStages, HalfPrecisionIsAsAccurateAsThePeers) {
   ASSERT_FALSE(golden.json()["peer_error_half"].empty());
   for (const auto& [half, peer] : golden.json()["peer_error_half"].items()) {
