@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <utility>
+
 #include "pipelines/layers/work_clock.h"
 
 namespace bitreel {
@@ -12,6 +14,11 @@ Linear stacked(const Linear& q, const Linear& k, const Linear& v) {
   all.weight = at::cat({q.weight, k.weight, v.weight});
   if (q.bias.defined()) all.bias = at::cat({q.bias, k.bias, v.bias});
   return all;
+}
+
+at::Tensor product_of(const Linear& linear, const Normed& normed) {
+  if (const auto* rows = std::get_if<at::Tensor>(&normed.rows)) return linear(*rows);
+  return linear(std::get<QuantizedRows>(normed.rows)).view({normed.sum.size(0), normed.sum.size(1), -1});
 }
 
 // One half of a block's, [1 or B, 6 D], for a batch of so many.
@@ -50,50 +57,51 @@ at::Tensor TransformerBlock::modulation(const at::Tensor& time) const {
   return at::cat({norm1_.linear(time), norm2_.linear(time)}, 1);
 }
 
-at::Tensor TransformerBlock::project(const Linear& linear, const char* work, const NormZero& zero, const at::Tensor& x,
-                                     const Modulations& m) const {
-  if (const auto format = linear.row_format()) {
-    const QuantizedRows rows = timed("norm", [&] { return modulated_norm(zero.norm, x, m, *format, elementwise_); });
-    return timed(work, [&] { return linear(rows); }).view({x.size(0), x.size(1), -1});
-  }
-  const at::Tensor normed = timed("norm", [&] { return modulated_norm(zero.norm, x, m, elementwise_); });
-  return timed(work, [&] { return linear(normed); });
+// By value: what has gone into the sum is not held while the rest of the block works.
+Normed TransformerBlock::norm_for(const Linear& reader, const NormZero& zero, Residual residual,
+                                  const Modulations& m) const {
+  return timed("norm", [&] { return normed(residual, zero.norm, m, reader.row_format(), elementwise_); });
 }
 
-at::Tensor TransformerBlock::attend_jointly(const at::Tensor& x, const Modulations& m, const Rotary& rotary,
+at::Tensor TransformerBlock::attend_jointly(const Normed& normed, std::int64_t text_tokens, const Rotary& rotary,
                                             const Attention& attention) const {
-  const std::int64_t batch = x.size(0), tokens = x.size(1);
-  const at::Tensor qkv = project(to_qkv_, "qkv", norm1_, x, m).view({batch, tokens, 3, heads_, head_dim_});
+  const std::int64_t batch = normed.sum.size(0), tokens = normed.sum.size(1);
+  const at::Tensor qkv =
+      timed("qkv", [&] { return product_of(to_qkv_, normed); }).view({batch, tokens, 3, heads_, head_dim_});
   const QueryKeyValue heads =
-      timed("heads", [&] { return split_heads(qkv, norm_q_, norm_k_, rotary, m.text_tokens, elementwise_); });
+      timed("heads", [&] { return split_heads(qkv, norm_q_, norm_k_, rotary, text_tokens, elementwise_); });
   const at::Tensor attended = timed("attention", [&] { return attention(heads.q, heads.k, heads.v); });
   return timed("out", [&] { return to_out_(attended.transpose(1, 2).reshape({batch, tokens, heads_ * head_dim_})); });
 }
 
 // GELU is a pass of its own where neither product takes it in.
-at::Tensor TransformerBlock::feed_forward(const at::Tensor& x, const Modulations& m) const {
+at::Tensor TransformerBlock::feed_forward(const Normed& normed) const {
+  const at::Tensor& x = normed.sum;
   const bool fused = path_of(elementwise_, x.device(), x.scalar_type()) == Elementwise::fused;
-  if (fused && ff_in_.takes_gelu_after(x)) {
-    const at::Tensor normed = timed("norm", [&] { return modulated_norm(norm2_.norm, x, m, elementwise_); });
-    const at::Tensor hidden = timed("ff in", [&] { return ff_in_.gelu_after(normed); });
+  if (const auto* rows = std::get_if<at::Tensor>(&normed.rows);
+      fused && rows != nullptr && ff_in_.takes_gelu_after(*rows)) {
+    const at::Tensor hidden = timed("ff in", [&] { return ff_in_.gelu_after(*rows); });
     return timed("ff out", [&] { return ff_out_(hidden); });
   }
-  const at::Tensor before = project(ff_in_, "ff in", norm2_, x, m);
+  const at::Tensor before = timed("ff in", [&] { return product_of(ff_in_, normed); });
   if (fused && ff_out_.takes_gelu_before(before)) return timed("ff out", [&] { return ff_out_.gelu_before(before); });
   const at::Tensor hidden = timed("gelu", [&] { return gelu_tanh(before, elementwise_); });
   return timed("ff out", [&] { return ff_out_(hidden); });
 }
 
-at::Tensor TransformerBlock::operator()(const at::Tensor& x, const at::Tensor& modulation, std::int64_t text_tokens,
-                                        const Rotary& rotary, const Attention& attention) const {
+Residual TransformerBlock::operator()(Residual residual, const at::Tensor& modulation, std::int64_t text_tokens,
+                                      const Rotary& rotary, const Attention& attention) const {
+  const std::int64_t batch = residual.x.size(0);
   const std::vector<at::Tensor> halves = modulation.chunk(2, 1);
-  const Modulations m1 = modulations_of(halves[0], x.size(0), text_tokens);
-  const Modulations m2 = modulations_of(halves[1], x.size(0), text_tokens);
-  const auto added = [&](const at::Tensor& rows, const at::Tensor& update, const Modulations& m) {
-    return timed("gate", [&] { return gated_add(rows, update, m, elementwise_); });
-  };
-  const at::Tensor h = added(x, attend_jointly(x, m1, rotary, attention), m1);
-  return added(h, feed_forward(h, m2), m2);
+  const Modulations m1 = modulations_of(halves[0], batch, text_tokens);
+  const Modulations m2 = modulations_of(halves[1], batch, text_tokens);
+  Normed first = norm_for(to_qkv_, norm1_, std::move(residual), m1);
+  at::Tensor attended = attend_jointly(first, text_tokens, rotary, attention);
+  Residual between{.x = std::move(first.sum), .update = std::move(attended), .gates = m1};
+  first = {};
+  Normed second = norm_for(ff_in_, norm2_, std::move(between), m2);
+  at::Tensor update = feed_forward(second);
+  return {.x = std::move(second.sum), .update = std::move(update), .gates = m2};
 }
 
 }  // namespace bitreel

@@ -4,9 +4,11 @@
 //     return attend(q, k, v);
 //   };
 //   const at::Tensor modulation = block.modulation(time);    // of all steps at once: time [steps, time_embed_dim]
-//   x = block(x, modulation.narrow(0, step, 1), text_tokens, rotary, in_full);
+//   residual = block(std::move(residual), modulation.narrow(0, step, 1), text_tokens, rotary, in_full);
+//   x = sum_of(residual, Elementwise::fused);
 //
-// x: [B, text + video, D]. Source: diffusers cogvideox_transformer_3d.py, CogVideoXBlock.
+// x: [B, text + video, D]; what a block adds last is added by the norm of the next (Residual). Source: diffusers
+// cogvideox_transformer_3d.py, CogVideoXBlock.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -33,8 +35,8 @@ class TransformerBlock {
   // time: [steps, time_embed_dim] after SiLU. What it says to this block: [steps, 12 D].
   [[nodiscard]] at::Tensor modulation(const at::Tensor& time) const;
   // modulation: [1, 12 D], of the step, or [B, 12 D]; text_tokens: how many rows of x are text.
-  [[nodiscard]] at::Tensor operator()(const at::Tensor& x, const at::Tensor& modulation, std::int64_t text_tokens,
-                                      const Rotary& rotary, const Attention& attention) const;
+  [[nodiscard]] Residual operator()(Residual residual, const at::Tensor& modulation, std::int64_t text_tokens,
+                                    const Rotary& rotary, const Attention& attention) const;
 
  private:
   // CogVideoXLayerNormZero: one affine norm for both streams, a modulation for each.
@@ -45,12 +47,11 @@ class TransformerBlock {
     LayerNorm norm;
   };
 
-  // linear(modulated norm of x), the linear map's time under the name `work`.
-  [[nodiscard]] at::Tensor project(const Linear& linear, const char* work, const NormZero& zero, const at::Tensor& x,
-                                   const Modulations& m) const;
-  [[nodiscard]] at::Tensor attend_jointly(const at::Tensor& x, const Modulations& m, const Rotary& rotary,
+  [[nodiscard]] Normed norm_for(const Linear& reader, const NormZero& zero, Residual residual,
+                                const Modulations& m) const;
+  [[nodiscard]] at::Tensor attend_jointly(const Normed& normed, std::int64_t text_tokens, const Rotary& rotary,
                                           const Attention& attention) const;
-  [[nodiscard]] at::Tensor feed_forward(const at::Tensor& x, const Modulations& m) const;
+  [[nodiscard]] at::Tensor feed_forward(const Normed& normed) const;
 
   std::int64_t heads_, head_dim_;
   Elementwise elementwise_;

@@ -68,8 +68,8 @@ Tally transformer(const TransformerConfig& config, double passes, double text_to
     for (int half = 0; half < 2; ++half) {  // before attention, before the feed-forward
       tally.product(time, 6 * dim, 0);
       tally.holds(2 * dim);
-      tally.numbers_moved("norm", 2 * tokens * real(dim));
-      tally.numbers_moved("gate", 3 * tokens * real(dim));
+      const double added = layer + half == 0 ? 0 : 2;  // what the half before has made, and the sum
+      tally.numbers_moved("norm", (2 + added) * tokens * real(dim));
     }
     tally.product("qkv", dim, 3 * dim, tokens, qkv_bias);
     tally.holds(4 * config.attention_head_dim);  // norms of q and k
@@ -80,6 +80,7 @@ Tally transformer(const TransformerConfig& config, double passes, double text_to
     if (gelu == GeluPass::own) tally.numbers_moved("gelu", 2 * tokens * real(4 * dim));
     tally.product("ff out", 4 * dim, dim, tokens);
   }
+  tally.numbers_moved("output", 3 * tokens * real(dim));
   tally.holds(4 * dim);  // norm_final, norm_out
   tally.product(time, 2 * dim, 0);
   tally.product("output", dim, config.out_channels * patch, passes * video_tokens);
@@ -201,12 +202,12 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
   const Tally step = transformer(denoiser, real(passes), real(geometry.text_tokens), real(geometry.video_tokens),
                                  fuses ? GeluPass::in_a_product : GeluPass::own);
   const double modulations = real(request.steps * (12 * denoiser.num_layers + 2) * denoiser.inner_dim());
-  cost.denoise = {.weight_bytes = transformer_bytes(denoiser, options, step.parameters, bytes),
-                  .activation_bytes =
-                      bytes * (real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block + modulations),
-                  .product_flop = step.flop,
-                  .attention_flop = real(cost.layers) * attention_flop(cost.attention),
-                  .works = step.works(bytes)};
+  cost.denoise = {
+      .weight_bytes = transformer_bytes(denoiser, options, step.parameters, bytes),
+      .activation_bytes = bytes * (real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block + modulations),
+      .product_flop = step.flop,
+      .attention_flop = real(cost.layers) * attention_flop(cost.attention),
+      .works = step.works(bytes)};
 
   const VaeConfig& vae = config.vae;
   const std::int64_t latent_frames = geometry.latent_frames - geometry.padding_frames;

@@ -164,17 +164,10 @@ Elementwise path_of(Elementwise wanted, at::Device device, at::ScalarType dtype)
 at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations,
                           Elementwise path) {
   if (path == Elementwise::fused && on_cuda::takes_rows(x))
-    return on_cuda::modulated_norm(norm, x.contiguous(), modulations);
+    return std::get<at::Tensor>(on_cuda::normed({.x = x}, norm, modulations, {}).rows);
   return dispatch(
       x, path, [&](auto fused) { return fused.modulated_norm(norm, x.contiguous(), modulations); },
       [&] { return composed::modulated_norm(norm, x, modulations); });
-}
-
-QuantizedRows modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations,
-                             const RowFormat& format, Elementwise path) {
-  if (path == Elementwise::fused && on_cuda::takes_rows(x))
-    return on_cuda::modulated_norm(norm, x.contiguous(), modulations, format);
-  return quantize_rows(modulated_norm(norm, x, modulations, path).flatten(0, 1), format.precision, format.largest);
 }
 
 at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& modulations, Elementwise path) {
@@ -183,6 +176,20 @@ at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modula
   return dispatch(
       x, path, [&](auto fused) { return fused.gated_add(x.contiguous(), update.contiguous(), modulations); },
       [&] { return composed::gated_add(x, update, modulations); });
+}
+
+at::Tensor sum_of(const Residual& residual, Elementwise path) {
+  return residual.update.defined() ? gated_add(residual.x, residual.update, residual.gates, path) : residual.x;
+}
+
+Normed normed(const Residual& residual, const LayerNorm& norm, const Modulations& modulations,
+              const std::optional<RowFormat>& format, Elementwise path) {
+  if (path == Elementwise::fused && on_cuda::takes_rows(residual.x))
+    return on_cuda::normed(residual, norm, modulations, format);
+  const at::Tensor sum = sum_of(residual, path);
+  const at::Tensor rows = modulated_norm(norm, sum, modulations, path);
+  if (format) return {sum, quantize_rows(rows.flatten(0, 1), format->precision, format->largest)};
+  return {sum, rows};
 }
 
 QueryKeyValue split_heads(const at::Tensor& qkv, const LayerNorm& norm_q, const LayerNorm& norm_k, const Rotary& rotary,

@@ -23,20 +23,6 @@ cuda::RowsOfClips rows_of(const at::Tensor& x, const Modulations& m) {
           .modulation_stride = m.video.shift.stride(0)};
 }
 
-// Into y, or where there is none in 8 bits.
-void launch(const LayerNorm& norm, const at::Tensor& x, const Modulations& m, void* y, const cuda::EightBits& to) {
-  const cuda::NormModulateCall call{.rows = rows_of(x, m),
-                                    .x = x.const_data_ptr(),
-                                    .weight = norm.weight.const_data_ptr(),
-                                    .bias = norm.bias.const_data_ptr(),
-                                    .shift = {m.text.shift.const_data_ptr(), m.video.shift.const_data_ptr()},
-                                    .scale = {m.text.scale.const_data_ptr(), m.video.scale.const_data_ptr()},
-                                    .y = y,
-                                    .to = to,
-                                    .eps = static_cast<float>(norm.eps)};
-  cuda::check_rows(cuda::loaded_rows().norm_modulate(call, cuda::current_stream(x)), "modulated norm");
-}
-
 }  // namespace
 
 bool takes_rows(const at::Tensor& x) {
@@ -44,21 +30,49 @@ bool takes_rows(const at::Tensor& x) {
 }
 
 bool takes_heads(const at::Tensor& qkv) {
-  return cuda::rows_take(qkv) && qkv.size(4) <= cuda::widest_head &&
+  return cuda::rows_take(qkv) && qkv.size(4) <= cuda::widest_head && qkv.numel() < std::int64_t{1} << 35 &&
          std::has_single_bit(static_cast<std::uint64_t>(qkv.size(4)));
 }
 
-at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& m) {
-  at::Tensor y = at::empty_like(x);
-  launch(norm, x, m, y.mutable_data_ptr(), {});
-  return y;
-}
-
-QuantizedRows modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& m,
-                             const RowFormat& format) {
-  const QuantizedRows rows = cuda::room_in_eight_bits(x.flatten(0, 1), format.precision);
-  launch(norm, x, m, nullptr, cuda::eight_bits(rows, format.largest));
-  return rows;
+Normed normed(const Residual& residual, const LayerNorm& norm, const Modulations& m,
+              const std::optional<RowFormat>& format) {
+  const at::Tensor x = residual.x.contiguous();
+  const Modulations& gates = residual.gates;
+  Normed made{.sum = x, .rows = {}};
+  cuda::NormModulateCall call{.rows = rows_of(x, m),
+                              .x = x.const_data_ptr(),
+                              .update = nullptr,
+                              .weight = norm.weight.const_data_ptr(),
+                              .bias = norm.bias.const_data_ptr(),
+                              .shift = {m.text.shift.const_data_ptr(), m.video.shift.const_data_ptr()},
+                              .scale = {m.text.scale.const_data_ptr(), m.video.scale.const_data_ptr()},
+                              .gate = {},
+                              .gate_stride = 0,
+                              .sum = nullptr,
+                              .y = nullptr,
+                              .to = {},
+                              .eps = static_cast<float>(norm.eps)};
+  at::Tensor update;
+  if (residual.update.defined()) {
+    update = residual.update.contiguous();
+    made.sum = at::empty_like(x);
+    call.update = update.const_data_ptr();
+    call.gate[0] = gates.text.gate.const_data_ptr();
+    call.gate[1] = gates.video.gate.const_data_ptr();
+    call.gate_stride = gates.video.gate.stride(0);
+    call.sum = made.sum.mutable_data_ptr();
+  }
+  if (format) {
+    const QuantizedRows rows = cuda::room_in_eight_bits(x.flatten(0, 1), format->precision);
+    call.to = cuda::eight_bits(rows, format->largest);
+    made.rows = rows;
+  } else {
+    const at::Tensor rows = at::empty_like(x);
+    call.y = rows.mutable_data_ptr();
+    made.rows = rows;
+  }
+  cuda::check_rows(cuda::loaded_rows().norm_modulate(call, cuda::current_stream(x)), "modulated norm");
+  return made;
 }
 
 at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& m) {

@@ -14,9 +14,8 @@ bool takes_rows(const at::Tensor& x);
 // qkv [B, N, 3, H, D].
 bool takes_heads(const at::Tensor& qkv);
 
-at::Tensor modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations);
-QuantizedRows modulated_norm(const LayerNorm& norm, const at::Tensor& x, const Modulations& modulations,
-                             const RowFormat& format);
+Normed normed(const Residual& residual, const LayerNorm& norm, const Modulations& modulations,
+              const std::optional<RowFormat>& format);
 at::Tensor gated_add(const at::Tensor& x, const at::Tensor& update, const Modulations& modulations);
 QueryKeyValue split_heads(const at::Tensor& qkv, const LayerNorm& norm_q, const LayerNorm& norm_k, const Rotary& rotary,
                           std::int64_t text_tokens);

@@ -230,10 +230,9 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
     for (const ClipDenoising* clip : running) {
       attention.push_back(clip->attention_of(step, options().attention_backend));
     }
-    const at::Tensor predictions =
-        transformer(batched(&ClipDenoising::input), conditioning,
-                    {.modulation = modulations.narrow(0, step.index, 1),
-                     .attention = each_on_its_own(std::move(attention), branches)});
+    const at::Tensor predictions = transformer(batched(&ClipDenoising::input), conditioning,
+                                               {.modulation = modulations.narrow(0, step.index, 1),
+                                                .attention = each_on_its_own(std::move(attention), branches)});
     for (std::int64_t i = 0; i < std::ssize(running); ++i) {
       running[static_cast<std::size_t>(i)]->advance(step, predictions.narrow(0, i * branches, branches));
     }

@@ -3,6 +3,8 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/error.h"
 #include "pipelines/layers/work_clock.h"
 
@@ -145,7 +147,8 @@ at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning
   const std::int64_t text_tokens = conditioning.text.size(1), dim = config_.inner_dim();
   const at::Tensor modulation =
       context.modulation.defined() ? context.modulation : modulations({context.timestep}, context.ofs);
-  at::Tensor x = timed("embed", [&] {
+  Residual residual;
+  residual.x = timed("embed", [&] {
     at::Tensor video = patchify(latents);
     if (conditioning.video_positions.defined()) video = video + conditioning.video_positions;
     return at::cat({conditioning.text, video}, 1);
@@ -156,11 +159,12 @@ at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning
       return context.attention(layer, q, k, v);
     };
     const at::Tensor of_block = modulation.narrow(1, layer * 12 * dim, 12 * dim);
-    x = block(x, of_block, text_tokens, conditioning.rotary, attend_layer);
-    if (context.on_layer) context.on_layer(layer, x);
+    residual = block(std::move(residual), of_block, text_tokens, conditioning.rotary, attend_layer);
+    if (context.on_layer) context.on_layer(layer, sum_of(residual, elementwise_));
     ++layer;
   }
   const Timed until_done("output");
+  const at::Tensor x = sum_of(residual, elementwise_);
   const at::Tensor normed = norm_final_(x.narrow(1, text_tokens, x.size(1) - text_tokens));
   const std::vector<at::Tensor> shift_scale =
       modulation.narrow(1, layer * 12 * dim, 2 * dim).unsqueeze(1).expand({x.size(0), -1, -1}).chunk(2, -1);

@@ -31,14 +31,15 @@ struct Linear {
   at::Tensor operator()(const at::Tensor& x) const;
 
   // With the tanh form of GELU in the same pass, for GPUs: after a product in full precision (cuBLASLt), which rounds
-  // once instead of twice; or, in 8 bits, before it, as x is quantized. Where they take x; each has its twin in LibTorch's
-  // gelu and operator().
+  // once instead of twice; or, in 8 bits, before it, as x is quantized. Where they take x; each has its twin in
+  // LibTorch's gelu and operator().
   [[nodiscard]] bool takes_gelu_after(const at::Tensor& x) const;
   [[nodiscard]] at::Tensor gelu_after(const at::Tensor& x) const;
   [[nodiscard]] bool takes_gelu_before(const at::Tensor& x) const;
   [[nodiscard]] at::Tensor gelu_before(const at::Tensor& x) const;
 
-  // In 8 bits: the rows that operator() makes of x, which a pass before may have made already. [rows, in] to [rows, out].
+  // In 8 bits: the rows that operator() makes of x, which a pass before may have made already. [rows, in] to [rows,
+  // out].
   [[nodiscard]] std::optional<RowFormat> row_format() const;
   [[nodiscard]] at::Tensor operator()(const QuantizedRows& rows) const;
 

@@ -8,7 +8,7 @@
 // Who makes the rows in 8 bits already, in the pass that computes them, hands them over:
 //
 //   const RowFormat format = map.row_format();
-//   const at::Tensor same = map(quantize_rows(x, format.precision, format.largest), bias);   // [rows, out]
+//   const at::Tensor same = map(quantize_rows(x, format.precision, format.largest), bias);
 //
 // The library's product and the plain one have the same integers (or e4m3 numbers) and scales; they differ in the order
 // of fp32 sums, and in bf16 by the result's rounding.
@@ -55,9 +55,9 @@ class QuantizedLinear {
 
   LinearOptions options_;
   std::string_view library_;
-  at::Tensor weight_;    // [out, in], or oneDNN's own blocks of it
-  at::Tensor scales_;    // [out] fp32
-  at::Tensor no_shift_;  // [out] zeros, for oneDNN
+  at::Tensor weight_;     // [out, in], or oneDNN's own blocks of it
+  at::Tensor scales_;     // [out] fp32
+  at::Tensor no_shift_;   // [out] zeros, for oneDNN
   at::ScalarType dtype_;  // of the weight as given
   std::int64_t in_ = 0, out_ = 0;
 };

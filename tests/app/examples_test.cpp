@@ -286,14 +286,14 @@ TEST_F(Examples, OfABlock) {
   const at::Tensor time = at::randn({1, config.time_embed_dim});
   const Rotary rotary = rotary_positions(config, 1, 2, 2);
   const TransformerBlock block(loader.root() / "transformer_blocks" / 0, config, Elementwise::fused);
+  const std::int64_t step = 0;
+  Residual residual{.x = x};
   const TransformerBlock::Attention in_full = [](const auto& q, const auto& k, const auto& v) {
     return attend(q, k, v);
   };
-  const std::int64_t step = 0;
-  {
-    const at::Tensor modulation = block.modulation(time);
-    x = block(x, modulation.narrow(0, step, 1), text_tokens, rotary, in_full);
-  }
+  const at::Tensor modulation = block.modulation(time);
+  residual = block(std::move(residual), modulation.narrow(0, step, 1), text_tokens, rotary, in_full);
+  x = sum_of(residual, Elementwise::fused);
   EXPECT_EQ(x.size(1), 230);
 
   const LayerNorm norm(loader.root() / "norm_final", 256, 1e-5);
@@ -305,7 +305,7 @@ TEST_F(Examples, OfABlock) {
   EXPECT_EQ(h.sizes(), x.sizes());
 
   const Request request;
-  const std::int64_t step = 0, timestep = 999;
+  const std::int64_t timestep = 999;
   const at::Tensor predictions = at::randn({2, 3});
   const at::Tensor prediction = guided(predictions, guidance_at(request, step, timestep));
   EXPECT_EQ(prediction.size(0), 1);

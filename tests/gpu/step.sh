@@ -5,6 +5,7 @@
 #
 #   goldens   every golden of the denoiser, its kernels, 8-bit products and the decoder, on the GPU
 #   step      bitreel bench step (configs/bench/step.yaml) -> step.json
+#   tokens    cost against tokens (configs/bench/tokens.yaml) -> tokens.json
 #   vae       bitreel bench vae (configs/bench/vae.yaml) -> vae.json
 #   peer      diffusers on the same shapes -> step-peer.json, vae-peer.json (BITREEL_PEER: a Python that has it)
 #   clip      the default clip in every kind of arithmetic, beside full precision on the CPU -> clip-*.mp4.json
@@ -26,7 +27,7 @@ if [[ ${1:-} == --results ]]; then
   shift 2
 fi
 parts=("$@")
-((${#parts[@]})) || parts=(goldens step vae peer clip)
+((${#parts[@]})) || parts=(goldens step tokens vae peer clip)
 mkdir -p "$results"
 : >"$results/summary.txt"
 
@@ -35,6 +36,8 @@ part_goldens() {
 }
 
 part_step() { "$bitreel" bench step "$step_cases" --device "$device" --output "$results/step.json"; }
+
+part_tokens() { "$bitreel" bench step configs/bench/tokens.yaml --device "$device" --output "$results/tokens.json"; }
 
 part_vae() { "$bitreel" bench vae "$vae_cases" --device "$device" --output "$results/vae.json"; }
 

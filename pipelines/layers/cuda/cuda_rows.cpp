@@ -72,13 +72,13 @@ EightBits eight_bits(const QuantizedRows& room, double largest) {
 QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest, RowActivation activation) {
   const at::Tensor from = x.contiguous();
   const QuantizedRows rows = room_in_eight_bits(x, precision);
-  const QuantizeCall call{.element = row_element(x),
-                          .before = activation == RowActivation::gelu_tanh ? BeforeQuantizing::gelu_tanh
-                                                                           : BeforeQuantizing::nothing,
-                          .rows = x.size(0),
-                          .dim = static_cast<std::int32_t>(x.size(1)),
-                          .x = from.const_data_ptr(),
-                          .to = eight_bits(rows, largest)};
+  const QuantizeCall call{
+      .element = row_element(x),
+      .before = activation == RowActivation::gelu_tanh ? BeforeQuantizing::gelu_tanh : BeforeQuantizing::nothing,
+      .rows = x.size(0),
+      .dim = static_cast<std::int32_t>(x.size(1)),
+      .x = from.const_data_ptr(),
+      .to = eight_bits(rows, largest)};
   check_rows(loaded_rows().quantize(call, current_stream(x)), "quantization of rows");
   return rows;
 }

@@ -3,8 +3,7 @@
 //
 //   write_in_eight_bits(row, vectors, index, call.to, slots);
 //
-// A thread's vectors of the row are row[i] for the vector i * threads_of_a_row + threadIdx.x, of `vectors` in all. Every
-// thread of the block takes part.
+// row[i]: the thread's own_vector(i), where that is one of `vectors`. Every thread of the block takes part.
 #pragma once
 
 #include <cuda_fp8.h>
@@ -28,7 +27,7 @@ __device__ void write_in_eight_bits(const Octet<T> (&row)[Held], int vectors, st
   bool numbers = true;
 #pragma unroll
   for (int i = 0; i < Held; ++i) {
-    if (i * threads_of_a_row + threadIdx.x < vectors) {
+    if (own_vector(i) < vectors) {
 #pragma unroll
       for (int j = 0; j < vector; ++j) {
         most = fmaxf(most, fabsf(row[i][j]));
@@ -42,7 +41,7 @@ __device__ void write_in_eight_bits(const Octet<T> (&row)[Held], int vectors, st
   if (threadIdx.x == 0) to.scales[index] = most / to.largest;
 #pragma unroll
   for (int i = 0; i < Held; ++i) {
-    const int v = i * threads_of_a_row + threadIdx.x;
+    const int v = own_vector(i);
     if (v < vectors) {
       union {
         uint2 words;

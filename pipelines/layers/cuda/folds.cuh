@@ -1,4 +1,4 @@
-// One number of a row's many: sums and largest magnitudes over lanes of a warp and over a block that shares out a row.
+// A block that shares out a row: which of its vectors are a thread's, and one number of its many, a sum or the largest.
 //
 //   __shared__ float slots[threads_of_a_row / warp];
 //   const float mean = fold_block<Sum>(own_sum, slots) / dim;   // every thread gets it
@@ -12,6 +12,11 @@ namespace bitreel::cuda {
 
 inline constexpr int threads_of_a_row = 128;
 inline constexpr int warp = 32;
+
+// The vector of a row that is a thread's i-th.
+inline __device__ int own_vector(int i) {
+  return i * threads_of_a_row + static_cast<int>(threadIdx.x);
+}
 
 struct Sum {
   static __device__ float of(float a, float b) { return a + b; }

@@ -13,22 +13,43 @@
 namespace bitreel::cuda {
 namespace {
 
+// Of a row among all clips'. In 32 bits: a division in 64 takes as long as the rest of a short row's work.
+struct Place {
+  std::int64_t clip;
+  int token;
+  __device__ Place(unsigned row, int tokens)
+      : clip(row / static_cast<unsigned>(tokens)), token(static_cast<int>(row % static_cast<unsigned>(tokens))) {}
+};
+
 // One row a block; a thread holds `Held` vectors of it.
-template <class T, int Held, bool InEightBits>
+enum class Added { nothing, update };
+enum class Written { rows, eight_bits };
+
+template <class T, int Held, Added Adds, Written Writes>
 __global__ void __launch_bounds__(threads_of_a_row) norm_modulate_rows(const __grid_constant__ NormModulateCall call) {
   __shared__ float slots[threads_of_a_row / warp];
   const int dim = call.rows.dim, vectors = dim / vector;
   const std::int64_t row = blockIdx.x;
-  const std::int64_t clip = row / call.rows.tokens;
-  const int half = row % call.rows.tokens < call.rows.text_tokens ? 0 : 1;
+  const Place place(blockIdx.x, call.rows.tokens);
+  const int half = place.token < call.rows.text_tokens ? 0 : 1;
+  const std::int64_t modulation = place.clip * call.rows.modulation_stride;
   const T* const x = static_cast<const T*>(call.x) + row * dim;
   float values[Held][vector];
   float sum = 0;
 #pragma unroll
   for (int i = 0; i < Held; ++i) {
-    const int v = i * threads_of_a_row + threadIdx.x;
+    const int v = own_vector(i);
     if (v < vectors) {
-      const Octet<T> octet = loaded(x + v * vector);
+      Octet<T> octet = loaded(x + v * vector);
+      if constexpr (Adds == Added::update) {
+        const std::int64_t at = row * dim + v * vector;
+        const Octet<T> update = loaded(static_cast<const T*>(call.update) + at);
+        const Octet<T> gate =
+            loaded(static_cast<const T*>(call.gate[half]) + place.clip * call.gate_stride + v * vector);
+#pragma unroll
+        for (int j = 0; j < vector; ++j) narrow(octet[j] + gate[j] * update[j], octet.values[j]);
+        store(static_cast<T*>(call.sum) + at, octet);
+      }
 #pragma unroll
       for (int j = 0; j < vector; ++j) sum += values[i][j] = octet[j];
     }
@@ -37,7 +58,7 @@ __global__ void __launch_bounds__(threads_of_a_row) norm_modulate_rows(const __g
   float squares = 0;
 #pragma unroll
   for (int i = 0; i < Held; ++i) {
-    if (i * threads_of_a_row + threadIdx.x < vectors) {
+    if (own_vector(i) < vectors) {
 #pragma unroll
       for (int j = 0; j < vector; ++j) {
         values[i][j] -= mean;
@@ -46,11 +67,10 @@ __global__ void __launch_bounds__(threads_of_a_row) norm_modulate_rows(const __g
     }
   }
   const float factor = rsqrtf(fold_block<Sum>(squares, slots) / static_cast<float>(dim) + call.eps);
-  const std::int64_t modulation = clip * call.rows.modulation_stride;
-  Octet<T> rounded[InEightBits ? Held : 1];
+  Octet<T> rounded[Writes == Written::eight_bits ? Held : 1];
 #pragma unroll
   for (int i = 0; i < Held; ++i) {
-    const int v = i * threads_of_a_row + threadIdx.x;
+    const int v = own_vector(i);
     if (v < vectors) {
       const int at = v * vector;
       const Octet<T> weight = loaded(static_cast<const T*>(call.weight) + at);
@@ -61,21 +81,21 @@ __global__ void __launch_bounds__(threads_of_a_row) norm_modulate_rows(const __g
       for (int j = 0; j < vector; ++j) {
         const float normed = values[i][j] * factor * weight[j] + bias[j];
         values[i][j] = normed * (1.0f + scale[j]) + shift[j];
-        if constexpr (InEightBits) narrow(values[i][j], rounded[i].values[j]);
+        if constexpr (Writes == Written::eight_bits) narrow(values[i][j], rounded[i].values[j]);
       }
-      if constexpr (!InEightBits) store(static_cast<T*>(call.y) + row * dim + at, values[i]);
+      if constexpr (Writes == Written::rows) store(static_cast<T*>(call.y) + row * dim + at, values[i]);
     }
   }
-  if constexpr (InEightBits) write_in_eight_bits(rounded, vectors, row, call.to, slots);
+  if constexpr (Writes == Written::eight_bits) write_in_eight_bits(rounded, vectors, row, call.to, slots);
 }
 
 template <class T>
 __global__ void gated_add_rows(const __grid_constant__ GatedAddCall call) {
   const int dim = call.rows.dim, vectors = dim / vector;
   const std::int64_t row = blockIdx.x;
-  const std::int64_t clip = row / call.rows.tokens;
-  const int half = row % call.rows.tokens < call.rows.text_tokens ? 0 : 1;
-  const T* const gates = static_cast<const T*>(call.gate[half]) + clip * call.rows.modulation_stride;
+  const Place place(blockIdx.x, call.rows.tokens);
+  const int half = place.token < call.rows.text_tokens ? 0 : 1;
+  const T* const gates = static_cast<const T*>(call.gate[half]) + place.clip * call.rows.modulation_stride;
   for (int v = threadIdx.x; v < vectors; v += blockDim.x) {
     const std::int64_t at = row * dim + v * vector;
     const Octet<T> x = loaded(static_cast<const T*>(call.x) + at);
@@ -93,15 +113,16 @@ __global__ void gated_add_rows(const __grid_constant__ GatedAddCall call) {
 template <class T, int Lanes>
 __global__ void norm_rotate_heads(const __grid_constant__ NormRotateCall call) {
   constexpr int dim = Lanes * vector;
-  const int tokens = call.rows.tokens, heads = call.heads;
-  const std::int64_t rows = std::int64_t{call.rows.clips} * tokens * 2 * heads;
-  const std::int64_t thread = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
+  const unsigned tokens = call.rows.tokens, heads = call.heads;
+  const unsigned rows = call.rows.clips * tokens * 2 * heads;
+  const unsigned thread = blockIdx.x * blockDim.x + threadIdx.x;
   const bool inside = thread / Lanes < rows;
-  const std::int64_t row = inside ? thread / Lanes : rows - 1;  // whole warps take part in the sums
-  const int head = static_cast<int>(row % heads), which = static_cast<int>(row / heads % 2);
-  const std::int64_t place = row / (2 * heads);  // of the token among all clips'
-  const int token = static_cast<int>(place % tokens), first = static_cast<int>(thread % Lanes) * vector;
-  const std::int64_t from = ((place * 3 + which) * heads + head) * dim + first;
+  const unsigned row = inside ? thread / Lanes : rows - 1;  // whole warps take part in the sums
+  const unsigned of_token = row / heads;                    // q or k of a token
+  const int head = static_cast<int>(row % heads), which = static_cast<int>(of_token % 2);
+  const Place place(of_token / 2, call.rows.tokens);
+  const int first = static_cast<int>(thread % Lanes) * vector;
+  const std::int64_t from = ((std::int64_t{of_token / 2} * 3 + which) * heads + head) * dim + first;
   const Octet<T> x = loaded(static_cast<const T*>(call.qkv) + from);
   float values[vector];
   float sum = 0;
@@ -119,8 +140,8 @@ __global__ void norm_rotate_heads(const __grid_constant__ NormRotateCall call) {
   const Octet<T> bias = loaded(static_cast<const T*>(call.bias[which]) + first);
 #pragma unroll
   for (int j = 0; j < vector; ++j) values[j] = values[j] * factor * weight[j] + bias[j];
-  if (call.cos != nullptr && token >= call.rows.text_tokens) {
-    const std::int64_t angle = std::int64_t{token - call.rows.text_tokens} * dim + first;
+  if (call.cos != nullptr && place.token >= call.rows.text_tokens) {
+    const std::int64_t angle = std::int64_t{place.token - call.rows.text_tokens} * dim + first;
     const Octet<float> cos = loaded(call.cos + angle), sin = loaded(call.sin + angle);
 #pragma unroll
     for (int j = 0; j < vector; j += 2) {
@@ -129,7 +150,7 @@ __global__ void norm_rotate_heads(const __grid_constant__ NormRotateCall call) {
       values[j + 1] = b * cos[j + 1] + a * sin[j + 1];
     }
   }
-  const std::int64_t to = ((place / tokens * heads + head) * tokens + token) * dim + first;
+  const std::int64_t to = ((place.clip * heads + head) * tokens + place.token) * dim + first;
   if (inside) store(static_cast<T*>(call.out[which]) + to, values);
 }
 
@@ -143,13 +164,13 @@ __global__ void __launch_bounds__(threads_of_a_row) quantize_row(const __grid_co
   Octet<T> held[Held];
 #pragma unroll
   for (int i = 0; i < Held; ++i) {
-    const int v = i * threads_of_a_row + threadIdx.x;
+    const int v = own_vector(i);
     if (v < vectors) held[i].load(x + v * vector);
   }
   if constexpr (Before == BeforeQuantizing::gelu_tanh) {
 #pragma unroll
     for (int i = 0; i < Held; ++i) {
-      if (i * threads_of_a_row + threadIdx.x < vectors) {
+      if (own_vector(i) < vectors) {
 #pragma unroll
         for (int j = 0; j < vector; ++j) narrow(gelu_tanh(held[i][j]), held[i].values[j]);
       }
@@ -167,12 +188,12 @@ int by_vectors_held(int dim, const With& with) {
   return with(std::integral_constant<int, Least>{});
 }
 
-template <class T>
+template <class T, Added Adds, Written Writes>
 int launch_norm_modulate(const NormModulateCall& call, cudaStream_t stream) {
   return by_vectors_held<1, 2, 3, 4, 8>(call.rows.dim, [&](auto held) {
     constexpr int count = decltype(held)::value;
-    const auto kernel = call.y != nullptr ? norm_modulate_rows<T, count, false> : norm_modulate_rows<T, count, true>;
-    start(kernel, dim3(call.rows.clips * call.rows.tokens), threads_of_a_row, stream, call);
+    const dim3 rows(call.rows.clips * call.rows.tokens);
+    start(norm_modulate_rows<T, count, Adds, Writes>, rows, threads_of_a_row, stream, call);
     return last_start_error();
   });
 }
@@ -181,9 +202,8 @@ template <class T>
 int launch_quantize(const QuantizeCall& call, cudaStream_t stream) {
   return by_vectors_held<1, 2, 3, 4, 8, 12, 32>(call.dim, [&](auto held) {
     constexpr int count = decltype(held)::value;
-    const auto kernel = call.before == BeforeQuantizing::nothing
-                            ? quantize_row<T, count, BeforeQuantizing::nothing>
-                            : quantize_row<T, count, BeforeQuantizing::gelu_tanh>;
+    const auto kernel = call.before == BeforeQuantizing::nothing ? quantize_row<T, count, BeforeQuantizing::nothing>
+                                                                 : quantize_row<T, count, BeforeQuantizing::gelu_tanh>;
     start(kernel, dim3(static_cast<unsigned>(call.rows)), threads_of_a_row, stream, call);
     return last_start_error();
   });
@@ -205,8 +225,15 @@ int by_element(RowElement element, const With& with) {
 }
 
 int norm_modulate(const NormModulateCall& call, void* stream) {
+  const auto on = static_cast<cudaStream_t>(stream);
   return by_element(call.rows.element, [&](auto one) {
-    return launch_norm_modulate<decltype(one)>(call, static_cast<cudaStream_t>(stream));
+    using T = decltype(one);
+    if (call.update == nullptr) {
+      return call.y != nullptr ? launch_norm_modulate<T, Added::nothing, Written::rows>(call, on)
+                               : launch_norm_modulate<T, Added::nothing, Written::eight_bits>(call, on);
+    }
+    return call.y != nullptr ? launch_norm_modulate<T, Added::update, Written::rows>(call, on)
+                             : launch_norm_modulate<T, Added::update, Written::eight_bits>(call, on);
   });
 }
 
@@ -242,9 +269,8 @@ int norm_rotate(const NormRotateCall& call, void* stream) {
 }
 
 int quantize(const QuantizeCall& call, void* stream) {
-  return by_element(call.element, [&](auto one) {
-    return launch_quantize<decltype(one)>(call, static_cast<cudaStream_t>(stream));
-  });
+  return by_element(call.element,
+                    [&](auto one) { return launch_quantize<decltype(one)>(call, static_cast<cudaStream_t>(stream)); });
 }
 
 constexpr RowsPlugin table = {rows_version, norm_modulate, gated_add, norm_rotate, quantize, group_norm};

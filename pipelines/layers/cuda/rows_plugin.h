@@ -37,10 +37,14 @@ struct EightBits {
   float* scales;  // [rows]
 };
 
+// Of x, or where there is an update of x + gate * update, which goes to `sum`, rounded to the element, first.
 struct NormModulateCall {
   RowsOfClips rows;
-  const void *x, *weight, *bias;  // weight, bias [dim]
-  const void *shift[2], *scale[2];
+  const void *x, *update;     // [clips, tokens, dim]; update may be null
+  const void *weight, *bias;  // [dim]
+  const void *shift[2], *scale[2], *gate[2];
+  std::int64_t gate_stride;  // as modulation_stride, which is of shift and scale
+  void* sum;
   void* y;       // null when the result is wanted in 8 bits alone: rounded to the element first, as it would be in y
   EightBits to;  // unused with y
   float eps;
@@ -53,7 +57,8 @@ struct GatedAddCall {
   void* y;
 };
 
-// q and k of qkv [clips, tokens, 3, heads, dim], normed per head and rotated, into [clips, heads, tokens, dim].
+// q and k of qkv [clips, tokens, 3, heads, dim], normed per head and rotated, into [clips, heads, tokens, dim]: up to
+// 2^32 vectors in all.
 struct NormRotateCall {
   RowsOfClips rows;  // dim: of a head; modulation_stride unused
   std::int32_t heads;

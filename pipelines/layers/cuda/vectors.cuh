@@ -23,12 +23,17 @@ inline __device__ void narrow(float x, __half& out) {
 
 // To and from addresses that are multiples of 16.
 template <class T>
+__device__ void store(T* to, const Octet<T>& octet) {
+#pragma unroll
+  for (int i = 0; i < static_cast<int>(sizeof(T)) / 2; ++i) reinterpret_cast<uint4*>(to)[i] = octet.words[i];
+}
+
+template <class T>
 __device__ void store(T* to, const float (&values)[vector]) {
   Octet<T> octet;
 #pragma unroll
   for (int i = 0; i < vector; ++i) narrow(values[i], octet.values[i]);
-#pragma unroll
-  for (int i = 0; i < static_cast<int>(sizeof(T)) / 2; ++i) reinterpret_cast<uint4*>(to)[i] = octet.words[i];
+  store(to, octet);
 }
 
 template <class T>

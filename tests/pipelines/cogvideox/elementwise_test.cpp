@@ -79,22 +79,34 @@ TEST_P(Fused, LayersModulateNormsAndGatesLikeTheComposedOnes) {
   }
 }
 
-TEST_P(Fused, NormsInEightBitsAreTheNormsQuantized) {
-  for (const auto& [precision, largest] : {std::pair{LinearPrecision::int8, 127.0}, {LinearPrecision::fp8, 448.0}}) {
-    for (const std::int64_t dim : {16, 1920, 3072}) {
-      SCOPED_TRACE(testing::Message() << name_of(precision) << ", rows of " << dim);
-      const auto modulation = [&](std::uint64_t seed) {
-        const std::vector<at::Tensor> three = there({2, 1, 3 * dim}, seed).chunk(3, -1);
-        return Modulation{three[0], three[1], three[2]};
+TEST_P(Fused, NormsOfSumsInEightBitsAreWhatTheStepsGiveOneByOne) {
+  const std::vector<std::optional<RowFormat>> formats = {std::nullopt, RowFormat{LinearPrecision::int8, 127},
+                                                         RowFormat{LinearPrecision::fp8, 448}};
+  for (const std::int64_t dim : {16, 1920, 3072}) {
+    const auto modulations = [&](std::uint64_t seed) {
+      const std::vector<at::Tensor> six = there({1, 1, 6 * dim}, seed).expand({2, -1, -1}).chunk(6, -1);
+      return Modulations{.text = {six[0], six[1], six[2]}, .video = {six[3], six[4], six[5]}, .text_tokens = 3};
+    };
+    const Modulations gates = modulations(5), m = modulations(6);
+    const at::Tensor x = there({2, 7, dim}, 7), update = there({2, 7, dim}, 8);
+    const LayerNorm norm = norm_there(dim);
+    for (const std::optional<RowFormat>& format : formats) {
+      SCOPED_TRACE(testing::Message() << (format ? name_of(format->precision) : "") << ", rows of " << dim);
+      const auto expect_rows = [&](const Normed& ours, const at::Tensor& sum) {
+        EXPECT_TRUE(at::equal(ours.sum, sum));
+        const at::Tensor rows = modulated_norm(norm, sum, m, Elementwise::fused);
+        if (!format) {
+          EXPECT_TRUE(at::equal(std::get<at::Tensor>(ours.rows), rows));
+          return;
+        }
+        const QuantizedRows expected = quantize_rows(rows.flatten(0, 1), format->precision, format->largest);
+        const auto& got = std::get<QuantizedRows>(ours.rows);
+        EXPECT_TRUE(at::equal(got.values.to(at::kFloat), expected.values.to(at::kFloat)));
+        EXPECT_TRUE(at::equal(got.scales, expected.scales));
       };
-      const Modulations m{.text = modulation(5), .video = modulation(6), .text_tokens = 3};
-      const at::Tensor x = there({2, 7, dim}, 7);
-      const LayerNorm norm = norm_there(dim);
-      const QuantizedRows rows = modulated_norm(norm, x, m, {precision, largest}, Elementwise::fused);
-      const at::Tensor normed = modulated_norm(norm, x, m, Elementwise::fused).flatten(0, 1);
-      const QuantizedRows expected = quantize_rows(normed, precision, largest);
-      EXPECT_TRUE(at::equal(rows.values.to(at::kFloat), expected.values.to(at::kFloat)));
-      EXPECT_TRUE(at::equal(rows.scales, expected.scales));
+      expect_rows(normed({.x = x}, norm, m, format, Elementwise::fused), x);
+      expect_rows(normed({.x = x, .update = update, .gates = gates}, norm, m, format, Elementwise::fused),
+                  gated_add(x, update, gates, Elementwise::fused));
     }
   }
 }

@@ -54,40 +54,55 @@ TEST_P(RowKernelsOnHost, ModulateNormsInBothFormsAndGate) {
     const at::Tensor x = drawn_rows({2, 5, dim}, 3), update = drawn_rows({2, 5, dim}, 4);
     const at::Tensor six = drawn_rows({2, 1, 6 * dim}, 5);
     const std::vector<at::Tensor> parts = six.chunk(6, -1), exact = six.to(at::kFloat).chunk(6, -1);
-    const Modulations modulations{.text = {exact[3], exact[4], exact[5]},
-                                  .video = {exact[0], exact[1], exact[2]},
-                                  .text_tokens = text_tokens};
+    const Modulations modulations{
+        .text = {exact[3], exact[4], exact[5]}, .video = {exact[0], exact[1], exact[2]}, .text_tokens = text_tokens};
     const LayerNorm norm = drawn_norm(dim);
     at::Tensor y = at::empty_like(x);
     cuda::NormModulateCall call{.rows = rows_of_clips(x, text_tokens, 6 * dim),
                                 .x = x.const_data_ptr(),
+                                .update = nullptr,
                                 .weight = norm.weight.const_data_ptr(),
                                 .bias = norm.bias.const_data_ptr(),
                                 .shift = {parts[3].const_data_ptr(), parts[0].const_data_ptr()},
                                 .scale = {parts[4].const_data_ptr(), parts[1].const_data_ptr()},
+                                .gate = {parts[5].const_data_ptr(), parts[2].const_data_ptr()},
+                                .gate_stride = 6 * dim,
+                                .sum = nullptr,
                                 .y = y.mutable_data_ptr(),
                                 .to = {},
                                 .eps = static_cast<float>(norm.eps)};
     ASSERT_EQ(row_kernels_on_host().norm_modulate(call, nullptr), 0);
     expect_rows_near(y, modulated_norm(in_fp32(norm), x.to(at::kFloat), modulations, Elementwise::composed));
 
-    for (const auto& [precision, largest] : {std::pair{LinearPrecision::int8, 127.0}, {LinearPrecision::fp8, 448.0}}) {
-      const QuantizedRows expected = quantize_rows(y.flatten(0, 1), precision, largest);
-      const QuantizedRows room = cuda::room_in_eight_bits(y.flatten(0, 1), precision);
-      call.y = nullptr;
-      call.to = cuda::eight_bits(room, largest);
-      ASSERT_EQ(row_kernels_on_host().norm_modulate(call, nullptr), 0);
-      EXPECT_TRUE(at::equal(room.values.to(at::kFloat), expected.values.to(at::kFloat))) << name_of(precision);
-      EXPECT_TRUE(at::equal(room.scales, expected.scales)) << name_of(precision);
-    }
-
+    at::Tensor sum = at::empty_like(x);
     const cuda::GatedAddCall gate{.rows = call.rows,
                                   .x = x.const_data_ptr(),
                                   .update = update.const_data_ptr(),
-                                  .gate = {parts[5].const_data_ptr(), parts[2].const_data_ptr()},
-                                  .y = y.mutable_data_ptr()};
+                                  .gate = {call.gate[0], call.gate[1]},
+                                  .y = sum.mutable_data_ptr()};
     ASSERT_EQ(row_kernels_on_host().gated_add(gate, nullptr), 0);
-    expect_rows_near(y, gated_add(x.to(at::kFloat), update.to(at::kFloat), modulations, Elementwise::composed));
+    expect_rows_near(sum, gated_add(x.to(at::kFloat), update.to(at::kFloat), modulations, Elementwise::composed));
+
+    // All at once, to the bits of one after the other.
+    at::Tensor of_sum = at::empty_like(x), summed = at::empty_like(x);
+    cuda::NormModulateCall apart = call, together = call;
+    apart.x = sum.const_data_ptr();
+    apart.y = of_sum.mutable_data_ptr();
+    ASSERT_EQ(row_kernels_on_host().norm_modulate(apart, nullptr), 0);
+    together.update = update.const_data_ptr();
+    together.sum = summed.mutable_data_ptr();
+    ASSERT_EQ(row_kernels_on_host().norm_modulate(together, nullptr), 0);
+    EXPECT_TRUE(at::equal(summed, sum));
+    EXPECT_TRUE(at::equal(y, of_sum));
+    together.y = nullptr;
+    for (const auto& [precision, largest] : {std::pair{LinearPrecision::int8, 127.0}, {LinearPrecision::fp8, 448.0}}) {
+      const QuantizedRows expected = quantize_rows(of_sum.flatten(0, 1), precision, largest);
+      const QuantizedRows room = cuda::room_in_eight_bits(x.flatten(0, 1), precision);
+      together.to = cuda::eight_bits(room, largest);
+      ASSERT_EQ(row_kernels_on_host().norm_modulate(together, nullptr), 0);
+      EXPECT_TRUE(at::equal(room.values.to(at::kFloat), expected.values.to(at::kFloat))) << name_of(precision);
+      EXPECT_TRUE(at::equal(room.scales, expected.scales)) << name_of(precision);
+    }
   }
 }
 
