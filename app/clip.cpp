@@ -1,21 +1,11 @@
 #include "app/clip.h"
 
-#include <chrono>
-
 #include "app/attention_plan.h"
 #include "app/interrupt.h"
 #include "app/peak_memory.h"
+#include "app/wall_clock.h"
 
 namespace bitreel {
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begun) {
-  return std::chrono::duration<double>(Clock::now() - begun).count();
-}
-
-}  // namespace
 
 std::vector<NamedTensors> encode_all(Pipeline& model, const std::vector<Request>& requests, Console& console,
                                      const std::string& if_interrupted) {
@@ -68,7 +58,7 @@ struct RunningClip::Work {
 
   Denoising denoising() {
     console.begin(run.name.empty() ? "denoise" : run.name, render.request.steps, run.from ? run.from->steps_done : 0);
-    begun = last = Clock::now();
+    begun = last = WallClock::now();
     // A signal is looked at before a step, once the last one's callbacks have kept what they keep.
     const auto attention_of_step = [this](const DenoisingStep& step) {
       if (!record.step_seconds.empty()) check_interrupt(run.if_interrupted);
@@ -83,7 +73,7 @@ struct RunningClip::Work {
       }
       console.count(event.step.count);
       console.step(event.step.index + 1);
-      last = Clock::now();
+      last = WallClock::now();
     };
     return {.request = render.request,
             .embeddings = embeddings,
@@ -102,7 +92,7 @@ struct RunningClip::Work {
   std::optional<PlannedAttention> planned = {};
   NamedTensors embeddings = {};
   NamedTensors latents = {};
-  Clock::time_point begun = {}, last = {};  // of the phase, and of its last step's end
+  WallClock::time_point begun = {}, last = {};  // of the phase, and of its last step's end
 };
 
 RunningClip::RunningClip(const Render& render, Console& console, ClipRun run)
@@ -113,7 +103,7 @@ void RunningClip::encode() {
   Work& work = *work_;
   if (work.run.embeddings) return;
   if (work.run.name.empty()) work.console.begin("text");
-  work.begun = Clock::now();
+  work.begun = WallClock::now();
   work.embeddings = work.render.model->encode(work.render.request);
   work.finish_phase("text", Phase::encode);
   check_interrupt(work.run.if_interrupted);
@@ -142,7 +132,7 @@ ClipRecord RunningClip::decode(const OnDenoised& on_denoised) {
   if (!on_denoised) return work.record;
   const DecodeSink sink = on_denoised(work.latents, work.record);
   if (!sink.on_frame && !sink.on_image && !sink.on_text) return work.record;
-  work.begun = Clock::now();
+  work.begun = WallClock::now();
   work.render.model->decode(work.render.request, work.latents, sink);
   work.finish_phase("decode", Phase::decode);
   return work.record;

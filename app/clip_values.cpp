@@ -18,7 +18,7 @@ namespace {
 // Models read 226 tokens, a few kilobytes; to find that out of a megabyte of Chinese takes SentencePiece 12 s.
 constexpr std::size_t most_prompt_bytes = std::size_t{128} << 10;
 
-std::optional<double> number_from(std::string_view text) {
+std::optional<double> decimal_from(std::string_view text) {
   double value = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
@@ -61,9 +61,9 @@ double fps_from(const std::string& text, const std::string& where) {
   constexpr double least = 0.1, most = 240;
   const std::string_view written = text;
   const std::size_t slash = written.find('/');
-  std::optional<double> fps = number_from(written.substr(0, slash));
+  std::optional<double> fps = decimal_from(written.substr(0, slash));
   if (slash != std::string_view::npos) {
-    const std::optional<double> divisor = number_from(written.substr(slash + 1));
+    const std::optional<double> divisor = decimal_from(written.substr(slash + 1));
     fps = fps && divisor && *divisor > 0 ? std::optional(*fps / *divisor) : std::nullopt;
   }
   if (!fps || !(*fps >= least && *fps <= most)) {  // so that nan is refused too

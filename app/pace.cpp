@@ -45,7 +45,7 @@ double thread_seconds() {
 }
 
 // The fastest of several runs after one that loads and packs.
-double seconds_of(const std::function<void()>& work) {
+double thread_seconds_of(const std::function<void()>& work) {
   constexpr double enough = 0.05;
   work();
   double fastest = std::numeric_limits<double>::max(), spent = 0;
@@ -81,7 +81,8 @@ Pace measure_pace(const Cost& cost, const PaceOptions& options) {
   layer.weight = at::randn({width, width}, tensors);
   layer.pack(options.linear);
   const double flop = 2.0 * static_cast<double>(product_rows) * static_cast<double>(width * width);
-  Pace pace{.seconds_a_product_flop = seconds_of([&] { layer(rows); }) / flop / threads, .attention_seconds = {}};
+  Pace pace{.seconds_a_product_flop = thread_seconds_of([&] { layer(rows); }) / flop / threads,
+            .attention_seconds = {}};
 
   const at::Tensor keys = at::randn({1, 1, shape.keys, shape.head_dim}, tensors);
   const at::Tensor queries = at::randn({1, 1, query_rows(shape), shape.head_dim}, tensors);
@@ -90,7 +91,7 @@ Pace measure_pace(const Cost& cost, const PaceOptions& options) {
   std::set<Precision> precisions(options.precisions.begin(), options.precisions.end());
   precisions.insert(Precision::full);  // other work is counted by it
   for (const Precision precision : precisions) {
-    const double slice = seconds_of(
+    const double slice = thread_seconds_of(
         [&] { attend(queries, keys, keys, {.precision = precision, .backend = options.backends.of(precision)}); });
     pace.attention_seconds[precision] = slice * slices / threads;
   }

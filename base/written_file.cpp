@@ -27,6 +27,12 @@ void check_spares(const std::filesystem::path& path, const std::vector<std::file
   }
 }
 
+void make_folder(const std::filesystem::path& folder) {
+  std::error_code failed;
+  if (!folder.empty()) std::filesystem::create_directories(folder, failed);
+  if (failed) throw Error(fmt::format("{} can't be made: {}", folder.string(), failed.message()));
+}
+
 void write_whole(const std::filesystem::path& path, std::string_view bytes) {
   Partial partial(path);
   write_file(partial.path(), bytes, path.string());

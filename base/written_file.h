@@ -19,6 +19,9 @@ void check_can_write(const std::filesystem::path& path);
 // UsageError when the output is one of the files that the command reads, by whatever name.
 void check_spares(const std::filesystem::path& path, const std::vector<std::filesystem::path>& inputs);
 
+// And the folders above it. Nothing happens when it is there, or for an empty path.
+void make_folder(const std::filesystem::path& folder);
+
 void write_whole(const std::filesystem::path& path, std::string_view bytes);
 
 }  // namespace bitreel

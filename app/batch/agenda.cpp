@@ -34,7 +34,7 @@ TaskCost cost_of(const Render& render) {
 }
 
 // Of a file, or of all files in a folder of pictures; 0 when there is none.
-std::uintmax_t bytes_of(const fs::path& clip) {
+std::uintmax_t bytes_of_clip(const fs::path& clip) {
   std::error_code failed;
   if (!fs::is_directory(clip, failed)) {
     const std::uintmax_t bytes = fs::file_size(clip, failed);
@@ -119,7 +119,7 @@ GenerateOptions options_in(const fs::path& folder, const Task& task) {
 std::uintmax_t written_bytes(const Task& task, const fs::path& folder) {
   std::uintmax_t all = 0;
   for (const fs::path& file : task.files.all()) {
-    const std::uintmax_t bytes = bytes_of(folder / file);
+    const std::uintmax_t bytes = bytes_of_clip(folder / file);
     if (bytes == 0) return 0;
     all += bytes;
   }

@@ -20,6 +20,7 @@
 #include "app/interrupt.h"
 #include "app/render.h"
 #include "base/error.h"
+#include "base/written_file.h"
 
 namespace bitreel {
 namespace {
@@ -41,12 +42,6 @@ std::string error_of(Action&& action) {
   } catch (const std::exception& error) {
     return error.what();
   }
-}
-
-void make_folder(const fs::path& folder) {
-  std::error_code failed;
-  fs::create_directories(folder, failed);
-  if (failed) throw Error(fmt::format("{} can't be made: {}", folder.string(), failed.message()));
 }
 
 using Indices = std::vector<std::size_t>;  // of tasks

@@ -24,7 +24,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::uintmax_t most_bytes = std::uintmax_t{4} << 20;
+constexpr std::uintmax_t most_jobs_bytes = std::uintmax_t{4} << 20;
 constexpr std::size_t most_jobs = 100'000;
 
 // What an entry of `jobs` says, or the file's own prompts_file.
@@ -234,7 +234,7 @@ class JobsFile {
 
 std::vector<Job> read_jobs(const fs::path& file) {
   const std::string text = read_file<UsageError>(
-      file, {.expected = "a jobs file (many prompts go into a prompts_file)", .most_bytes = most_bytes});
+      file, {.expected = "a jobs file (many prompts go into a prompts_file)", .most_bytes = most_jobs_bytes});
   const StrictYaml yaml = StrictYaml::parse(text, file.string());
   return JobsFile(yaml).read();
 }

@@ -17,7 +17,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr std::uintmax_t most_bytes = std::uintmax_t{16} << 20;
+constexpr std::uintmax_t most_prompts_bytes = std::uintmax_t{16} << 20;
 
 // What bitreel judge compares a clip with; nothing that generate is told.
 const std::set<std::string> of_the_judge = {"objects", "background"};
@@ -174,7 +174,8 @@ std::vector<JobRow> rows_of_json(const std::string& text, const std::string& nam
 }  // namespace
 
 std::vector<JobRow> read_prompt_rows(const std::filesystem::path& file) {
-  const std::string text = read_file<UsageError>(file, {.expected = "a file of prompts", .most_bytes = most_bytes});
+  const std::string text =
+      read_file<UsageError>(file, {.expected = "a file of prompts", .most_bytes = most_prompts_bytes});
   const std::string name = file.string();
   std::vector<JobRow> rows = file.extension() == ".csv"    ? rows_of_csv(text, name)
                              : file.extension() == ".json" ? rows_of_json(text, name)

@@ -41,7 +41,7 @@ void add_cell(std::string& row, const ordered_json& value) {
   row += '"';
 }
 
-std::string csv_of(const std::vector<ordered_json>& jobs) {
+std::string results_csv(const std::vector<ordered_json>& jobs) {
   constexpr std::array columns = {"index", "name", "state", "key", "output", "seconds", "attempts", "error"};
   std::string text;
   std::string row;
@@ -86,7 +86,7 @@ void write_results(const std::filesystem::path& folder, const std::vector<JobRes
       {"counts",
        {{"done", counts.done}, {"failed", counts.failed}, {"skipped", counts.skipped}, {"missing", counts.missing}}}};
   write_whole(folder / "results.json", text_of(all, 1) + "\n");
-  write_whole(folder / "results.csv", csv_of(jobs));
+  write_whole(folder / "results.csv", results_csv(jobs));
   write_whole(folder / "index.html", gallery_page(all, std::filesystem::weakly_canonical(folder).filename().string()));
 }
 

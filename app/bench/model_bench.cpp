@@ -7,7 +7,6 @@
 #include <c10/util/Exception.h>
 #include <torch/headeronly/version.h>
 
-#include <chrono>
 #include <map>
 #include <memory>
 #include <utility>
@@ -19,6 +18,7 @@
 #include "app/models.h"
 #include "app/peak_memory.h"
 #include "app/render.h"
+#include "app/wall_clock.h"
 #include "base/error.h"
 #include "base/statistics.h"
 #include "pipelines/layers/work_clock.h"
@@ -29,14 +29,9 @@ namespace bitreel {
 namespace {
 
 using nlohmann::ordered_json;
-using Clock = std::chrono::steady_clock;
 
 constexpr int model_bench_version = 1;      // of --output: docs/documents.md
 constexpr std::int64_t profiled_steps = 2;  // whose kinds of work are timed
-
-double seconds_since(Clock::time_point begun) {
-  return std::chrono::duration<double>(Clock::now() - begun).count();
-}
 
 // What one case took in one variant.
 struct Timing {
@@ -75,11 +70,11 @@ Timing time_steps(const ModelBench& bench, Render& render) {
   Timing timing;
   WorkClock clock(model.options().device);
   std::optional<WorkClock::Listening> listening;
-  Clock::time_point last;
+  WallClock::time_point last;
   const auto on_step = [&](const StepEvent& event) {  // the check of the latents has waited for the device
     if (event.step.index >= 1 && event.step.index <= bench.rounds) timing.seconds.push_back(seconds_since(last));
     if (event.step.index == bench.rounds) listening.emplace(clock);
-    last = Clock::now();
+    last = WallClock::now();
   };
   model.denoise(render.request, embeddings, {.on_step = on_step, .attention_of_step = std::ref(planned)});
   listening.reset();
@@ -96,7 +91,7 @@ Timing time_decoding(const ModelBench& bench, const Render& render) {
     latents[name] = at::randn(shape, at::detail::createCPUGenerator(bench.seed), at::TensorOptions(at::kFloat));
   }
   const auto decode = [&] {
-    const Clock::time_point begun = Clock::now();
+    const WallClock::time_point begun = WallClock::now();
     model.decode(render.request, latents, {.on_frame = [](const Frame&) {}});  // frames are on the host: it has waited
     return seconds_since(begun);
   };

@@ -66,9 +66,7 @@ void check(const CompareCommand& command) {
 
 void compare(const CompareCommand& command) {
   check(command);
-  std::error_code failed;
-  fs::create_directories(command.output, failed);
-  if (failed) throw Error(fmt::format("{} can't be made: {}", command.output.string(), failed.message()));
+  make_folder(command.output);
   check_can_write(command.output / "compare.json");
   watch_interrupts();
   Console console(command.progress);

@@ -93,7 +93,7 @@ bool is_decoders(const Pipeline& model, const std::string& name) {
 }
 
 // Files are passed on and may say anything: where they say that something was written is not a place to write to.
-fs::path beside(const fs::path& file, const fs::path& recorded) {
+fs::path moved_beside(const fs::path& file, const fs::path& recorded) {
   return recorded.empty() ? recorded : file.parent_path() / recorded.filename();
 }
 
@@ -112,7 +112,7 @@ GenerateOptions options_of(const LatentsFile& file, const DecodeCommand& command
   if (!file.config.is_null()) apply_json(options, file.config, command.file.string());
   const fs::path recorded_output = options.output = output_beside(command.file, options.output);
   const std::string recorded_codec = options.codec;
-  options.save_latents = beside(command.file, options.save_latents);
+  options.save_latents = moved_beside(command.file, options.save_latents);
   command.flags->apply(options);
   // Another kind of file: its own codec again. Another codec: its own crf.
   const bool other_kind = options.output.extension() != recorded_output.extension();

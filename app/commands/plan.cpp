@@ -32,7 +32,7 @@ namespace fs = std::filesystem;
 constexpr const char* default_share = "30%";  // the paper's, for Llama3.1
 constexpr std::size_t front_rows = 12;
 
-double number_from(std::string_view text, const std::string& flag, const std::string& expected) {
+double plan_number(std::string_view text, const std::string& flag, const std::string& expected) {
   double value = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || stop != text.data() + text.size())
@@ -45,7 +45,7 @@ double share_from(const std::string& text, const std::string& flag) {
   const std::string expected = "a share such as 30% or 0.3";
   const bool percent = text.ends_with('%');
   const std::string_view digits = std::string_view(text).substr(0, text.size() - (percent ? 1 : 0));
-  const double share = number_from(digits, flag, expected) / (percent ? 100 : 1);
+  const double share = plan_number(digits, flag, expected) / (percent ? 100 : 1);
   if (!(share >= 0 && share <= 1))
     throw UsageError(fmt::format("{} is {}, expected {}", flag, text, expected),
                      percent ? "" : fmt::format("did you mean {}%?", text));
@@ -67,7 +67,7 @@ std::map<Precision, double> seconds_from(const std::string& costs, double full) 
   const std::string expected = "a part of full precision's time such as int4=0.5";
   for (const std::string_view rule : split(costs, ',')) {
     const std::vector<std::string_view> sides = split(rule, '=');
-    const double part = sides.size() == 2 ? number_from(sides[1], "--costs", expected) : 0;
+    const double part = sides.size() == 2 ? plan_number(sides[1], "--costs", expected) : 0;
     if (!(part > 0)) throw UsageError(fmt::format("--costs is \"{}\", expected {}", rule, expected));
     seconds[parse_precision(sides[0], "--costs")] = part * full;
   }
@@ -89,11 +89,11 @@ struct Choice {
 
 Choice choose(const PlanCommand& command, const Measurement& measurement, const Planner& planner) {
   if (!command.min_score.empty()) {
-    const double score = number_from(command.min_score, "--min-score", "a score such as 0.98");
+    const double score = plan_number(command.min_score, "--min-score", "a score such as 0.98");
     return {fmt::format("--min-score {}", command.min_score), planner.min_score(score)};
   }
   if (!command.max_error.empty()) {
-    const double error = number_from(command.max_error, "--max-error", "an error such as 0.01");
+    const double error = plan_number(command.max_error, "--max-error", "an error such as 0.01");
     return {fmt::format("--max-error {}", command.max_error), planner.max_error(error)};
   }
   if (!command.rule.empty()) {
@@ -151,12 +151,6 @@ std::string front_text(const Planner& planner) {
     text += fmt::format("{:>10.4g}   {:>7.4g}   {:>6.1f}%\n", shown.error, shown.seconds, 100 * shown.seconds / full);
   }
   return text;
-}
-
-void make_folder(const fs::path& folder) {
-  std::error_code failed;
-  if (!folder.empty()) fs::create_directories(folder, failed);
-  if (failed) throw Error(fmt::format("{}: this folder cannot be made: {}", folder.string(), failed.message()));
 }
 
 std::string save_pictures(const PlanCommand& command, const Planner& planner, const PlannedTable& table) {

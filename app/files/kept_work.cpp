@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 // "out/clip.mp4" -> "out/clip.latents.safetensors": beside the video, under its name.
-fs::path beside(const fs::path& output, const std::string& extension) {
+fs::path kept_beside(const fs::path& output, const std::string& extension) {
   fs::path path = output.has_filename() ? output : output.parent_path();
   return path.replace_extension(extension);
 }
@@ -27,11 +27,11 @@ void remove_copy(const fs::path& path) {
 }  // namespace
 
 fs::path unfinished_path(const fs::path& output) {
-  return beside(output, ".unfinished.safetensors");
+  return kept_beside(output, ".unfinished.safetensors");
 }
 
 fs::path latents_path(const GenerateOptions& options) {
-  return options.save_latents.empty() ? beside(options.output, ".latents.safetensors") : options.save_latents;
+  return options.save_latents.empty() ? kept_beside(options.output, ".latents.safetensors") : options.save_latents;
 }
 
 void refuse_kept_work(const GenerateOptions& options) {

@@ -13,7 +13,7 @@
 namespace bitreel {
 namespace {
 
-const std::string file = "vae/config.json";
+const std::string config_file = "vae/config.json";
 constexpr double tile_overlap = 0.25;
 
 // One side of the tile grid, which is square. `in` is what the coder reads, `out` what it writes.
@@ -89,7 +89,7 @@ void check_tiles(const AutoencoderKlConfig& config) {
 }  // namespace
 
 AutoencoderKlConfig read_autoencoder_kl_config(const nlohmann::json& json) {
-  const JsonFields fields(json, file);
+  const JsonFields fields(json, config_file);
   AutoencoderKlConfig config;
   constexpr IntegerRange channels{1, 1 << 13};
   (void)fields.integer("in_channels", 3, {3, 3});
@@ -106,22 +106,23 @@ AutoencoderKlConfig read_autoencoder_kl_config(const nlohmann::json& json) {
   (void)fields.choice("act_fn", "silu", {"silu", "swish"});
   const auto check_blocks = [&](const std::string& key, const std::string& kind) {
     for (const nlohmann::json& block : json.value(key, nlohmann::json::array())) {
-      if (block != kind) throw Error(fmt::format("{}: {} holds {}, expected {}", file, key, block.dump(), kind));
+      if (block != kind) throw Error(fmt::format("{}: {} holds {}, expected {}", config_file, key, block.dump(), kind));
     }
   };
   check_blocks("down_block_types", "DownEncoderBlock2D");
   check_blocks("up_block_types", "UpDecoderBlock2D");
   for (const char* key : {"shift_factor", "latents_mean", "latents_std"}) {
-    if (json.contains(key) && !json[key].is_null()) throw Error(fmt::format("{}: {} is set, expected null", file, key));
+    if (json.contains(key) && !json[key].is_null())
+      throw Error(fmt::format("{}: {} is set, expected null", config_file, key));
   }
   if (config.block_out_channels.empty() || config.block_out_channels.size() > 8) {
-    throw Error(
-        fmt::format("{}: block_out_channels has {} levels, expected 1 to 8", file, config.block_out_channels.size()));
+    throw Error(fmt::format("{}: block_out_channels has {} levels, expected 1 to 8", config_file,
+                            config.block_out_channels.size()));
   }
   for (const std::int64_t width : config.block_out_channels) {
     if (width % config.norm_num_groups != 0) {
-      throw Error(fmt::format("{}: block_out_channels holds {}, expected multiples of norm_num_groups {}", file, width,
-                              config.norm_num_groups));
+      throw Error(fmt::format("{}: block_out_channels holds {}, expected multiples of norm_num_groups {}", config_file,
+                              width, config.norm_num_groups));
     }
   }
   return config;

@@ -13,7 +13,7 @@ namespace {
 
 using nlohmann::json;
 
-const std::string file = "clip_image_processor/preprocessor_config.json";
+const std::string processor_file = "clip_image_processor/preprocessor_config.json";
 constexpr IntegerRange side{1, 16384};
 
 // An int or a map of height and width.
@@ -21,11 +21,11 @@ PictureSize read_size(const json& config, const std::string& key, PictureSize fa
   const auto found = config.find(key);
   if (found == config.end() || found->is_null()) return fallback;
   if (found->is_object()) {
-    const JsonFields fields(*found, fmt::format("{}: {}", file, key));
+    const JsonFields fields(*found, fmt::format("{}: {}", processor_file, key));
     return {.width = fields.integer("width", fallback.width, side),
             .height = fields.integer("height", fallback.height, side)};
   }
-  const std::int64_t both = JsonFields(config, file).integer(key, fallback.width, side);
+  const std::int64_t both = JsonFields(config, processor_file).integer(key, fallback.width, side);
   return {.width = both, .height = both};
 }
 
@@ -34,7 +34,7 @@ std::array<double, 3> read_three(const json& config, const std::string& key, con
   if (found == config.end() || found->is_null()) return fallback;
   const bool three = found->is_array() && found->size() == 3 && (*found)[0].is_number() && (*found)[1].is_number() &&
                      (*found)[2].is_number();
-  if (!three) throw Error(fmt::format("{}: {} is {}, expected three numbers", file, key, found->dump()));
+  if (!three) throw Error(fmt::format("{}: {} is {}, expected three numbers", processor_file, key, found->dump()));
   return found->get<std::array<double, 3>>();
 }
 
@@ -66,14 +66,14 @@ at::Tensor column(const std::array<double, 3>& values) {
 }  // namespace
 
 ClipImageProcessor read_clip_image_processor(const json& config) {
-  const JsonFields fields(config, file);
+  const JsonFields fields(config, processor_file);
   ClipImageProcessor processor;
   const auto size = config.find("size");
   if (size != config.end() && size->is_object() && !size->contains("shortest_edge")) {
     processor.shortest_edge.reset();
     processor.size = read_size(config, "size", processor.size);
   } else if (size != config.end() && size->is_object()) {
-    processor.shortest_edge = JsonFields(*size, file + ": size").integer("shortest_edge", 224, side);
+    processor.shortest_edge = JsonFields(*size, processor_file + ": size").integer("shortest_edge", 224, side);
   } else {
     processor.shortest_edge = fields.integer("size", 224, side);
   }
@@ -89,8 +89,8 @@ ClipImageProcessor read_clip_image_processor(const json& config) {
   const std::int64_t height = processor.shortest_edge.value_or(processor.size.height);
   const std::int64_t width = processor.shortest_edge.value_or(processor.size.width);
   if (processor.do_center_crop && (processor.crop_size.height > height || processor.crop_size.width > width)) {
-    throw Error(fmt::format("{}: crop_size is {}x{}, expected at most size, {}x{}", file, processor.crop_size.width,
-                            processor.crop_size.height, width, height));
+    throw Error(fmt::format("{}: crop_size is {}x{}, expected at most size, {}x{}", processor_file,
+                            processor.crop_size.width, processor.crop_size.height, width, height));
   }
   return processor;
 }

@@ -18,7 +18,7 @@ double psnr(const cv::Mat& a, const cv::Mat& b) {
   return std::min(highest_psnr, 10 * std::log10(255.0 * 255.0 / mean));
 }
 
-cv::Mat windowed(const cv::Mat& x) {
+cv::Mat window_means(const cv::Mat& x) {
   cv::Mat mean;
   cv::GaussianBlur(x, mean, {11, 11}, 1.5);
   // The window must lie within the frame.
@@ -30,10 +30,10 @@ double ssim(const cv::Mat& reference, const cv::Mat& frame) {
   cv::Mat a, b;
   reference.convertTo(a, CV_64F);
   frame.convertTo(b, CV_64F);
-  const cv::Mat mean_a = windowed(a), mean_b = windowed(b);
+  const cv::Mat mean_a = window_means(a), mean_b = window_means(b);
   const cv::Mat means = mean_a.mul(mean_b), squares = mean_a.mul(mean_a) + mean_b.mul(mean_b);
-  const cv::Mat covariance = windowed(a.mul(b)) - means;
-  const cv::Mat variances = windowed(a.mul(a)) + windowed(b.mul(b)) - squares;
+  const cv::Mat covariance = window_means(a.mul(b)) - means;
+  const cv::Mat variances = window_means(a.mul(a)) + window_means(b.mul(b)) - squares;
   cv::Mat quotient;
   cv::divide((2 * means + cv::Scalar::all(c1)).mul(2 * covariance + cv::Scalar::all(c2)),
              (squares + cv::Scalar::all(c1)).mul(variances + cv::Scalar::all(c2)), quotient);

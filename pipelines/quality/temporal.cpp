@@ -24,7 +24,7 @@ cv::Mat grey(const cv::Mat& rgb) {
   return result;
 }
 
-cv::Mat windowed(const cv::Mat& x) {
+cv::Mat smoothed(const cv::Mat& x) {
   cv::Mat mean;
   cv::GaussianBlur(x, mean, {0, 0}, window, window, cv::BORDER_REPLICATE);
   return mean;
@@ -51,12 +51,12 @@ cv::Mat moved(const cv::Mat& before, const cv::Mat& flow) {
 void refine(const cv::Mat& before, const cv::Mat& after, cv::Mat& flow) {
   const cv::Mat now = moved(before, flow);
   cv::Mat rest = after - now;
-  rest -= windowed(rest);  // light that comes or goes is not motion
+  rest -= smoothed(rest);  // light that comes or goes is not motion
   cv::Mat gx, gy;
   cv::Scharr(now, gx, CV_32F, 1, 0, 1 / 32.0);
   cv::Scharr(now, gy, CV_32F, 0, 1, 1 / 32.0);
-  const cv::Mat xx = windowed(gx.mul(gx)) + regularizer, yy = windowed(gy.mul(gy)) + regularizer;
-  const cv::Mat xy = windowed(gx.mul(gy)), xr = windowed(gx.mul(rest)), yr = windowed(gy.mul(rest));
+  const cv::Mat xx = smoothed(gx.mul(gx)) + regularizer, yy = smoothed(gy.mul(gy)) + regularizer;
+  const cv::Mat xy = smoothed(gx.mul(gy)), xr = smoothed(gx.mul(rest)), yr = smoothed(gy.mul(rest));
   cv::Mat determinant = xx.mul(yy) - xy.mul(xy), dx, dy;
   cv::divide(yy.mul(xr) - xy.mul(yr), determinant, dx);
   cv::divide(xx.mul(yr) - xy.mul(xr), determinant, dy);

@@ -32,7 +32,7 @@ bool is_pattern(const fs::path& path) {
 }
 
 // Folders and patterns become image2's pattern; a colon in a file's name is kept from being taken for a protocol.
-std::string url_of(const fs::path& path) {
+std::string input_url(const fs::path& path) {
   return "file:" + (is_pattern(path) ? parse_sequence(path).pattern() : path.string());
 }
 
@@ -48,7 +48,7 @@ void check_files(const fs::path& path) {
 
 DemuxerPtr open_demuxer(const fs::path& path) {
   AVFormatContext* opened = nullptr;
-  const std::string url = url_of(path);
+  const std::string url = input_url(path);
   check_files(path);
   // Playlists may name other files, or hosts: only this file is read.
   AVDictionary* settings = nullptr;

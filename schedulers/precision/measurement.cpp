@@ -13,7 +13,7 @@
 namespace bitreel {
 namespace {
 
-constexpr double rounding = 1e-6;  // a cosine of equal vectors may come out a little above 1
+constexpr double rounding_of_cosines = 1e-6;  // a cosine of equal vectors may come out a little above 1
 
 double further(double a, double b, Worst end) {
   return end == Worst::lowest ? std::min(a, b) : std::max(a, b);
@@ -147,8 +147,8 @@ PromptErrors::PromptErrors(const MeasurementDesign& design, MeasuredPrompt promp
 void PromptErrors::set(const CellKey& key, const CellError& error) {
   std::optional<CellError>& cell = errors_[design_.index(key)];
   if (cell) throw Error(fmt::format("{} is measured twice", text_of(key)));
-  const bool possible = std::abs(error.cosine) <= 1 + rounding && error.relative_l1 >= 0 && error.rmse >= 0 &&
-                        std::isfinite(error.relative_l1) && std::isfinite(error.rmse);
+  const bool possible = std::abs(error.cosine) <= 1 + rounding_of_cosines && error.relative_l1 >= 0 &&
+                        error.rmse >= 0 && std::isfinite(error.relative_l1) && std::isfinite(error.rmse);
   if (!possible)
     throw Error(fmt::format("{}: cosine {}, relative L1 {}, RMSE {} cannot be", text_of(key), error.cosine,
                             error.relative_l1, error.rmse),

@@ -21,7 +21,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr double rounding = 1e-6;  // of the written digits
+constexpr double rounding_of_digits = 1e-6;  // of the written digits
 
 // A value and the way to it ("MEASURED.json: cells[3].score"), so that every complaint says where.
 struct Field {
@@ -147,12 +147,12 @@ Spread spread_from(const Field& field, std::size_t count, Worst end, double leas
   const double mean = field.at(0).number(), deviation = field.at(1).number(), worst = field.at(2).number();
   for (const std::size_t i : {0U, 2U}) {
     const Field figure = field.at(i);
-    if (figure.number() < least - rounding || figure.number() > most + rounding)
+    if (figure.number() < least - rounding_of_digits || figure.number() > most + rounding_of_digits)
       figure.refuse(fmt::format("a number from {} to {}", least, most));
   }
   if (deviation < 0) field.at(1).refuse("a deviation of 0 or more");
   const double beyond = end == Worst::lowest ? worst - mean : mean - worst;
-  if (beyond > rounding * std::max(1.0, std::abs(mean)))
+  if (beyond > rounding_of_digits * std::max(1.0, std::abs(mean)))
     field.at(2).refuse(fmt::format("a worst value on the far side of the mean {}", mean));
   return {
       .count = count, .mean = mean, .squares = deviation * deviation * static_cast<double>(count - 1), .worst = worst};

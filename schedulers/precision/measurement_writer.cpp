@@ -11,7 +11,7 @@
 namespace bitreel {
 namespace {
 
-std::string quoted(const std::string& text) {
+std::string json_quoted(const std::string& text) {
   return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
@@ -47,7 +47,7 @@ std::string to_json(const Measurement& measurement) {
     seconds.push_back(seconds_text(measurement, precision));
   }
   for (const MeasuredPrompt& prompt : measurement.prompts())
-    prompts.push_back(fmt::format("  {{\"text\": {}, \"seed\": {}}}", quoted(prompt.text), prompt.seed));
+    prompts.push_back(fmt::format("  {{\"text\": {}, \"seed\": {}}}", json_quoted(prompt.text), prompt.seed));
   for (const std::int64_t step : design.steps) {
     for (const std::int64_t layer : design.layers) {
       for (const Precision precision : design.precisions) {
@@ -61,12 +61,12 @@ std::string to_json(const Measurement& measurement) {
       "{{\"bitreel_measurement\": {},\n"
       " \"made_for\": {{\"model\": {}, \"model_hash\": {}, \"scheduler\": {}, \"layers\": {},\n"
       "              \"timesteps\": [{}]}},\n",
-      measurement_format_version, quoted(target.model), quoted(target.model_hash), quoted(target.scheduler),
-      target.layers, fmt::join(target.timesteps, ", "));
+      measurement_format_version, json_quoted(target.model), json_quoted(target.model_hash),
+      json_quoted(target.scheduler), target.layers, fmt::join(target.timesteps, ", "));
   json += fmt::format(
       " \"device\": {},\n"
       " \"shape\": {{\"batch\": {}, \"heads\": {}, \"queries\": {}, \"keys\": {}, \"head_dim\": {}}},\n",
-      quoted(design.device), design.shape.batch, design.shape.heads, design.shape.queries, design.shape.keys,
+      json_quoted(design.device), design.shape.batch, design.shape.heads, design.shape.queries, design.shape.keys,
       design.shape.head_dim);
   json += fmt::format(" \"sampled\": {{\"heads\": [{}], \"layers\": [{}], \"steps\": [{}]}},\n",
                       fmt::join(design.heads, ", "), fmt::join(design.layers, ", "), fmt::join(design.steps, ", "));

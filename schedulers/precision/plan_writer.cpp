@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::size_t line_bytes = 100;  // a list goes on in the next line beyond this
 
-std::string quoted(const std::string& text) {
+std::string yaml_quoted(const std::string& text) {
   std::string result = "\"";
   for (const char c : text) {
     if (static_cast<unsigned char>(c) < 0x20) {
@@ -91,9 +91,9 @@ std::string to_yaml(const Plan& plan) {
       "bitreel_plan: {}\n"
       "made_for:\n"
       "  model: {}\n  model_hash: {}\n  scheduler: {}\n  layers: {}\n  timesteps: {}\n",
-      plan_format_version, quoted(target.model), quoted(target.model_hash), quoted(target.scheduler), target.layers,
-      list(timesteps, "    "));
-  if (!plan.note.empty()) yaml += fmt::format("note: {}\n", quoted(plan.note));
+      plan_format_version, yaml_quoted(target.model), yaml_quoted(target.model_hash), yaml_quoted(target.scheduler),
+      target.layers, list(timesteps, "    "));
+  if (!plan.note.empty()) yaml += fmt::format("note: {}\n", yaml_quoted(plan.note));
   if (plan.bound) yaml += fmt::format("bound: {}\n", *plan.bound);
   yaml += fmt::format("# {}; layers and steps count from 0\n", shares_text(plan));
   yaml += fmt::format("default: {}\n", name_of(fallback));

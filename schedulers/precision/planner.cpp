@@ -16,11 +16,7 @@ namespace {
 
 // Less than this share of a call's time is no gain: medians of repeated timings differ by about as much.
 constexpr double least_gain = 0.01;
-constexpr double rounding = 1e-12;  // of sums over cells
-
-struct CellPlace {
-  std::size_t layer = 0, step = 0;
-};
+constexpr double rounding_of_sums = 1e-12;  // of sums over cells
 
 // By distance; the first of two that are equally near.
 std::int64_t nearest_of(const std::vector<std::int64_t>& sampled, const auto& distance) {
@@ -33,6 +29,10 @@ void check_share(double share, const char* name) {
 }
 
 }  // namespace
+
+struct CellPlace {
+  std::size_t layer = 0, step = 0;
+};
 
 // One cell goes from one precision to a slower one with less error.
 struct Planner::Exchange {
@@ -262,13 +262,13 @@ PlannedTable Planner::max_error(double most) const {
   const auto cells = static_cast<double>(rows.size() * rows.front().size());
   double error_sum = table.error * cells;
   const std::vector<Exchange> exchanges = this->exchanges();
-  for (auto exchange = exchanges.begin(); error_sum / cells > most + rounding && exchange != exchanges.end();
+  for (auto exchange = exchanges.begin(); error_sum / cells > most + rounding_of_sums && exchange != exchanges.end();
        ++exchange) {
     rows[exchange->place.step][exchange->place.layer] = exchange->to;
     error_sum -= exchange->error;
   }
   table = table_of(std::move(rows));
-  if (table.error > most + rounding)
+  if (table.error > most + rounding_of_sums)
     throw UsageError(
         fmt::format("no plan has a predicted error of {:g} or less, the best has {:.3g}", most, table.error),
         "raise `max_error`, or let full precision take part");
@@ -281,7 +281,8 @@ std::vector<ParetoPoint> Planner::front() const {
   std::vector<ParetoPoint> points{{.error = start.error, .seconds = start.seconds}};
   for (const Exchange& exchange : exchanges()) {
     const double error = points.back().error - exchange.error / cells;
-    points.push_back({.error = error < rounding ? 0 : error, .seconds = points.back().seconds + exchange.seconds});
+    points.push_back(
+        {.error = error < rounding_of_sums ? 0 : error, .seconds = points.back().seconds + exchange.seconds});
   }
   return points;
 }
