@@ -135,7 +135,7 @@ def drive(page, name, check, screenshots=None):
                 check_window(browser)
                 if screenshots:
                     screenshots.mkdir(parents=True, exist_ok=True)
-                    browser.run("window.scrollTo(0, 0)")
+                    browser.run("window.scrollTo(0, 0); for (const e of document.querySelectorAll('*')) e.scrollLeft = 0;")
                     (screenshots / f"{name}-{window.name}-top.png").write_bytes(browser.picture("window"))
                     (screenshots / f"{name}-{window.name}.png").write_bytes(browser.picture("page"))
             finally:

@@ -26,6 +26,7 @@ END
 rm -rf "$out/page"
 cp -r "$out/compare" "$out/page"
 find "$out/page" \( -name '*.facts.json' -o -name '*.mp4.json' \) -delete  # what the page does not show
+sed -i "s#$PWD/##g" "$out"/page/{index.html,compare.json}
 python3 tests/browser/compare_page.py "$out/page/index.html" --screenshots "$out/screens"
 cp "$out/screens/compare-desk-light-top.png" "$out/page/screenshot.png"
 kib=$(du --summarize --apparent-size --block-size=1024 "$out/page" | cut -f1)
