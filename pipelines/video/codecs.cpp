@@ -5,10 +5,17 @@
 
 #include <algorithm>
 #include <cctype>
+#include <map>
+#include <mutex>
+#include <string>
 
 #include "base/error.h"
 #include "base/nearest.h"
 #include "pipelines/video/libav.h"
+
+extern "C" {
+#include <libavutil/pixdesc.h>
+}
 
 namespace bitreel {
 namespace {
@@ -60,6 +67,31 @@ std::vector<std::string_view> names_that_fit(std::string_view extension) {
   return names;
 }
 
+// What opening it complains of, once for the process; empty when it opens.
+const std::string& gpu_obstacle(const Encoder& encoder, const Codec& codec) {
+  static std::mutex one_asks;
+  static std::map<std::string_view, std::string> known;
+  const std::lock_guard lock(one_asks);
+  if (const auto found = known.find(encoder.name); found != known.end()) return found->second;
+  keep_libav_log();
+  const AVCodec* const built = avcodec_find_encoder_by_name(std::string(encoder.name).c_str());
+  const CodecContextPtr context(check_allocated(avcodec_alloc_context3(built)));
+  context->width = context->height = 2 * encoder.smallest;
+  context->pix_fmt = av_get_pix_fmt(std::string(codec.pixel_format).c_str());
+  context->time_base = {1, 8};
+  const int opened = avcodec_open2(context.get(), built, nullptr);
+  return known[encoder.name] = opened < 0 ? libav_reason(opened) : std::string();
+}
+
+// Why this machine does not have it; empty when it does.
+std::string obstacle_to(const Encoder& encoder, const Codec& codec) {
+  if (avcodec_find_encoder_by_name(std::string(encoder.name).c_str()) == nullptr)
+    return fmt::format("this machine's libav lacks {}", encoder.name);
+  if (encoder.device == EncoderDevice::cpu) return {};
+  const std::string& obstacle = gpu_obstacle(encoder, codec);
+  return obstacle.empty() ? std::string() : fmt::format("no GPU here has {}: {}", encoder.name, obstacle);
+}
+
 }  // namespace
 
 const std::vector<Codec>& codecs() {
@@ -89,6 +121,15 @@ const std::vector<Codec>& codecs() {
        CrfRange{18, 51},
        Fidelity::lossy,
        "smaller; tagged hvc1 for Apple's players"},
+      // constqp: as libx264's crf, a quality that no bit rate bounds. NVENC takes no smaller pictures.
+      {"h264_nvenc",
+       {"mp4", "mov", "mkv"},
+       {{"h264_nvenc", Sizes::even, 146, "preset=p5:rc=constqp", "filter_units=remove_types=6", "qp",
+         EncoderDevice::gpu}},
+       "yuv420p",
+       CrfRange{20, 51},
+       Fidelity::lossy,
+       "h264 by an NVIDIA GPU that has an encoder: A100, H100 and H200 have none"},
       {"vp9",
        {"webm", "mp4", "mkv"},
        {{"libvpx-vp9", Sizes::any, 16, "deadline=good:cpu-used=2:row-mt=1:b=0"}},
@@ -164,20 +205,26 @@ const Codec& choose_codec(const std::filesystem::path& path, std::string_view na
 std::vector<Encoder> available_encoders(const Codec& codec) {
   std::vector<Encoder> available;
   for (const Encoder& encoder : codec.encoders) {
-    if (avcodec_find_encoder_by_name(std::string(encoder.name).c_str()) != nullptr) available.push_back(encoder);
+    if (obstacle_to(encoder, codec).empty()) available.push_back(encoder);
   }
   return available;
 }
 
+bool needs_gpu(const Codec& codec) {
+  return !codec.encoders.empty() && std::ranges::all_of(codec.encoders, [](const Encoder& encoder) {
+    return encoder.device == EncoderDevice::gpu;
+  });
+}
+
 void check_encoder(const Codec& codec) {
   if (codec.encoders.empty() || !available_encoders(codec).empty()) return;
-  std::vector<std::string_view> missing;
-  for (const Encoder& encoder : codec.encoders) missing.push_back(encoder.name);
+  std::vector<std::string> missing;
+  for (const Encoder& encoder : codec.encoders) missing.push_back(obstacle_to(encoder, codec));
   std::vector<std::string_view> there;
   for (const Codec& other : codecs()) {
     if (other.encoders.empty() || !available_encoders(other).empty()) there.push_back(other.name);
   }
-  throw Error(fmt::format("`codec` {}: this machine's libav lacks {}", codec.name, fmt::join(missing, " and ")),
+  throw Error(fmt::format("`codec` {}: {}", codec.name, fmt::join(missing, " and ")),
               fmt::format("it has what is needed for {}", fmt::join(there, ", ")));
 }
 
@@ -186,7 +233,8 @@ std::string describe_codecs() {
   for (const Codec& codec : codecs()) {
     const std::string crf = codec.crf ? fmt::format("crf {}, 0 to {}", codec.crf->standard, codec.crf->worst)
                                       : std::string(codec.fidelity == Fidelity::lossless ? "lossless" : "no crf");
-    text += fmt::format("{:<7} .{:<15} {:<17} {}\n", codec.name, fmt::join(codec.extensions, " ."), crf, codec.summary);
+    text +=
+        fmt::format("{:<10} .{:<15} {:<17} {}\n", codec.name, fmt::join(codec.extensions, " ."), crf, codec.summary);
   }
   return text;
 }

@@ -19,12 +19,17 @@ enum class Sizes { any, even };
 
 enum class Fidelity { lossy, lossless };
 
+// What an encoder runs on: a GPU's needs the machine to have one, which is found out by opening it once.
+enum class EncoderDevice { cpu, gpu };
+
 struct Encoder {
   std::string_view name;  // libav's
   Sizes sizes;
   int smallest;                       // width and height that it encodes reliably
   std::string_view options;           // libav's "key=value:key=value", crf apart
   std::string_view packets = "null";  // libav's bitstream filter for what it makes
+  std::string_view quality = "crf";   // libav's setting that crf goes to
+  EncoderDevice device = EncoderDevice::cpu;
 };
 
 struct CrfRange {
@@ -47,10 +52,13 @@ const std::vector<Codec>& codecs();
 // name may be empty: the first codec whose home is the path's extension. A path that ends in '/' is a PNG sequence.
 const Codec& choose_codec(const std::filesystem::path& path, std::string_view name);
 
-// Encoders of a codec that this machine's libav was built with.
+// Encoders of a codec that this machine's libav was built with, and that its GPU has.
 std::vector<Encoder> available_encoders(const Codec& codec);
 
-// Throws Error naming the encoders when there is none of them.
+// Whether none of its encoders works without a GPU.
+bool needs_gpu(const Codec& codec);
+
+// Throws Error naming the encoders when there is none of them, and why a GPU's is not.
 void check_encoder(const Codec& codec);
 
 // For people: a line per codec.

@@ -59,7 +59,8 @@ CodecContextPtr try_open(const Codec& codec, const Encoder& encoder, const Video
 
   AVDictionary* settings = nullptr;
   check_libav(av_dict_parse_string(&settings, std::string(encoder.options).c_str(), "=", ":", 0), "encoder settings");
-  if (codec.crf) av_dict_set_int(&settings, "crf", options.crf.value_or(codec.crf->standard), 0);
+  if (codec.crf)
+    av_dict_set_int(&settings, std::string(encoder.quality).c_str(), options.crf.value_or(codec.crf->standard), 0);
   const int opened = avcodec_open2(context.get(), found, &settings);
   const std::unique_ptr<AVDictionary, FreeDictionary> unused(settings);
   if (opened < 0) {

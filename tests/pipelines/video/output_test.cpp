@@ -170,6 +170,7 @@ TEST(Output, DiskTooFullForTheClip) {
 TEST(Output, EveryPairOfCodecAndContainerIsCheckedAndClosed) {
   const TemporaryFolder folder;
   for (const Codec& codec : codecs()) {
+    if (needs_gpu(codec)) continue;
     for (const std::string_view extension : codec.extensions) {
       const auto path = codec.name == "png" ? folder / "frames/" : folder / fmt::format("clip.{}", extension);
       EXPECT_THAT(check_output(path, with_codec(std::string(codec.name)), Sidecar::written, 64, 64), IsEmpty()) << path;
@@ -203,6 +204,22 @@ TEST(Codecs, HomeExtensionsChoose) {
 
 TEST(Codecs, EveryOneIsInTheHelp) {
   for (const Codec& codec : codecs()) EXPECT_THAT(describe_codecs(), HasSubstr(std::string(codec.name) + " "));
+}
+
+// Most machines have no such GPU, and say so before any work; where there is one it has to take a picture.
+TEST(Codecs, AGpusEncoderIsThereOrSaysWhyNot) {
+  const TemporaryFolder folder;
+  const Codec& codec = choose_codec("clip.mp4", "h264_nvenc");
+  ASSERT_TRUE(needs_gpu(codec));
+  const auto check = [&] {
+    (void)check_output(folder / "clip.mp4", with_codec("h264_nvenc"), Sidecar::none, 720, 480);
+  };
+  if (available_encoders(codec).empty()) {
+    EXPECT_THAT(error_text(check), AllOf(StartsWith("`codec` h264_nvenc: "), HasSubstr("h264_nvenc: "),
+                                         HasSubstr("it has what is needed for h264, ")));
+  } else {
+    check();
+  }
 }
 
 TEST(Codecs, AMissingEncoderIsNamed) {

@@ -72,7 +72,7 @@ TEST_F(Writer, EncodersLeaveTheirSettingsOut) {
   const std::vector<Image> clip = draw_clip(64, 64, 4);
   for (const Codec& codec : codecs()) {
     for (const std::string_view extension : codec.extensions) {
-      if (codec.encoders.empty()) continue;
+      if (codec.encoders.empty() || needs_gpu(codec)) continue;
       const auto path = folder_ / fmt::format("{}.{}", codec.name, extension);
       write_clip(path, {.fps = 8, .codec = std::string(codec.name), .crf = std::nullopt}, clip);
       const std::string bytes = read_text(path);
