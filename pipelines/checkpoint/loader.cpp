@@ -32,7 +32,9 @@ at::Tensor Loader::take(const std::string& name, at::IntArrayRef shape, at::Scal
                 "the file is damaged or was converted wrongly; download it again");
   }
   used_.insert(name);
-  return laid_out(stored.to(options_.device, dtype));
+  const at::Tensor loaded = stored.to(options_.device, dtype);
+  if (!loaded.is_alias_of(stored)) weights_.let_go(name);
+  return laid_out(loaded);
 }
 
 at::Tensor Loader::laid_out(const at::Tensor& tensor) const {

@@ -105,6 +105,14 @@ MappedFile::~MappedFile() {
   ::munmap(const_cast<std::byte*>(data_), size_);
 }
 
+void MappedFile::let_go(const std::byte* begin, std::size_t size) const {
+  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+  const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(begin) + page - 1) / page * page;
+  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(begin + size) / page * page;
+  // Advice: where it is not taken the pages stay, and nothing else changes.
+  if (first < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+}
+
 void watch_mapped_files() {
   struct sigaction action {};
   action.sa_sigaction = on_bus_error;

@@ -21,6 +21,9 @@ class MappedFile {
 
   [[nodiscard]] const std::byte* data() const { return data_; }
   [[nodiscard]] std::size_t size() const { return size_; }
+  // These bytes have been copied: their whole pages no longer count as this process's memory. Read again, they come
+  // from the file again.
+  void let_go(const std::byte* begin, std::size_t size) const;
 
  private:
   const std::byte* data_ = nullptr;

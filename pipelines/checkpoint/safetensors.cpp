@@ -195,10 +195,16 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   if (reinterpret_cast<std::uintptr_t>(bytes) % c10::elementSize(info.dtype) != 0) {
     at::Tensor copy = at::empty(info.shape, options);
     std::memcpy(copy.data_ptr(), bytes, info.end - info.begin);
+    let_go(name);
     return copy;
   }
   return at::from_blob(
       bytes, info.shape, [mapping = mapping_](void*) {}, options);
+}
+
+void SafetensorsFile::let_go(const std::string& name) const {
+  const TensorInfo& info = tensors_.at(name);
+  mapping_->let_go(mapping_->data() + data_begin_ + info.begin, info.end - info.begin);
 }
 
 void write_safetensors(const fs::path& path, const std::map<std::string, at::Tensor>& tensors,

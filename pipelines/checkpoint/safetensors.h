@@ -37,6 +37,8 @@ class SafetensorsFile {
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
   // Throws Error when there is no such tensor.
   [[nodiscard]] at::Tensor tensor(const std::string& name) const;
+  // It has been copied: mapped_file.h.
+  void let_go(const std::string& name) const;
 
  private:
   std::filesystem::path path_;

@@ -33,6 +33,8 @@ class Weights {
   [[nodiscard]] bool has(const std::string& name) const;
   // Throws Error naming the tensor: the nearest known name when missing, both shapes when they differ.
   [[nodiscard]] at::Tensor get(const std::string& name, at::IntArrayRef expected_shape) const;
+  // A tensor of names() has been copied: its pages need not stay in memory beside the copy.
+  void let_go(const std::string& name) const { files_[where_.at(name)].let_go(name); }
   [[nodiscard]] const TensorInfo& info(const std::string& name) const;
   // The file that holds a tensor of names().
   [[nodiscard]] const std::filesystem::path& file_of(const std::string& name) const;

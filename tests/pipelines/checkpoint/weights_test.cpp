@@ -4,7 +4,11 @@
 #include <ATen/ATen.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
+#include <map>
+#include <string>
+#include <vector>
 
 #include "pipelines/checkpoint/loader.h"
 #include "pipelines/layers/modules.h"
@@ -41,6 +45,38 @@ class ComponentFolder {
 
 at::Tensor ones(at::IntArrayRef shape, at::ScalarType dtype = at::kFloat) {
   return at::ones(shape, dtype);
+}
+
+// Of this process, in pages of files.
+std::int64_t mapped_kib() {
+  std::ifstream status("/proc/self/status");
+  for (std::string key; status >> key;) {
+    std::int64_t kib = 0;
+    if (key == "RssFile:" && status >> kib) return kib;
+  }
+  return -1;
+}
+
+// T5-XXL in fp32 is 19 GB: its pages must not stay beside the 9.5 GB that are made of them.
+TEST(Weights, ThatWereConvertedTakeNoMemoryBesideTheResult) {
+  const ComponentFolder folder;
+  std::map<std::string, at::Tensor> stored;
+  constexpr std::int64_t tensors = 8, numbers = std::int64_t{1} << 20;
+  for (std::int64_t i = 0; i < tensors; ++i) stored["w" + std::to_string(i)] = ones({numbers}) * static_cast<float>(i);
+  folder.add("model.safetensors", stored);
+  constexpr std::int64_t file_kib = tensors * numbers * 4 / 1024;
+  const auto growth = [&](at::ScalarType dtype) {
+    std::vector<at::Tensor> loaded;
+    Loader loader(folder.open(), {.dtype = dtype});
+    const std::int64_t before = mapped_kib();
+    for (const auto& [name, tensor] : stored) loaded.push_back(loader.take(name, {numbers}, dtype));
+    for (std::int64_t i = 0; i < tensors; ++i)
+      EXPECT_EQ(loaded[static_cast<std::size_t>(i)].sum().item<double>(), static_cast<double>(i * numbers));
+    return mapped_kib() - before;
+  };
+  ASSERT_GT(mapped_kib(), 0);
+  EXPECT_LT(growth(at::kDouble), file_kib / 4);
+  EXPECT_GT(growth(at::kFloat), file_kib / 2) << "as they are stored they are the file's pages";
 }
 
 TEST(Weights, OfOneFileNeedNoIndexAndNoParticularName) {
