@@ -1,5 +1,7 @@
 #include "app/clip.h"
 
+#include <algorithm>
+
 #include "app/attention_plan.h"
 #include "app/interrupt.h"
 #include "app/peak_memory.h"
@@ -38,15 +40,21 @@ struct RunningClip::Work {
     if (run.embeddings) embeddings = *run.embeddings;
   }
 
-  void note() {
-    record.peak_host_bytes = PeakMemory::host_bytes();
-    record.peak_device_bytes = peak.device_bytes();
+  void begin_phase() {
+    peak = PeakMemory(render.model->options().device);
+    begun = WallClock::now();
+  }
+
+  void note(const std::string& phase) {
+    record.seconds[phase] = seconds_since(begun);
+    record.peak_host_bytes = std::max(record.peak_host_bytes, PeakMemory::host_bytes());
+    record.peak_device_bytes = std::max(record.peak_device_bytes, peak.device_bytes());
+    if (peak.device_bytes() > 0) record.phase_device_bytes[phase] = peak.device_bytes();
     record.events = console.warnings();
   }
 
   void finish_phase(const std::string& name, Phase phase) {
-    record.seconds[name] = seconds_since(begun);
-    note();
+    note(name);
     if (!run.keep.contains(phase)) render.model->release(phase);
   }
 
@@ -58,7 +66,8 @@ struct RunningClip::Work {
 
   Denoising denoising() {
     console.begin(run.name.empty() ? "denoise" : run.name, render.request.steps, run.from ? run.from->steps_done : 0);
-    begun = last = WallClock::now();
+    begin_phase();
+    last = begun;
     // A signal is looked at before a step, once the last one's callbacks have kept what they keep.
     const auto attention_of_step = [this](const DenoisingStep& step) {
       if (!record.step_seconds.empty()) check_interrupt(run.if_interrupted);
@@ -103,7 +112,7 @@ void RunningClip::encode() {
   Work& work = *work_;
   if (work.run.embeddings) return;
   if (work.run.name.empty()) work.console.begin("text");
-  work.begun = WallClock::now();
+  work.begin_phase();
   work.embeddings = work.render.model->encode(work.render.request);
   work.finish_phase("text", Phase::encode);
   check_interrupt(work.run.if_interrupted);
@@ -121,8 +130,7 @@ void denoise(const std::vector<RunningClip*>& clips) {
       work.record.run["clips_in_batch"] = all.size();
     }
     work.record_attention();
-    work.record.seconds["denoise"] = seconds_since(work.begun);
-    work.note();
+    work.note("denoise");
   }
   if (!clips.front()->work_->run.keep.contains(Phase::denoise)) model.release(Phase::denoise);
 }
@@ -132,7 +140,7 @@ ClipRecord RunningClip::decode(const OnDenoised& on_denoised) {
   if (!on_denoised) return work.record;
   const DecodeSink sink = on_denoised(work.latents, work.record);
   if (!sink.on_frame && !sink.on_image && !sink.on_text) return work.record;
-  work.begun = WallClock::now();
+  work.begin_phase();
   work.render.model->decode(work.render.request, work.latents, sink);
   work.finish_phase("decode", Phase::decode);
   return work.record;

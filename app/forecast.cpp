@@ -64,19 +64,27 @@ std::string check_memory(const Render& render, const std::set<Phase>& phases, co
   const Request& request = render.request;
   const std::string need = fmt::format("{}x{} with {} frames takes about {} of memory", request.width, request.height,
                                        request.num_frames, bytes_text(expected));
-  const char* machine = render.model->options().device.is_cpu() ? "machine" : "GPU";
+  const bool on_cpu = render.model->options().device.is_cpu();
+  const char* machine = on_cpu ? "machine" : "GPU";
   if (expected <= memory.total)
     return fmt::format("{}, of this {}'s {} now {} are free", need, machine, bytes_text(memory.total),
                        bytes_text(memory.available));
-  throw Error(fmt::format("{}, this {} has {}", need, machine, bytes_text(memory.total)),
-              "try a smaller size, fewer frames or --vae-tiling; generate and resume begin all the same with --force");
+  const std::string has = memory.is_limited ? fmt::format("--gpu-memory-limit allows {}", bytes_text(memory.total))
+                                            : fmt::format("this {} has {}", machine, bytes_text(memory.total));
+  throw Error(
+      fmt::format("{}, {}", need, has),
+      fmt::format(
+          "try {}a smaller size, fewer frames or --vae-tiling; generate and resume begin all the same with --force",
+          on_cpu ? "" : "--offload layers, --weights fp8, "));
 }
 
 Forecast forecast_of(const Render& render, const Plan& plan, ForecastOptions options) {
   const Request& request = render.request;
   const Pipeline& model = *render.model;
   const Cost cost = model.cost(request);
-  const double peak = expected_memory(render, {Phase::encode, Phase::denoise, Phase::decode});
+  const double text = expected_memory(render, {Phase::encode}), denoise = expected_memory(render, {Phase::denoise}),
+               decode = expected_memory(render, {Phase::decode});
+  const double peak = std::max({text, denoise, decode});
   const std::int64_t all_steps = request.steps * cost.rounds;
   const std::int64_t steps_left = all_steps - options.steps_done;
   const std::string steps =
@@ -87,7 +95,11 @@ Forecast forecast_of(const Render& render, const Plan& plan, ForecastOptions opt
   forecast.fields = {{"model", folder},
                      {"config", to_json(render.options)},
                      {"tokens", cost.attention.queries},
-                     {"expected_memory_bytes", static_cast<std::uint64_t>(peak)}};
+                     {"expected_memory_bytes", static_cast<std::uint64_t>(peak)},
+                     {"expected_phase_bytes",
+                      {{"text", static_cast<std::uint64_t>(text)},
+                       {"denoise", static_cast<std::uint64_t>(denoise)},
+                       {"decode", static_cast<std::uint64_t>(decode)}}}};
   std::string time = "the time left is shown from the first step on";
   if (model.options().device.is_cpu()) {
     const std::vector<Precision> precisions = plan.precisions();
@@ -103,12 +115,13 @@ Forecast forecast_of(const Render& render, const Plan& plan, ForecastOptions opt
       "model    {}\n"
       "{}, seed {}\n"
       "work     {} steps of {} ({} guidance {}), {}, {} on {}\n"
-      "memory   about {} at the peak\n"
+      "memory   about {} {}at the peak: text {}, denoising {}, decoding {}\n"
       "time     {}\n"
       "attention {}: {}",
       folder, result_text(render), request.seed, steps, name_of(request.scheduler), guidance, request.guidance_scale,
-      tokens_text(cost), name_of(model.dtype()), name_of(render.options.device), bytes_text(peak), time,
-      render.options.attention, shares_text(plan));
+      tokens_text(cost), name_of(model.dtype()), name_of(render.options.device), bytes_text(peak),
+      model.options().device.is_cpu() ? "" : "of the GPU's ", bytes_text(text), bytes_text(denoise), bytes_text(decode),
+      time, render.options.attention, shares_text(plan));
   forecast.fields["attention"] = {{"requested", render.options.attention}, {"shares", shares_text(plan)}};
   return forecast;
 }

@@ -14,8 +14,8 @@
 #include <set>
 #include <string>
 
-#include "app/machine_memory.h"
 #include "app/render.h"
+#include "pipelines/model/machine_memory.h"
 #include "schedulers/precision/plan.h"
 
 namespace bitreel {

@@ -94,6 +94,9 @@ int run_and_report(int argc, char** argv) {
   } catch (const bitreel::Interrupted& interrupted) {
     report(failed, fmt::format("interrupted: {}", interrupted.outcome));
     return 128 + interrupted.signal;
+  } catch (const c10::OutOfMemoryError& e) {
+    return report(failed, e.what_without_backtrace(),
+                  "try --offload layers, --vae-tiling, a smaller size or fewer frames");
   } catch (const c10::Error& e) {
     return report(failed, e.what_without_backtrace());
   } catch (const std::bad_alloc&) {

@@ -45,6 +45,11 @@ const Names<LinearPrecision> linear_precisions = {{name_of(LinearPrecision::full
                                                   {name_of(LinearPrecision::fp8), LinearPrecision::fp8}};
 const Names<LinearPath> linear_paths = {{name_of(LinearPath::library), LinearPath::library},
                                         {name_of(LinearPath::plain), LinearPath::plain}};
+const Names<WeightStorage> weight_storages = {{name_of(WeightStorage::full), WeightStorage::full},
+                                              {name_of(WeightStorage::fp8), WeightStorage::fp8}};
+const Names<Offload> offloads = {{name_of(Offload::none), Offload::none},
+                                 {name_of(Offload::model), Offload::model},
+                                 {name_of(Offload::layers), Offload::layers}};
 const Names<ConvolutionLayout> vae_layouts = {
     {name_of(ConvolutionLayout::planar), ConvolutionLayout::planar},
     {name_of(ConvolutionLayout::channels_last), ConvolutionLayout::channels_last}};
@@ -297,6 +302,15 @@ std::vector<Setting> make_settings() {
                 "The denoiser's large matrix products: full, or in 8 bits, a scale for each token and output"),
       with_help(choice("linear-path", &Options::linear_path, linear_paths), model,
                 "Who multiplies in 8 bits: oneDNN or cuBLASLt where they can, or LibTorch's operations one by one"),
+      with_help(
+          choice("weights", &Options::weights, weight_storages), model,
+          "The weights of those products: full, or a byte each, fp8 with a scale for each output, and products in "
+          "full precision"),
+      with_help(choice("offload", &Options::offload, offloads), model,
+                "What waits in host memory for its turn on the GPU: nothing, the parts that do not work (a single clip "
+                "lets go of them anyway), or all layers but two"),
+      with_help(real("gpu-memory-limit", &Options::gpu_memory_limit, 0.1, 100'000), model,
+                "GiB of GPU memory that this process may take; all there is when absent"),
       with_help(toggle("vae-tiling", &Options::vae_tiling), model,
                 "Decode in tiles: less memory, slightly other pixels"),
       with_help(choice("vae-layout", &Options::vae_layout, vae_layouts), model,

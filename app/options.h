@@ -52,6 +52,9 @@ struct GenerateOptions {
   Elementwise elementwise = Elementwise::fused;
   LinearPrecision linear = LinearPrecision::full;
   LinearPath linear_path = LinearPath::library;
+  WeightStorage weights = WeightStorage::full;
+  Offload offload = Offload::none;
+  std::optional<double> gpu_memory_limit;  // GiB
   bool vae_tiling = false;
   ConvolutionLayout vae_layout = ConvolutionLayout::planar;
   std::filesystem::path output;

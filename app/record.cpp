@@ -45,6 +45,7 @@ ClipRecord record_of(const Render& render, const ModelIdentity& identity) {
                   {"threads", at::get_num_threads()},
                   {"elementwise", name_of(render.model->elementwise())},
                   {"linear", linear_library(model.linear, model.device, render.model->dtype())},
+                  {"offload", name_of(model.offload)},
                   {"environment", environment_overrides()}}};
 }
 
@@ -63,6 +64,7 @@ ordered_json provenance(const Render& render, const ClipRecord& record) {
 ordered_json outcome(const ClipRecord& record) {
   ordered_json json = {{"seconds", record.seconds}, {"peak_memory_bytes", record.peak_host_bytes}};
   if (record.peak_device_bytes > 0) json["peak_device_memory_bytes"] = record.peak_device_bytes;
+  if (!record.phase_device_bytes.empty()) json["phase_device_memory_bytes"] = record.phase_device_bytes;
   json["events"] = record.events;
   json["finished"] = fmt::format("{:%FT%TZ}", fmt::gmtime(std::time(nullptr)));
   return json;

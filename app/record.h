@@ -30,7 +30,8 @@ struct ClipRecord {
   nlohmann::ordered_json seconds = nlohmann::ordered_json::object();  // by phase: text, denoise, decode
   std::int64_t peak_host_bytes = 0;
   std::int64_t peak_device_bytes = 0;
-  std::vector<std::string> events = {};  // what was warned about
+  nlohmann::ordered_json phase_device_bytes = nlohmann::ordered_json::object();  // as seconds; empty on a CPU
+  std::vector<std::string> events = {};                                          // what was warned about
 };
 
 ClipRecord record_of(const Render& render, const ModelIdentity& identity);

@@ -93,13 +93,22 @@ fs::path model_folder(const GenerateOptions& options) {
 }
 
 RunOptions run_options(const GenerateOptions& options) {
+  const at::Device device = resolve_device(options.device);
+  if (options.gpu_memory_limit) limit_gpu_memory(device, *options.gpu_memory_limit * 1024 * 1024 * 1024);
+  if (options.weights != WeightStorage::full && options.linear != LinearPrecision::full) {
+    throw UsageError(
+        fmt::format("--linear {} stores weights in 8 bits already, and --weights {} means nothing beside it",
+                    name_of(options.linear), name_of(options.weights)),
+        "leave one of them out");
+  }
   return {.dtype = options.dtype,
-          .device = resolve_device(options.device),
+          .device = device,
           .attention_backend = backends_from(options.attention_backend).full,
           .elementwise = options.elementwise,
-          .linear = {options.linear, options.linear_path},
+          .linear = {options.linear, options.linear_path, options.weights},
           .vae_tiling = options.vae_tiling,
-          .vae_layout = options.vae_layout};
+          .vae_layout = options.vae_layout,
+          .offload = device.is_cpu() ? Offload::none : options.offload};
 }
 
 std::shared_ptr<Pipeline> open_model(const GenerateOptions& options) {
@@ -145,6 +154,12 @@ Render resolve(GenerateOptions options, std::shared_ptr<Pipeline> model, Inputs 
     throw UsageError("--guard-bound has nothing to bound without --guard", "--guard checks every fifth step");
   }
   render.warnings = model->remarks(request);
+
+  for (const char* name : {"offload", "gpu-memory-limit"}) {
+    const bool is_asked = setting(name).get(options) != setting(name).get(GenerateOptions{});
+    if (is_asked && model->options().device.is_cpu())
+      render.warnings.push_back(fmt::format("--{} changes nothing on a CPU, whose memory is the host's", name));
+  }
 
   options.output = output_for(options.output, mode, request.seed);
   render.files = output_files(options.output, mode, request.count);

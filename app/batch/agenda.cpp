@@ -22,12 +22,14 @@ namespace fs = std::filesystem;
 
 TaskCost cost_of(const Render& render) {
   const Cost cost = render.model->cost(render.request);
+  const bool parts_take_turns = render.model->options().offload == Offload::model;
   const auto flop = [](const PhaseCost& phase) { return phase.product_flop + phase.attention_flop; };
   TaskCost all{.flop = flop(cost.denoise) * static_cast<double>(render.request.steps * cost.rounds)};
   for (const PhaseCost* phase : {&cost.encode, &cost.denoise, &cost.decode}) {
     if (phase != &cost.denoise) all.flop += flop(*phase);
     all.peak_bytes = std::max(all.peak_bytes, phase->bytes());
-    all.weight_bytes += phase->weight_bytes;
+    all.weight_bytes =
+        parts_take_turns ? std::max(all.weight_bytes, phase->weight_bytes) : all.weight_bytes + phase->weight_bytes;
     all.activation_bytes = std::max(all.activation_bytes, phase->activation_bytes);
   }
   return all;

@@ -25,7 +25,7 @@ namespace bitreel {
 struct TaskCost {
   double flop = 0;              // from text to frames
   double peak_bytes = 0;        // phase after phase
-  double weight_bytes = 0;      // of all phases
+  double weight_bytes = 0;      // of all phases; of the largest where they take turns
   double activation_bytes = 0;  // of the largest phase
 
   // Every phase's weights at once, and the largest activations.

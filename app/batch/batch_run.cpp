@@ -18,6 +18,7 @@
 #include "app/batch/task_book.h"
 #include "app/flag_names.h"
 #include "app/interrupt.h"
+#include "app/model_key.h"
 #include "app/render.h"
 #include "base/error.h"
 #include "base/written_file.h"
@@ -80,7 +81,7 @@ class Batch {
     std::vector<Indices> stretches;
     std::map<std::string, std::size_t> stretch_of;
     for (const std::size_t i : indices) {
-      const auto [known, is_new] = stretch_of.emplace(model_of(*tasks_[i]), stretches.size());
+      const auto [known, is_new] = stretch_of.emplace(model_key(tasks_[i]->job.options), stretches.size());
       if (is_new) stretches.emplace_back();
       stretches[known->second].push_back(i);
     }
@@ -266,15 +267,6 @@ std::vector<const Task*> tasks_of(const std::vector<Task>& tasks, Shard shard) {
     if (owner[i] == shard.number) own.push_back(&tasks[i]);
   }
   return own;
-}
-
-std::string model_of(const Task& task) {
-  const GenerateOptions& options = task.job.options;
-  std::string text;
-  for (const char* name : {"model", "dtype", "device", "attention-backend", "elementwise", "vae-tiling"}) {
-    text += setting(name).get(options).dump();
-  }
-  return text;
 }
 
 Lanes lanes_of(const std::vector<const Task*>& tasks, const Pipeline& model, const LanesAsked& asked) {

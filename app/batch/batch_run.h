@@ -40,9 +40,6 @@ std::vector<JobResult> collect(const std::vector<Task>& tasks, const std::filesy
 // How many of these tasks, all of one model, are made at once.
 Lanes lanes_of(const std::vector<const Task*>& tasks, const Pipeline& model, const LanesAsked& asked);
 
-// All that a model is opened with (ModelPool::open): tasks that share it have the same.
-std::string model_of(const Task& task);
-
 // The shard's tasks, by their index.
 std::vector<const Task*> tasks_of(const std::vector<Task>& tasks, Shard shard);
 

@@ -3,9 +3,9 @@
 #include <string>
 
 #include "app/batch/job_key.h"
-#include "app/machine_memory.h"
 #include "app/model_key.h"
 #include "app/render.h"
+#include "pipelines/model/machine_memory.h"
 
 namespace bitreel {
 
@@ -43,6 +43,8 @@ void ModelPool::use(Pipeline& model) {
 }
 
 std::set<Phase> phases_to_keep(const Pipeline& model, double all_bytes) {
+  // What waits in host memory takes no place on the device, and would be read from its files again.
+  if (model.options().offload != Offload::none) return {Phase::encode, Phase::denoise, Phase::decode};
   if (all_bytes <= usable_bytes(model.options().device)) return {Phase::encode, Phase::denoise, Phase::decode};
   return {Phase::denoise};
 }

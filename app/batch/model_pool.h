@@ -41,7 +41,7 @@ class ModelPool {
 double usable_bytes(const at::Device& device);
 
 // The phases whose weights stay loaded from clip to clip: the denoiser's, and the others' too where all weights with
-// the largest phase's activations, all_bytes, are usable.
+// the largest phase's activations, all_bytes, are usable, or where `offload` keeps them in host memory.
 std::set<Phase> phases_to_keep(const Pipeline& model, double all_bytes);
 
 }  // namespace bitreel

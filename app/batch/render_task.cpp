@@ -13,11 +13,11 @@
 #include "app/files/kept_work.h"
 #include "app/files/latents_file.h"
 #include "app/forecast.h"
-#include "app/machine_memory.h"
 #include "app/peak_memory.h"
 #include "app/record.h"
 #include "app/render.h"
 #include "base/error.h"
+#include "pipelines/model/machine_memory.h"
 
 namespace bitreel {
 namespace {

@@ -24,6 +24,7 @@
 #include "app/console.h"
 #include "app/forecast.h"
 #include "app/interrupt.h"
+#include "app/model_key.h"
 #include "app/render.h"
 #include "base/error.h"
 #include "base/printable.h"
@@ -126,7 +127,7 @@ void show_dry_run(const std::vector<Task>& tasks, ModelPool& models, const Batch
     ++to_do;
     seconds += estimate.seconds;
     bytes = std::max(bytes, estimate.bytes);
-    if (task->obstacle.empty()) of_model[model_of(*task)].push_back(task);
+    if (task->obstacle.empty()) of_model[model_key(task->job.options)].push_back(task);
   }
   for (const auto& [model, clips] : of_model) {
     const Pipeline& pipeline = *models.open(clips.front()->job.options);

@@ -19,11 +19,11 @@
 #include "app/flags.h"
 #include "app/forecast.h"
 #include "app/interrupt.h"
-#include "app/machine_memory.h"
 #include "app/peak_memory.h"
 #include "app/render.h"
 #include "base/error.h"
 #include "pipelines/checkpoint/finite.h"
+#include "pipelines/model/machine_memory.h"
 
 namespace bitreel {
 namespace {
@@ -31,13 +31,15 @@ namespace {
 namespace fs = std::filesystem;
 
 // What decoding still depends on; everything else was settled when the latents were made.
-const std::set<std::string> flags_of_decode = {"model",      "dtype",  "device", "fps", "vae-tiling",
-                                               "vae-layout", "output", "codec",  "crf", "no-metadata"};
+const std::set<std::string> flags_of_decode = {"model",      "dtype",       "device",          "fps",
+                                               "vae-tiling", "vae-layout",  "output",          "codec",
+                                               "crf",        "no-metadata", "gpu-memory-limit"};
 
 // What an unfinished denoising does not depend on.
 const std::set<std::string> flags_of_resume = {
-    "model", "device", "attention-backend", "elementwise", "linear-path", "fps", "vae-tiling", "vae-layout", "output",
-    "codec", "crf",    "save-latents",      "no-metadata"};
+    "model",      "device",     "attention-backend", "elementwise", "linear-path", "offload", "gpu-memory-limit",
+    "fps",        "vae-tiling", "vae-layout",        "output",      "codec",       "crf",     "save-latents",
+    "no-metadata"};
 
 struct DecodeCommand {
   std::unique_ptr<Flags> flags;

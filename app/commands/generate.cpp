@@ -15,10 +15,10 @@
 #include "app/flags.h"
 #include "app/forecast.h"
 #include "app/interrupt.h"
-#include "app/machine_memory.h"
 #include "app/render.h"
 #include "base/error.h"
 #include "base/standard_streams.h"
+#include "pipelines/model/machine_memory.h"
 #include "pipelines/video/codecs.h"
 
 namespace bitreel {

@@ -21,6 +21,12 @@ Scope Loader::root() {
 at::Tensor Loader::take(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
   if (const auto& seed = weights_.made_up_seed())
     return laid_out(made_up_tensor(name, shape, at::TensorOptions(dtype).device(options_.device), *seed));
+  used_.insert(name);
+  const auto load = [&] { return from_file(name, shape, dtype); };
+  return laid_out(options_.host ? options_.host->on_device(name, dtype, load) : load());
+}
+
+at::Tensor Loader::from_file(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) const {
   const at::Tensor stored = weights_.get(name, shape);
   if (!at::isFloatingType(stored.scalar_type())) {
     throw Error(fmt::format("{}: tensor {} is stored as {}, expected a floating-point dtype", weights_.component(),
@@ -31,10 +37,9 @@ at::Tensor Loader::take(const std::string& name, at::IntArrayRef shape, at::Scal
                             weights_.file_of(name).string(), name),
                 "the file is damaged or was converted wrongly; download it again");
   }
-  used_.insert(name);
   const at::Tensor loaded = stored.to(options_.device, dtype);
   if (!loaded.is_alias_of(stored)) weights_.let_go(name);
-  return laid_out(loaded);
+  return loaded;
 }
 
 at::Tensor Loader::laid_out(const at::Tensor& tensor) const {

@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 
+#include "pipelines/checkpoint/host_weights.h"
 #include "pipelines/checkpoint/weights.h"
 
 namespace bitreel {
@@ -25,10 +26,15 @@ enum class ConvolutionLayout { planar, channels_last };
 
 std::string_view name_of(ConvolutionLayout layout);
 
+// streamed: of models of many equal blocks; they lie in host memory and pass over the device (layers/block_ring.h).
+enum class BlockPlace { resident, streamed };
+
 struct LoadOptions {
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
   ConvolutionLayout convolutions = ConvolutionLayout::planar;
+  BlockPlace blocks = BlockPlace::resident;
+  HostWeights* host = nullptr;  // while loading: keeps weights for the next time, and has them then
 };
 
 class Scope;
@@ -49,6 +55,7 @@ class Loader {
   [[nodiscard]] const Weights& weights() const { return weights_; }
 
  private:
+  [[nodiscard]] at::Tensor from_file(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) const;
   [[nodiscard]] at::Tensor laid_out(const at::Tensor& tensor) const;
 
   Weights weights_;

@@ -53,6 +53,12 @@ TransformerBlock::TransformerBlock(const Scope& scope, const TransformerConfig& 
   for (Linear* linear : {&to_qkv_, &to_out_, &ff_in_, &ff_out_}) linear->pack(linear_options);
 }
 
+void TransformerBlock::list_tensors(TensorList& list) {
+  for (Linear* linear : {&norm1_.linear, &norm2_.linear, &to_qkv_, &to_out_, &ff_in_, &ff_out_})
+    linear->list_tensors(list);
+  for (LayerNorm* norm : {&norm1_.norm, &norm2_.norm, &norm_q_, &norm_k_}) norm->list_tensors(list);
+}
+
 at::Tensor TransformerBlock::modulation(const at::Tensor& time) const {
   return at::cat({norm1_.linear(time), norm2_.linear(time)}, 1);
 }

@@ -37,6 +37,7 @@ class TransformerBlock {
   // modulation: [1, 12 D], of the step, or [B, 12 D]; text_tokens: how many rows of x are text.
   [[nodiscard]] Residual operator()(Residual residual, const at::Tensor& modulation, std::int64_t text_tokens,
                                     const Rotary& rotary, const Attention& attention) const;
+  void list_tensors(TensorList& list);
 
  private:
   // CogVideoXLayerNormZero: one affine norm for both streams, a modulation for each.

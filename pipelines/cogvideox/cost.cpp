@@ -7,18 +7,32 @@
 #include "pipelines/cogvideox/guidance.h"
 #include "pipelines/cogvideox/request.h"
 #include "pipelines/cogvideox/vae.h"
+#include "pipelines/layers/block_ring.h"
 #include "pipelines/model/tally.h"
 
 namespace bitreel {
 namespace {
 
 // Tensors of [passes, tokens, inner] that live at once in a block: x, its norm, q, k, v, the attention's output, the
-// feed-forward's hidden layer, four times as wide, and on a CPU attention's operands once more in fp32.
-constexpr double tensors_in_a_block = 24;
+// feed-forward's hidden layer, four times as wide, and on a CPU attention's operands once more in fp32. On a GPU
+// allocated_bytes of an H200 at its peak (step-h200.json, step-h200-later.json) say how many.
+double tensors_in_a_block(const RunOptions& options) {
+  if (options.device.is_cpu()) return 24;
+  if (options.elementwise == Elementwise::composed) return 20;
+  return options.linear.precision == LinearPrecision::full ? 12 : 12.7;
+}
+
+// cuBLAS's own.
+double library_bytes(const RunOptions& options) {
+  return options.device.is_cpu() ? 0 : 48.0 * 1024 * 1024;
+}
 
 // Tensors of one frame batch at full resolution that live at once in the decoder: a convolution's input with its
-// padding, its output, its workspace, the spatial norm's two maps and the shortcut.
-constexpr double tensors_in_the_decoder = 10;
+// padding, its output, its workspace, the spatial norm's two maps and the shortcut. On a GPU likewise (vae-h200.json).
+double tensors_in_the_decoder(const RunOptions& options) {
+  if (options.device.is_cpu()) return 13;
+  return options.vae_layout == ConvolutionLayout::planar ? 6.5 : 4.3;
+}
 
 Tally text_encoder(const T5Config& config, double tokens) {
   Tally tally;
@@ -147,11 +161,57 @@ class Decoder {
   Tally tally_;
 };
 
-// Of the transformer, once loaded. In 8 bits the four products over all tokens hold a byte a number.
-double transformer_bytes(const TransformerConfig& config, const RunOptions& options, double parameters, double bytes) {
-  if (options.linear.precision == LinearPrecision::full) return bytes * weight_copies(options) * parameters;
-  const double quantized = real(config.num_layers) * 12 * real(config.inner_dim() * config.inner_dim());
-  return quantized + bytes * (parameters - quantized);
+// What a model of equal blocks holds on its device.
+struct BlocksHeld {
+  double beside = 0;  // bytes of all that is no block
+  double block = 0;   // bytes
+  std::int64_t blocks = 0;
+
+  [[nodiscard]] double on_device(const RunOptions& options) const {
+    const auto places = static_cast<std::int64_t>(BlockRing::places);
+    return beside + block * real(options.offload == Offload::layers ? std::min(blocks, places) : blocks);
+  }
+};
+
+template <class Config>
+double parameters_of_a_block(Config config) {
+  const double with = parameters_of(config);
+  --config.num_layers;
+  return with - parameters_of(config);
+}
+
+// In 8 bits the four products over all tokens hold a byte a number.
+double transformer_bytes(const TransformerConfig& config, const RunOptions& options, double bytes) {
+  const bool is_quantized =
+      options.linear.precision != LinearPrecision::full || options.linear.weights != WeightStorage::full;
+  const double copies = is_quantized ? 1 : weight_copies(options);
+  const double block = parameters_of_a_block(config);
+  const double in_a_byte = is_quantized ? 12 * real(config.inner_dim() * config.inner_dim()) : 0;
+  return BlocksHeld{.beside = copies * bytes * (parameters_of(config) - real(config.num_layers) * block),
+                    .block = in_a_byte + copies * bytes * (block - in_a_byte),
+                    .blocks = config.num_layers}
+      .on_device(options);
+}
+
+double text_encoder_bytes(const T5Config& config, const RunOptions& options, double bytes) {
+  const double block = parameters_of_a_block(config);
+  const BlocksHeld held{.beside = bytes * (parameters_of(config) - real(config.num_layers) * block),
+                        .block = bytes * block,
+                        .blocks = config.num_layers};
+  // Nothing that it computes is as large as the block that is loaded beside those in their places.
+  return held.on_device(options) + (options.offload == Offload::layers ? held.block : 0);
+}
+
+// The largest weight, turned back from fp8 for its product.
+double unpacked_bytes(const TransformerConfig& config, const RunOptions& options, double bytes) {
+  return options.linear.weights == WeightStorage::full ? 0 : bytes * 4 * real(config.inner_dim() * config.inner_dim());
+}
+
+// Of the largest frame batch: an odd first latent frame makes one frame, each other as many as are compressed into it.
+double frames_at_once(const VaeConfig& config, std::int64_t latent_frames) {
+  const std::int64_t batch = std::min(latent_frames, most_latent_frames_in_a_batch);
+  return real(batch % 2 == 1 ? (batch - 1) * config.temporal_compression_ratio + 1
+                             : batch * config.temporal_compression_ratio);
 }
 
 // The last level's blocks run at full resolution and begin with the width of the level before.
@@ -190,7 +250,7 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
 
   const T5Config& t5 = config.text_encoder;
   const Tally text = text_encoder(t5, real(passes * geometry.text_tokens));
-  cost.encode = {.weight_bytes = bytes * text.parameters,
+  cost.encode = {.weight_bytes = text_encoder_bytes(t5, options, bytes),
                  .product_flop = text.flop,
                  .attention_flop = real(t5.num_layers) * attention_flop({.batch = passes,
                                                                          .heads = t5.num_heads,
@@ -203,8 +263,10 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
                                  fuses ? GeluPass::in_a_product : GeluPass::own);
   const double modulations = real(request.steps * (12 * denoiser.num_layers + 2) * denoiser.inner_dim());
   cost.denoise = {
-      .weight_bytes = transformer_bytes(denoiser, options, step.parameters, bytes),
-      .activation_bytes = bytes * (real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block + modulations),
+      .weight_bytes = transformer_bytes(denoiser, options, bytes),
+      .activation_bytes =
+          bytes * (real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block(options) + modulations) +
+          unpacked_bytes(denoiser, options, bytes) + library_bytes(options),
       .product_flop = step.flop,
       .attention_flop = real(cost.layers) * attention_flop(cost.attention),
       .works = step.works(bytes)};
@@ -217,10 +279,10 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
     const VaeTiling tiling = default_tiling(vae);
     pixels = std::min(pixels, real(tiling.tile_height * tiling.tile_width));
   }
-  const double frames = real(std::min(latent_frames, most_latent_frames_in_a_batch) * vae.temporal_compression_ratio);
   cost.decode = {
       .weight_bytes = bytes * decoding.parameters,
-      .activation_bytes = bytes * frames * pixels * widest_channels(vae) * tensors_in_the_decoder,
+      .activation_bytes =
+          bytes * frames_at_once(vae, latent_frames) * pixels * widest_channels(vae) * tensors_in_the_decoder(options),
       .product_flop = decoding.flop,  // of the whole picture: tiles overlap and compute what they share twice
       .works = decoding.works(bytes)};
   return cost;

@@ -5,11 +5,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <utility>
 
 #include "base/error.h"
+#include "pipelines/checkpoint/host_weights.h"
 #include "pipelines/cogvideox/clip_denoising.h"
 #include "pipelines/cogvideox/cost.h"
 #include "pipelines/cogvideox/elementwise.h"
@@ -35,8 +38,22 @@ struct CogVideoX::Parts {
     return *place;
   }
 
+  // Lets go of the phase's part; whether there was one.
+  bool reset(Phase phase) {
+    switch (phase) {
+      case Phase::encode:
+        return std::exchange(encoder, std::nullopt).has_value();
+      case Phase::denoise:
+        return std::exchange(transformer, std::nullopt).has_value();
+      case Phase::decode:
+        return std::exchange(vae, std::nullopt).has_value();
+    }
+    return false;
+  }
+
   const CogVideoXConfig config;
   std::mutex loading;
+  std::map<std::string, HostWeights> host;  // by component: those that had to leave the device and may come back
   std::optional<T5Tokenizer> tokenizer;
   std::optional<T5Encoder> encoder;
   std::optional<Transformer> transformer;
@@ -51,7 +68,7 @@ RunOptions with_dtype(RunOptions options, const Checkpoint& checkpoint) {
 }
 
 // 1.5 was trained at 16 frames a second, 1.0 (no temporal patches) at 8.
-PipelineTraits traits_of(const CogVideoXConfig& config) {
+PipelineTraits traits_of(const CogVideoXConfig& config, const RunOptions& options) {
   return {.modes = {{.name = "text-to-video", .takes = Medium::text, .makes = {Medium::video}}},
           .components = {{.name = "tokenizer"},
                          {.name = "text_encoder", .weights = {Phase::encode}},
@@ -63,8 +80,11 @@ PipelineTraits traits_of(const CogVideoXConfig& config) {
           .fps = config.transformer.patch_size_t ? 16.0 : 8.0,
           .schedulers = {SchedulerKind::ddim, SchedulerKind::dpm},
           .not_settings = {},
-          .concurrent = true};
+          .concurrent = options.offload == Offload::none};
 }
+
+constexpr std::array phases = {std::pair{Phase::encode, "text_encoder"}, std::pair{Phase::denoise, "transformer"},
+                               std::pair{Phase::decode, "vae"}};
 
 // [1, 3, T, H, W] in [-1, 1] -> T frames of 8-bit RGB, rounded as the peer rounds.
 void emit_frames(const at::Tensor& pixels, const std::function<void(const Frame&)>& on_frame) {
@@ -80,17 +100,29 @@ void emit_frames(const at::Tensor& pixels, const std::function<void(const Frame&
 
 }  // namespace
 
-CogVideoX::CogVideoX(const Checkpoint& checkpoint, RunOptions options)
-    : CogVideoX(checkpoint, std::move(options), read_config(checkpoint)) {}
+CogVideoX::CogVideoX(const Checkpoint& checkpoint, const RunOptions& options)
+    : CogVideoX(checkpoint, options, read_config(checkpoint)) {}
 
-CogVideoX::CogVideoX(const Checkpoint& checkpoint, RunOptions options, CogVideoXConfig config)
-    : Pipeline(checkpoint, with_dtype(std::move(options), checkpoint), traits_of(config)),
+CogVideoX::CogVideoX(const Checkpoint& checkpoint, const RunOptions& options, CogVideoXConfig config)
+    : Pipeline(checkpoint, with_dtype(options, checkpoint), traits_of(config, options)),
       parts_(std::make_unique<Parts>(std::move(config))) {}
 
 CogVideoX::~CogVideoX() = default;
 
-LoadOptions CogVideoX::load_options() const {
-  return {.dtype = dtype(), .device = options().device};
+LoadOptions CogVideoX::load_options(const std::string& component) const {
+  const auto kept = parts_->host.find(component);
+  return {.dtype = dtype(),
+          .device = options().device,
+          .blocks = options().offload == Offload::layers ? BlockPlace::streamed : BlockPlace::resident,
+          .host = kept == parts_->host.end() ? nullptr : &kept->second};
+}
+
+void CogVideoX::take_turn(Phase phase) {
+  if (options().offload != Offload::model) return;
+  const std::lock_guard none_loads(parts_->loading);
+  for (const auto& [other, component] : phases) {
+    if (other != phase && parts_->reset(other)) parts_->host.try_emplace(component, options().device);
+  }
 }
 
 const T5Tokenizer& CogVideoX::tokenizer() const {
@@ -166,9 +198,10 @@ Elementwise CogVideoX::elementwise() const {
 
 NamedTensors CogVideoX::encode(const Request& request) {
   const c10::InferenceMode no_gradients;
+  take_turn(Phase::encode);
   const T5Tokenizer& tokenizer = this->tokenizer();
   const T5Encoder& encoder = parts_->loaded(parts_->encoder, [&] {
-    return T5Encoder(checkpoint().weights("text_encoder"), config().text_encoder, load_options());
+    return T5Encoder(checkpoint().weights("text_encoder"), config().text_encoder, load_options("text_encoder"));
   });
   const auto encode = [&](const std::string& text) {
     const TokenIds tokens = tokenizer.encode(text, config().transformer.max_text_seq_length);
@@ -199,9 +232,10 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
         one, config(),
         LatentsAsRun{.shapes = latent_shapes(one.request), .dtype = dtype(), .device = options().device});
   }
+  take_turn(Phase::denoise);
   const Transformer& transformer = parts_->loaded(parts_->transformer, [&] {
-    return Transformer(checkpoint().weights("transformer"), config().transformer, load_options(), options().elementwise,
-                       options().linear);
+    return Transformer(checkpoint().weights("transformer"), config().transformer, load_options("transformer"),
+                       options().elementwise, options().linear);
   });
   const Geometry geometry = geometry_of(all.front().request, config());
   const LatentGrid grid{geometry.latent_frames, geometry.latent_height, geometry.latent_width};
@@ -253,7 +287,8 @@ void CogVideoX::decode(const Request& request, const NamedTensors& all, const De
                             latents.dim(), wanted, vae_config.latent_channels),
                 "decode with the model that made them");
   }
-  LoadOptions load = load_options();
+  take_turn(Phase::decode);
+  LoadOptions load = load_options("vae");
   load.convolutions = options().vae_layout;
   const Vae& vae = parts_->loaded(parts_->vae, [&] {
     return Vae(checkpoint().weights("vae"), vae_config, load, VaeParts::decoder, options().elementwise);
@@ -268,16 +303,9 @@ void CogVideoX::decode(const Request& request, const NamedTensors& all, const De
 
 void CogVideoX::release(Phase phase) {
   const std::lock_guard none_loads(parts_->loading);
-  switch (phase) {
-    case Phase::encode:
-      parts_->encoder.reset();
-      return;
-    case Phase::denoise:
-      parts_->transformer.reset();
-      return;
-    case Phase::decode:
-      parts_->vae.reset();
-      return;
+  parts_->reset(phase);
+  for (const auto& [of, component] : phases) {
+    if (of == phase) parts_->host.erase(component);
   }
 }
 

@@ -28,7 +28,7 @@ class T5Tokenizer;
 class CogVideoX final : public Pipeline {
  public:
   // Error unless the folder is a CogVideoXPipeline. Without a dtype, the transformer's stored one, see default_dtype.
-  CogVideoX(const Checkpoint& checkpoint, RunOptions options);
+  CogVideoX(const Checkpoint& checkpoint, const RunOptions& options);
   ~CogVideoX() override;
 
   [[nodiscard]] const CogVideoXConfig& config() const;
@@ -55,8 +55,10 @@ class CogVideoX final : public Pipeline {
 
  private:
   struct Parts;
-  CogVideoX(const Checkpoint& checkpoint, RunOptions options, CogVideoXConfig config);
-  [[nodiscard]] LoadOptions load_options() const;
+  CogVideoX(const Checkpoint& checkpoint, const RunOptions& options, CogVideoXConfig config);
+  [[nodiscard]] LoadOptions load_options(const std::string& component) const;
+  // With `offload` model the parts of the other phases leave the device, for good when no copy is to be kept.
+  void take_turn(Phase phase);
   [[nodiscard]] const T5Tokenizer& tokenizer() const;
 
   std::unique_ptr<Parts> parts_;

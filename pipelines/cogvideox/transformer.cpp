@@ -57,8 +57,10 @@ Transformer::Transformer(const Weights& weights, const TransformerConfig& config
         TimeEmbedding(root / "ofs_embedding", *config.ofs_embed_dim, *config.ofs_embed_dim, config.timestep_activation);
   }
   blocks_.reserve(static_cast<std::size_t>(config.num_layers));
+  if (options.blocks == BlockPlace::streamed) ring_ = std::make_unique<BlockRing>(options.device);
   for (std::int64_t i = 0; i < config.num_layers; ++i) {
     blocks_.emplace_back(root / "transformer_blocks" / i, config, elementwise, linear);
+    if (ring_) ring_->add(tensors_of(blocks_.back()));
   }
   norm_final_ = LayerNorm(root / "norm_final", dim, config.norm_eps);
   norm_out_ = LayerNorm(root / "norm_out" / "norm", dim, config.norm_eps);
@@ -116,7 +118,11 @@ at::Tensor Transformer::modulations(const std::vector<std::int64_t>& timesteps, 
   const at::Tensor time = timed("embed", [&] { return embed_time(timesteps, ofs); });
   return timed("modulation", [&] {
     std::vector<at::Tensor> parts;
-    for (const TransformerBlock& block : blocks_) parts.push_back(block.modulation(time));
+    for (std::size_t i = 0; i < blocks_.size(); ++i) {
+      if (ring_) ring_->begin(i);
+      parts.push_back(blocks_[i].modulation(time));
+      if (ring_) ring_->end(i);
+    }
     parts.push_back(norm_out_linear_(time));
     return at::cat(parts, 1);
   });
@@ -159,7 +165,9 @@ at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning
       return context.attention(layer, q, k, v);
     };
     const at::Tensor of_block = modulation.narrow(1, layer * 12 * dim, 12 * dim);
+    if (ring_) ring_->begin(static_cast<std::size_t>(layer));
     residual = block(std::move(residual), of_block, text_tokens, conditioning.rotary, attend_layer);
+    if (ring_) ring_->end(static_cast<std::size_t>(layer));
     if (context.on_layer) context.on_layer(layer, sum_of(residual, elementwise_));
     ++layer;
   }

@@ -18,12 +18,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "pipelines/cogvideox/block.h"
 #include "pipelines/cogvideox/config.h"
 #include "pipelines/cogvideox/positions.h"
+#include "pipelines/layers/block_ring.h"
 #include "pipelines/layers/modules.h"
 #include "pipelines/model/layer_attention.h"
 
@@ -51,6 +53,7 @@ struct StepContext {
 
 class Transformer {
  public:
+  // options.blocks streamed: its blocks pass over the device, and one thread calls it at a time.
   Transformer(const Weights& weights, const TransformerConfig& config, LoadOptions options,
               Elementwise elementwise = Elementwise::fused, const LinearOptions& linear = {});
 
@@ -83,6 +86,7 @@ class Transformer {
   at::Tensor learned_positions_;  // [1, text + video, D] in 5b-I2V only
   TimeEmbedding time_embedding_, ofs_embedding_;
   std::vector<TransformerBlock> blocks_;
+  std::unique_ptr<BlockRing> ring_;  // of blocks that are streamed
   LayerNorm norm_final_, norm_out_;
   Linear norm_out_linear_, proj_out_;
   Elementwise elementwise_;

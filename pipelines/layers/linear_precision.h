@@ -5,7 +5,9 @@
 //
 // int8: weights in one scale per output, activations in one scale per token, both to the nearest of 255 integers.
 // fp8: the same scales, e4m3 numbers. The products are summed in int32 or fp32, scaled, and rounded once to the dtype.
-// On a CPU without VNNI oneDNN's pairs of products saturate at 16 bits, so int8 weights have 127 levels there.
+// Weights that are stored in fp8 have a scale per output too, and are turned back into the dtype for each product: a
+// byte a number, and products in full precision. On a CPU without VNNI oneDNN's pairs of products saturate at 16 bits,
+// so int8 weights have 127 levels there.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -18,13 +20,18 @@ enum class LinearPrecision { full, int8, fp8 };
 // library: oneDNN or cuBLASLt where they have the product. plain: LibTorch operations one by one, readable and slow.
 enum class LinearPath { library, plain };
 
+// Of products in full precision; in 8 bits weights are stored as they are multiplied.
+enum class WeightStorage { full, fp8 };
+
 struct LinearOptions {
   LinearPrecision precision = LinearPrecision::full;
   LinearPath path = LinearPath::library;
+  WeightStorage weights = WeightStorage::full;
 };
 
 std::string_view name_of(LinearPrecision precision);
 std::string_view name_of(LinearPath path);
+std::string_view name_of(WeightStorage storage);
 
 // Who multiplies there: "LibTorch" in full precision, "oneDNN", "cuBLASLt", or "plain".
 std::string_view linear_library(const LinearOptions& linear, at::Device device, at::ScalarType dtype);

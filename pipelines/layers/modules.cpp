@@ -31,8 +31,14 @@ auto onednn_operator(const char* name) {
 
 void Linear::pack(const LinearOptions& options) {
   if (options.precision != LinearPrecision::full) {
-    quantized_ = std::make_shared<const QuantizedLinear>(weight, options);
+    quantized_ = std::make_shared<QuantizedLinear>(weight, options);
     weight.reset();
+    return;
+  }
+  if (options.weights == WeightStorage::fp8) {
+    const QuantizedRows stored = stored_in_fp8(weight);
+    weight = stored.values;
+    scales_ = stored.scales;
     return;
   }
   const bool has_operator = at::hasMKLDNN() && x86_features().avx512;  // LibTorch refuses it on other processors
@@ -42,6 +48,18 @@ void Linear::pack(const LinearOptions& options) {
   weight.reset();
 }
 
+void Linear::list_tensors(TensorList& list) {
+  for (at::Tensor* tensor : {&weight, &bias, &packed_, &scales_}) {
+    if (tensor->defined()) list.push_back(tensor);
+  }
+  if (quantized_) quantized_->list_tensors(list);
+}
+
+// The scales are fp32: one rounding.
+at::Tensor Linear::multiplied(at::ScalarType dtype) const {
+  return scales_.defined() ? weight.to(dtype).mul_(scales_) : weight;
+}
+
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   if (quantized_) return (*quantized_)(x, bias);
   if (packed_.defined()) {
@@ -49,7 +67,7 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
     const std::optional<at::Tensor> maybe_bias = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
     return product.call(x, packed_, maybe_bias, "none", c10::List<std::optional<at::Scalar>>(), "");
   }
-  return at::linear(x, weight, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+  return at::linear(x, multiplied(x.scalar_type()), bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
 }
 
 bool Linear::takes_gelu_after(const at::Tensor& x) const {
@@ -60,7 +78,8 @@ bool Linear::takes_gelu_after(const at::Tensor& x) const {
 at::Tensor Linear::gelu_after(const at::Tensor& x) const {
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(0);
-  return at::_addmm_activation(bias, x.view({-1, weight.size(1)}), weight.t(), 1, 1, /*use_gelu=*/true).view(shape);
+  const at::Tensor rows = x.view({-1, weight.size(1)}), factor = multiplied(x.scalar_type());
+  return at::_addmm_activation(bias, rows, factor.t(), 1, 1, /*use_gelu=*/true).view(shape);
 }
 
 bool Linear::takes_gelu_before(const at::Tensor& x) const {

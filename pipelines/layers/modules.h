@@ -11,6 +11,7 @@
 #include <optional>
 
 #include "pipelines/checkpoint/loader.h"
+#include "pipelines/layers/block_ring.h"
 #include "pipelines/layers/linear_precision.h"
 
 namespace bitreel {
@@ -44,13 +45,18 @@ struct Linear {
   [[nodiscard]] at::Tensor operator()(const QuantizedRows& rows) const;
 
   // For layers that run many times. In full precision rearranges the weight once into oneDNN's own blocks, which saves
-  // doing so in every product (bf16 on the CPU only, elsewhere nothing happens); in 8 bits quantizes it. `weight` is
-  // given up.
+  // doing so in every product (bf16 on the CPU only, elsewhere nothing happens); in 8 bits, or to be stored in them,
+  // quantizes it. `weight` is given up.
   void pack(const LinearOptions& options = {});
+  void list_tensors(TensorList& list);
 
  private:
+  // `weight`, turned back into this dtype where it is stored in fp8.
+  [[nodiscard]] at::Tensor multiplied(at::ScalarType dtype) const;
+
   at::Tensor packed_;
-  std::shared_ptr<const QuantizedLinear> quantized_;
+  at::Tensor scales_;  // [out, 1] fp32, of a weight that is stored in fp8
+  std::shared_ptr<QuantizedLinear> quantized_;
 };
 
 struct LayerNorm {
@@ -60,6 +66,7 @@ struct LayerNorm {
   LayerNorm() = default;
   LayerNorm(const Scope& scope, std::int64_t features, double eps);
   at::Tensor operator()(const at::Tensor& x) const;  // over the last dimension
+  void list_tensors(TensorList& list) { list.insert(list.end(), {&weight, &bias}); }
 };
 
 struct GroupNorm {

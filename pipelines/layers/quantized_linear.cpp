@@ -40,6 +40,10 @@ bool has_onednn() {
 
 }  // namespace
 
+QuantizedRows stored_in_fp8(const at::Tensor& weight) {
+  return quantize_rows(weight, LinearPrecision::fp8, e4m3_largest);
+}
+
 std::string_view name_of(LinearPrecision precision) {
   switch (precision) {
     case LinearPrecision::full:
@@ -54,6 +58,10 @@ std::string_view name_of(LinearPrecision precision) {
 
 std::string_view name_of(LinearPath path) {
   return path == LinearPath::library ? "library" : "plain";
+}
+
+std::string_view name_of(WeightStorage storage) {
+  return storage == WeightStorage::full ? "full" : "fp8";
 }
 
 std::string_view linear_library(const LinearOptions& linear, at::Device device, at::ScalarType dtype) {
@@ -89,6 +97,10 @@ QuantizedLinear::QuantizedLinear(const at::Tensor& weight, const LinearOptions& 
   if (library_ != "oneDNN") return;
   weight_ = onednn("onednn::qlinear_prepack", {weight_, c10::IValue()});
   no_shift_ = at::zeros({out_}, at::TensorOptions(at::kLong));
+}
+
+void QuantizedLinear::list_tensors(TensorList& list) {
+  list.insert(list.end(), {&weight_, &scales_});
 }
 
 at::Tensor QuantizedLinear::product(const QuantizedRows& x) const {

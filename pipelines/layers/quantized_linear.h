@@ -16,6 +16,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include "pipelines/layers/block_ring.h"
 #include "pipelines/layers/linear_precision.h"
 
 namespace bitreel {
@@ -37,6 +38,8 @@ enum class RowActivation { none, gelu_tanh };
 // x [rows, in].
 QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest,
                             RowActivation activation = RowActivation::none);
+// A weight [out, in] in a byte a number: values.to(dtype) * scales is what it stands for.
+QuantizedRows stored_in_fp8(const at::Tensor& weight);
 
 class QuantizedLinear {
  public:
@@ -48,6 +51,7 @@ class QuantizedLinear {
   // rows: of row_format(). [rows, out] in the weight's dtype.
   [[nodiscard]] at::Tensor operator()(const QuantizedRows& rows, const at::Tensor& bias) const;
   [[nodiscard]] RowFormat row_format() const;
+  void list_tensors(TensorList& list);
 
  private:
   [[nodiscard]] at::Tensor multiply(const QuantizedRows& x, const at::Tensor& bias, at::ScalarType dtype) const;

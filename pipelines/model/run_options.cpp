@@ -4,11 +4,24 @@
 #include <map>
 
 #include "base/cpu_features.h"
+#include "base/error.h"
 
 namespace bitreel {
 
 std::string_view name_of(Elementwise path) {
   return path == Elementwise::fused ? "fused" : "composed";
+}
+
+std::string_view name_of(Offload offload) {
+  switch (offload) {
+    case Offload::none:
+      return "none";
+    case Offload::model:
+      return "model";
+    case Offload::layers:
+      return "layers";
+  }
+  throw Error("unknown offload");
 }
 
 at::ScalarType stored_dtype(const Weights& weights) {

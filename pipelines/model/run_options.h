@@ -20,6 +20,13 @@ enum class Elementwise { fused, composed };
 
 std::string_view name_of(Elementwise path);
 
+// Which weights lie on a GPU. none: those of the phases that are loaded. model: those of the phase that works, the
+// others wait in host memory for their turn. layers: of models of many blocks two of them, which the others replace in
+// turn. All give the same bits. It means something on a GPU only.
+enum class Offload { none, model, layers };
+
+std::string_view name_of(Offload offload);
+
 struct RunOptions {
   std::optional<at::ScalarType> dtype = {};  // as the model's weights are stored when absent: default_dtype
   at::Device device = at::kCPU;
@@ -28,6 +35,7 @@ struct RunOptions {
   LinearOptions linear = {};  // of the denoiser's large products
   bool vae_tiling = false;    // decode in overlapping tiles of half the sample size: less memory, other numbers
   ConvolutionLayout vae_layout = ConvolutionLayout::planar;
+  Offload offload = Offload::none;
 };
 
 // The dtype that most of the bytes are stored in.

@@ -99,6 +99,11 @@ T5Encoder::Block::Block(const Scope& scope, const T5Config& config) {
   feed_forward_norm = RmsNorm(feed_forward / "layer_norm", config);
 }
 
+void T5Encoder::Block::list_tensors(TensorList& list) {
+  for (Linear* linear : {&q, &k, &v, &o, &wi, &wi_gate, &wo}) linear->list_tensors(list);
+  list.insert(list.end(), {&attention_norm.weight, &feed_forward_norm.weight});
+}
+
 T5Encoder::T5Encoder(const Weights& weights, const T5Config& config, LoadOptions options, std::string attention_backend)
     : config_(config), attention_backend_(std::move(attention_backend)) {
   Loader loader(weights, options);
@@ -108,7 +113,11 @@ T5Encoder::T5Encoder(const Weights& weights, const T5Config& config, LoadOptions
   const Scope encoder = root / "encoder";
   relative_bias_ = (encoder / "block" / 0 / "layer" / 0 / "SelfAttention" / "relative_attention_bias")
                        .tensor("weight", {config.relative_attention_num_buckets, config.num_heads});
-  for (std::int64_t i = 0; i < config.num_layers; ++i) blocks_.emplace_back(encoder / "block" / i, config);
+  if (options.blocks == BlockPlace::streamed) ring_ = std::make_unique<BlockRing>(options.device);
+  for (std::int64_t i = 0; i < config.num_layers; ++i) {
+    blocks_.emplace_back(encoder / "block" / i, config);
+    if (ring_) ring_->add(tensors_of(blocks_.back()));
+  }
   final_norm_ = RmsNorm(encoder / "final_layer_norm", config);
   loader.finish();
 }
@@ -157,9 +166,12 @@ at::Tensor T5Encoder::operator()(const at::Tensor& ids) const {
   at::Tensor x = at::embedding(embedding_, ids);
   // LibTorch's SDPA wants the bias in the queries' dtype.
   const at::Tensor bias = position_bias(ids.size(1)).to(embedding_.scalar_type());
-  for (const Block& block : blocks_) {
+  for (std::size_t i = 0; i < blocks_.size(); ++i) {
+    const Block& block = blocks_[i];
+    if (ring_) ring_->begin(i);
     x = clamp_half(x + attend_block(block, block.attention_norm(x), bias));
     x = clamp_half(x + feed_forward(block, block.feed_forward_norm(x)));
+    if (ring_) ring_->end(i);
   }
   return final_norm_(x);
 }

@@ -10,10 +10,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
+#include "pipelines/layers/block_ring.h"
 #include "pipelines/layers/modules.h"
 
 namespace bitreel {
@@ -40,6 +42,7 @@ T5Config read_t5_config(const nlohmann::json& config);
 class T5Encoder {
  public:
   // In fp16, `wo` stays in fp32 and with it the residual stream, as transformers loads it.
+  // options.blocks streamed: its blocks pass over the device, and one thread calls it at a time.
   // attention_backend: by name (attention/registry.h); the best for full precision when empty.
   T5Encoder(const Weights& weights, const T5Config& config, LoadOptions options, std::string attention_backend = {});
   at::Tensor operator()(const at::Tensor& ids) const;
@@ -54,6 +57,7 @@ class T5Encoder {
   };
   struct Block {
     Block(const Scope& scope, const T5Config& config);
+    void list_tensors(TensorList& list);
     RmsNorm attention_norm, feed_forward_norm;
     Linear q, k, v, o;
     Linear wi, wi_gate, wo;  // wi_gate is empty unless gated
@@ -69,6 +73,7 @@ class T5Encoder {
   at::Tensor embedding_;      // [vocab, d_model]
   at::Tensor relative_bias_;  // [buckets, heads], block 0's, shared by all
   std::vector<Block> blocks_;
+  std::unique_ptr<BlockRing> ring_;  // of blocks that are streamed
   RmsNorm final_norm_;
 };
 

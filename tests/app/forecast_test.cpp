@@ -11,11 +11,12 @@
 
 #include "app/attention_plan.h"
 #include "app/clip.h"
-#include "app/machine_memory.h"
 #include "app/pace.h"
 #include "base/error.h"
+#include "pipelines/model/machine_memory.h"
 #include "tests/app/program.h"
 #include "tests/attention/threads.h"
+#include "tests/error_text.h"
 #include "tests/temporary_folder.h"
 
 namespace bitreel::test {
@@ -114,8 +115,23 @@ TEST(ForecastMemory, IsHeldAgainstWhatTheMachineHas) {
   EXPECT_EQ(check_memory(render, all, {.total = 2 * expected, .available = 2 * expected}), "");
   EXPECT_THAT(check_memory(render, all, {.total = 2 * expected, .available = expected / 2}),
               AllOf(HasSubstr("48x32 with 17 frames takes about"), HasSubstr("are free")));
-  EXPECT_THROW(check_memory(render, all, {.total = expected / 2, .available = expected / 2}), Error);
+  const MachineMemory too_little{.total = expected / 2, .available = expected / 2};
+  EXPECT_THAT(error_text([&] { (void)check_memory(render, all, too_little); }), HasSubstr(", this machine has "));
+  const MachineMemory limited{.total = expected / 2, .available = expected / 2, .is_limited = true};
+  EXPECT_THAT(error_text([&] { (void)check_memory(render, all, limited); }), HasSubstr(", --gpu-memory-limit allows "));
   EXPECT_LE(expected_memory(render, {Phase::decode}), expected);
+}
+
+TEST(ForecastMemory, IsTheLargestOfThePhasesItStates) {
+  const Render render = default_clip("full", 2);
+  const Plan plan = resolve_attention(render, identify(*render.model));
+  const Forecast forecast = forecast_of(render, plan, {});
+  const nlohmann::ordered_json& phases = forecast.fields.at("expected_phase_bytes");
+  std::uint64_t most = 0;
+  for (const char* phase : {"text", "denoise", "decode"}) most = std::max(most, phases.at(phase).get<std::uint64_t>());
+  EXPECT_EQ(forecast.fields.at("expected_memory_bytes"), most);
+  EXPECT_EQ(phases.at("decode"), static_cast<std::uint64_t>(expected_memory(render, {Phase::decode})));
+  EXPECT_THAT(forecast.text, HasSubstr(" at the peak: text "));
 }
 
 TEST(MachineMemory, IsWhatThisMachineHas) {

@@ -108,6 +108,35 @@ TEST(Generate, RecordsWhyItChoseTheCpu) {
   EXPECT_EQ(device["type"] == "cpu", device.contains("why_not_cuda")) << device;
 }
 
+// A batch file for machines with and without a GPU says the same for both.
+TEST(Generate, SaysThatOffloadChangesNothingOnACpu) {
+  const TemporaryFolder folder;
+  const Outcome outcome =
+      run_bitreel(quick_clip(folder / "clip.mp4") + Strings{"--offload", "layers", "--gpu-memory-limit", "12"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("--offload changes nothing on a CPU"));
+  const json sidecar = read_json(folder / "clip.mp4.json");
+  EXPECT_EQ(sidecar["config"]["offload"], "layers") << "as it was asked for";
+  EXPECT_EQ(sidecar["config"]["gpu_memory_limit"], 12);
+  EXPECT_EQ(sidecar["run"]["offload"], "none") << "what ran";
+  EXPECT_THAT(sidecar["events"].dump(), HasSubstr("--gpu-memory-limit changes nothing on a CPU"));
+}
+
+TEST(Generate, StoresWeightsInEightBitsWhenAsked) {
+  const TemporaryFolder folder;
+  const Strings keep = {"--save-latents", folder / "clip.safetensors"};
+  ASSERT_EQ(run_bitreel(quick_clip(folder / "clip.mp4") + keep).code, 0);
+  const at::Tensor full = SafetensorsFile::open(folder / "clip.safetensors").tensor("latents").clone();
+  const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4") + keep + Strings{"--weights", "fp8"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_EQ(read_json(folder / "clip.mp4.json")["config"]["weights"], "fp8");
+  const at::Tensor eight = SafetensorsFile::open(folder / "clip.safetensors").tensor("latents");
+  EXPECT_FALSE(at::equal(eight, full));
+  const Outcome twice = run_bitreel(quick_clip(folder / "clip.mp4") + Strings{"--weights", "fp8", "--linear", "int8"});
+  EXPECT_EQ(twice.code, 2);
+  EXPECT_THAT(twice.err, HasSubstr("--weights fp8 means nothing beside it"));
+}
+
 TEST(Generate, LeavesProvenanceOutWhenAsked) {
   const TemporaryFolder folder;
   const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4") + std::vector<std::string>{"--no-metadata"});

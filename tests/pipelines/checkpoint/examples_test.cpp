@@ -9,6 +9,8 @@
 
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/checkpoint/finite.h"
+#include "pipelines/checkpoint/host_copy.h"
+#include "pipelines/checkpoint/host_weights.h"
 #include "pipelines/checkpoint/mapped_file.h"
 #include "pipelines/layers/activation.h"
 #include "pipelines/layers/clip_layers.h"
@@ -33,6 +35,21 @@ TEST_F(Examples, OfWeightFiles) {
               if (!all_finite(weight)) throw Error("transformer: tensor proj_out.bias is not finite");
             }),
             "transformer: tensor proj_out.bias is not finite\n");
+}
+
+TEST_F(Examples, OfWeightsInHostMemory) {
+  const at::Device device = at::kCPU;
+  const at::Tensor room = at::zeros({2});
+  {
+    const at::Tensor weight = at::ones({2});
+    const HostCopy copy(weight, device);  // weight: on the device or not
+    copy.fetch_into(room);                // room: of as many bytes, on the device; on its current stream
+    EXPECT_TRUE(at::equal(room, weight));
+  }
+  const auto read_from_file = [&] { return room.to(at::kBFloat16); };
+  HostWeights kept(device);
+  const at::Tensor weight = kept.on_device("proj_out.weight", at::kBFloat16, [&] { return read_from_file(); });
+  EXPECT_TRUE(at::equal(weight, read_from_file()));
 }
 
 TEST_F(Examples, OfLayers) {

@@ -4,9 +4,13 @@
 #include <c10/util/accumulate.h>
 #include <gmock/gmock.h>
 
+#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 
+#include "base/json_file.h"
 #include "pipelines/checkpoint/checkpoint.h"
+#include "pipelines/cogvideox/block.h"
 #include "pipelines/cogvideox/request.h"
 
 namespace bitreel {
@@ -108,6 +112,87 @@ TEST(Cost, EightBitWeightsAreAByteEach) {
   const Cost eight =
       cost_of(request, two_b, {.dtype = at::kBFloat16, .device = at::kCUDA, .linear = {LinearPrecision::fp8}});
   EXPECT_DOUBLE_EQ(full.denoise.weight_bytes - eight.denoise.weight_bytes, 30.0 * 12 * 1920 * 1920);
+}
+
+CogVideoXConfig published(const std::string& model) {
+  return read_config(Checkpoint::open("configs/models/" + model));
+}
+
+constexpr double gib = 1024.0 * 1024 * 1024;
+
+TEST(Cost, OffLoadedLayersLeaveTwoOnTheDevice) {
+  const CogVideoXConfig five_b = published("CogVideoX-5b");
+  const Request request = default_request(five_b);
+  const auto cost = [&](Offload offload) {
+    return cost_of(request, five_b, {.dtype = at::kBFloat16, .device = at::kCUDA, .offload = offload});
+  };
+  const Cost none = cost(Offload::none), model = cost(Offload::model), layers = cost(Offload::layers);
+  EXPECT_DOUBLE_EQ(model.denoise.weight_bytes, none.denoise.weight_bytes) << "of a phase that works";
+  const double dim = 3072, time = 512;
+  const double block = 12 * dim * dim + 9 * dim + 2 * (6 * dim * (time + 1) + 2 * dim) + 4 * 64;
+  EXPECT_DOUBLE_EQ(none.denoise.weight_bytes - layers.denoise.weight_bytes, 2 * 40 * block);
+  const double text_block = 4 * 4096 * 4096 + 3 * 4096 * 10240 + 2 * 4096;
+  EXPECT_DOUBLE_EQ(none.encode.weight_bytes - layers.encode.weight_bytes, 2.0 * 21 * text_block)
+      << "one is being loaded";
+  EXPECT_EQ(layers.decode.bytes(), none.decode.bytes());
+  EXPECT_EQ(layers.denoise.activation_bytes, none.denoise.activation_bytes);
+}
+
+TEST(Cost, WeightsInEightBitsFitAFiveBIntoTwelveGib) {
+  const CogVideoXConfig five_b = published("CogVideoX-5b");
+  const Request request = default_request(five_b);
+  RunOptions options{.dtype = at::kBFloat16, .device = at::kCUDA};
+  EXPECT_GT(cost_of(request, five_b, options).denoise.bytes(), 12 * gib);
+  options.linear.weights = WeightStorage::fp8;
+  const Cost stored = cost_of(request, five_b, options);
+  for (const PhaseCost& phase : {stored.encode, stored.denoise, stored.decode}) EXPECT_LT(phase.bytes(), 11 * gib);
+  options.offload = Offload::layers;
+  EXPECT_LT(cost_of(request, five_b, options).denoise.bytes(), 4 * gib);
+}
+
+// What an H200 held at the peak, in the files that README quotes; small cases are the libraries' more than ours.
+TEST(Cost, OnAGpuIsWithinFifteenPercentOfWhatWasMeasured) {
+  int checked = 0;
+  for (const char* file : {"step-h200.json", "step-h200-later.json", "vae-h200.json"}) {
+    const nlohmann::json results = read_json(std::filesystem::path("configs/bench/results") / file);
+    for (const nlohmann::json& row : results.at("cases")) {
+      const std::string variant = row.at("variant");
+      if (row.contains("error") || row.at("peak_device_bytes") < 1 * gib) continue;
+      CogVideoXConfig config = published(row.at("model"));
+      if (!row.at("layers").is_null()) config.transformer.num_layers = row.at("layers");
+      Request request = default_request(config);
+      request.width = row.at("size")[0];
+      request.height = row.at("size")[1];
+      request.num_frames = row.at("size")[2];
+      const bool composed = variant == "composed", fp8 = variant.ends_with("fp8"),
+                 channels_last = variant.ends_with("channels-last");
+      const Cost cost =
+          cost_of(request, config,
+                  {.dtype = at::kBFloat16,
+                   .device = at::kCUDA,
+                   .elementwise = composed ? Elementwise::composed : Elementwise::fused,
+                   .linear = {fp8 ? LinearPrecision::fp8 : LinearPrecision::full},
+                   .vae_tiling = variant.starts_with("tiled"),
+                   .vae_layout = channels_last ? ConvolutionLayout::channels_last : ConvolutionLayout::planar});
+      const double expected = results.at("phase") == "vae" ? cost.decode.bytes() : cost.denoise.bytes();
+      EXPECT_NEAR(expected / row.at("peak_device_bytes").get<double>(), 1, 0.15)
+          << file << ' ' << row.at("name") << ' ' << row.at("size") << ' ' << variant;
+      ++checked;
+    }
+  }
+  EXPECT_GT(checked, 20);
+}
+
+TEST(TransformerBlock, ListsAllThatItHolds) {
+  const Checkpoint checkpoint = Checkpoint::open("tests/golden/cog5b/model");
+  TransformerConfig config = read_config(checkpoint).transformer;
+  Loader loader(checkpoint.weights("transformer"), {});
+  TransformerBlock block(loader.root() / "transformer_blocks" / 0, config, Elementwise::fused);
+  double numbers = 0;
+  for (const at::Tensor* tensor : tensors_of(block)) numbers += static_cast<double>(tensor->numel());
+  const double all = parameters_of(config);
+  --config.num_layers;
+  EXPECT_EQ(numbers, all - parameters_of(config));
 }
 
 TEST(Cost, TilingBoundsWhatDecodingHolds) {

@@ -19,6 +19,21 @@ double relative_l2(const at::Tensor& got, const at::Tensor& expected) {
   return ((got - expected).norm() / expected.norm()).item<double>();
 }
 
+// What a small 5b model makes of a golden input.
+at::Tensor predict(const LinearOptions& linear) {
+  const Golden golden("cog5b");
+  const auto folder = golden.model() / "transformer";
+  const at::Tensor latents = golden.tensor("transformer", "input.hidden_states");
+  const at::Tensor text =
+      at::cat({golden.tensor("text", "negative_prompt_embeds"), golden.tensor("text", "prompt_embeds")});
+  const Transformer transformer(Weights::open(folder), read_transformer_config(read_json(folder / "config.json")),
+                                {.device = test_device()}, Elementwise::fused, linear);
+  StepContext context;
+  context.timestep = golden.tensor("transformer", "input.timestep")[0].item<std::int64_t>();
+  return transformer(latents.to(test_device()),
+                     transformer.condition(text, {latents.size(1), latents.size(3), latents.size(4)}), context);
+}
+
 class EightBits : public testing::TestWithParam<LinearPrecision> {
  protected:
   [[nodiscard]] static LinearOptions options(LinearPath path) { return {GetParam(), path}; }
@@ -69,19 +84,6 @@ TEST_P(EightBits, KeepTheInputsDtype) {
 }
 
 TEST_P(EightBits, ChangeAModelsPredictionOnlyALittle) {
-  const Golden golden("cog5b");
-  const auto folder = golden.model() / "transformer";
-  const TransformerConfig config = read_transformer_config(read_json(folder / "config.json"));
-  const at::Tensor latents = golden.tensor("transformer", "input.hidden_states");
-  const at::Tensor text =
-      at::cat({golden.tensor("text", "negative_prompt_embeds"), golden.tensor("text", "prompt_embeds")});
-  const auto predict = [&](const LinearOptions& linear) {
-    const Transformer transformer(Weights::open(folder), config, {.device = test_device()}, Elementwise::fused, linear);
-    StepContext context;
-    context.timestep = golden.tensor("transformer", "input.timestep")[0].item<std::int64_t>();
-    return transformer(latents.to(test_device()),
-                       transformer.condition(text, {latents.size(1), latents.size(3), latents.size(4)}), context);
-  };
   const at::Tensor full = predict({}), eight = predict(options(LinearPath::library));
   EXPECT_FALSE(at::equal(full, eight)) << "the products ran in full precision";
   EXPECT_LT(relative_l2(eight, full), 0.1);
@@ -89,6 +91,36 @@ TEST_P(EightBits, ChangeAModelsPredictionOnlyALittle) {
 
 INSTANTIATE_TEST_SUITE_P(Precisions, EightBits, testing::Values(LinearPrecision::int8, LinearPrecision::fp8),
                          [](const auto& info) { return std::string(name_of(info.param)); });
+
+// A byte a number, and nothing else is rounded but the products' own results.
+TEST(WeightsInEightBits, AreMultipliedInFullPrecision) {
+  Linear linear;
+  linear.weight = drawn({64, 96}, 2) * at::logspace(-1, 1, 64).unsqueeze(1).to(test_device());
+  linear.bias = drawn({64}, 3);
+  const at::Tensor x = drawn({2, 40, 96}, 1), weight = linear.weight, exact = linear(x);
+  linear.pack({.weights = WeightStorage::fp8});
+  EXPECT_EQ(linear.weight.scalar_type(), at::kFloat8_e4m3fn);
+  const QuantizedRows stored = stored_in_fp8(weight);
+  EXPECT_TRUE(at::equal(linear(x), at::linear(x, stored.values.to(at::kFloat) * stored.scales, linear.bias)));
+  const at::Tensor errors = (linear(x) - exact).norm(2, {1}) / exact.norm(2, {1});
+  EXPECT_LT(errors.max().item<double>(), 0.045) << "of each output, so that none hides behind a larger one";
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
+    Linear half;
+    half.weight = weight.to(dtype);
+    half.bias = linear.bias.to(dtype);
+    half.pack({.weights = WeightStorage::fp8});
+    const at::Tensor y = half(x.to(dtype));
+    EXPECT_EQ(y.scalar_type(), dtype);
+    EXPECT_LT(relative_l2(y.to(at::kFloat), exact), 0.045);
+  }
+}
+
+TEST(WeightsInEightBits, ChangeAModelsPredictionLessThanProductsDo) {
+  const at::Tensor full = predict({});
+  const double stored = relative_l2(predict({.weights = WeightStorage::fp8}), full);
+  EXPECT_GT(stored, 0) << "weights stayed as they were";
+  EXPECT_LT(stored, relative_l2(predict({.precision = LinearPrecision::fp8}), full));
+}
 
 TEST(LinearLibrary, IsNamedForWhatRuns) {
   EXPECT_EQ(linear_library({}, at::kCPU, at::kFloat), "LibTorch");

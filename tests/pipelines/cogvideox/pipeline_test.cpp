@@ -194,6 +194,41 @@ TEST_P(WholeClip, KeptOverRequestsIsTheSameAsLoadedAnew) {
   EXPECT_TRUE(at::equal(kept.denoise(request, kept.encode(request)).at("latents"), first)) << "loaded again";
 }
 
+// Each clip twice: what has left the device comes back.
+TEST_P(WholeClip, OffloadGivesTheSameBits) {
+  struct Made {
+    at::Tensor text, latents;
+    std::vector<std::uint8_t> frames;
+  };
+  const auto made_by = [&](CogVideoX& clip) {
+    Made made;
+    const NamedTensors embeddings = clip.encode(request);
+    const NamedTensors latents = clip.denoise(request, embeddings);
+    clip.decode(request, latents, {.on_frame = [&](const Frame& frame) {
+                  const auto size = static_cast<std::ptrdiff_t>(3) * frame.width * frame.height;
+                  made.frames.insert(made.frames.end(), frame.rgb, frame.rgb + size);
+                }});
+    made.text = embeddings.at("prompt_embeds");
+    made.latents = latents.at("latents");
+    return made;
+  };
+  CogVideoX resident = model(at::kFloat);
+  const Made expected = made_by(resident);
+  EXPECT_TRUE(resident.traits().concurrent);
+  for (const Offload offload : {Offload::model, Offload::layers}) {
+    CogVideoX clip(checkpoint, {.dtype = at::kFloat, .device = test_device(), .offload = offload});
+    EXPECT_FALSE(clip.traits().concurrent) << "parts take turns";
+    for (int time = 0; time < 3; ++time) {
+      SCOPED_TRACE(std::string(name_of(offload)) + ", time " + std::to_string(time));
+      const Made made = made_by(clip);
+      EXPECT_TRUE(at::equal(made.text, expected.text));
+      EXPECT_TRUE(at::equal(made.latents, expected.latents));
+      EXPECT_EQ(made.frames, expected.frames);
+      if (time == 1) clip.release(Phase::encode);
+    }
+  }
+}
+
 // Seeds, prompts, guidance, schedulers and what attends may differ; one clip is taken up after its second step.
 TEST_P(WholeClip, SharingABatchGivesWhatEachClipGetsAlone) {
   CogVideoX clip = model(at::kFloat);

@@ -36,6 +36,13 @@ TEST_P(T5, EmbeddingsEqualThePeersOnReferenceAttention) {
   golden.expect(embed(at::kFloat, "reference"), file, "embeds", tolerance::module);
 }
 
+TEST_P(T5, StreamedBlocksGiveTheSameBits) {
+  const T5Config config = read_t5_config(read_json(folder / "config.json"));
+  const T5Encoder streamed(Weights::open(folder), config, {.blocks = BlockPlace::streamed});
+  for (int pass = 0; pass < 2; ++pass)
+    EXPECT_TRUE(at::equal(streamed(golden.tensor(file, "ids")), embed(at::kFloat))) << "pass " << pass;
+}
+
 TEST_P(T5, HalfPrecisionIsAsAccurateAsThePeersAndInItsDtype) {
   for (const char* half : {"bf16", "fp16"}) {
     const at::Tensor ours = embed(dtype_from(half));

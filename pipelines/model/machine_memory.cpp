@@ -1,6 +1,7 @@
-#include "app/machine_memory.h"
+#include "pipelines/model/machine_memory.h"
 
 #include <ATen/DeviceAccelerator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -8,6 +9,8 @@
 #include <map>
 #include <optional>
 #include <string>
+
+#include "pipelines/model/device.h"
 
 namespace bitreel {
 namespace {
@@ -48,13 +51,30 @@ void apply_control_groups(MachineMemory& memory) {
   }
 }
 
+MachineMemory gpu_memory(const c10::Device& device) {
+  const c10::DeviceIndex index = std::max<c10::DeviceIndex>(device.index(), 0);
+  const auto [free, total] = at::accelerator::getMemoryInfo(index);
+  MachineMemory memory{.total = static_cast<double>(total), .available = static_cast<double>(free)};
+  double allocated = 0;
+  c10::DeviceAllocator* const allocator = c10::getDeviceAllocator(device.type());
+  if (allocator->initialized()) {
+    constexpr auto aggregate = static_cast<std::size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    const c10::CachingDeviceAllocator::DeviceStats stats = allocator->getDeviceStats(index);
+    allocated = static_cast<double>(stats.allocated_bytes[aggregate].current);
+    memory.available += static_cast<double>(stats.reserved_bytes[aggregate].current) - allocated;
+  }
+  if (const std::optional<double> limit = gpu_memory_limit(); limit && *limit < memory.total) {
+    memory.total = *limit;
+    memory.available = std::min(memory.available, *limit - allocated);
+    memory.is_limited = true;
+  }
+  return memory;
+}
+
 }  // namespace
 
 MachineMemory machine_memory(const c10::Device& device) {
-  if (device.is_cuda()) {
-    const auto [free, total] = at::accelerator::getMemoryInfo(std::max<c10::DeviceIndex>(device.index(), 0));
-    return {.total = static_cast<double>(total), .available = static_cast<double>(free)};
-  }
+  if (device.is_cuda()) return gpu_memory(device);
   std::map<std::string, double> kib = counts_in("/proc/meminfo");
   MachineMemory memory{.total = 1024 * (kib["MemTotal:"] + kib["SwapTotal:"]),
                        .available = 1024 * kib["MemAvailable:"]};
