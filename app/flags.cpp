@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/nearest.h"
 
@@ -32,10 +34,10 @@ Flags::Flags(CLI::App& command, const std::function<bool(const Setting&)>& wante
     const std::string name = (setting.letter.empty() ? "" : "-" + setting.letter + ",") + "--" + setting.name;
     if (setting.form == SettingForm::toggle) {
       const std::string both = setting.name.starts_with("no-") ? name : name + ",!--no-" + setting.name;
-      command
-          .add_flag_function(
-              both, [keep](std::int64_t count) { keep(count > 0 ? "true" : "false"); }, setting.help)
-          ->group(setting.group);
+      command.add_flag(both, setting.help)
+          ->group(setting.group)
+          ->each(keep)
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
       continue;
     }
     CLI::Option* option = command.add_option(
@@ -50,6 +52,21 @@ Flags::Flags(CLI::App& command, const std::function<bool(const Setting&)>& wante
 
 void Flags::apply(GenerateOptions& options) const {
   for (const auto& [setting, text] : typed_) setting->set(options, text, "--" + setting->name);
+}
+
+std::vector<std::string> with_words_joined(const std::vector<std::string>& arguments) {
+  std::vector<std::string> joined;
+  for (const std::string& argument : arguments) {
+    const bool is_word = !joined.empty() && std::ranges::any_of(settings(), [&](const Setting& setting) {
+      return !setting.word.empty() && argument == setting.word && joined.back() == "--" + setting.name;
+    });
+    if (is_word) {
+      joined.back() += "=" + argument;
+    } else {
+      joined.push_back(argument);
+    }
+  }
+  return joined;
 }
 
 void refuse_unknown(const CLI::App& app) {

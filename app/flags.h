@@ -33,6 +33,10 @@ class Flags {
   std::vector<std::pair<const Setting*, std::string>> typed_;
 };
 
+// Command lines with a toggle's word ("--vae-tiling", "auto") as one argument: CLI11 would take whatever follows a flag
+// for its value, or nothing.
+std::vector<std::string> with_words_joined(const std::vector<std::string>& arguments);
+
 // Throws UsageError for arguments that no command took, naming the nearest flag or command.
 void refuse_unknown(const CLI::App& app);
 

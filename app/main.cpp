@@ -6,11 +6,15 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <new>
 #include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "app/commands/attention_bench.h"
 #include "app/commands/batch.h"
@@ -68,7 +72,9 @@ int run(int argc, char** argv) {
   for (CLI::App* command : app.get_subcommands({})) command->allow_extras();
   app.parse_complete_callback([&app] { bitreel::refuse_unknown(app); });
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments = bitreel::with_words_joined({argv + 1, argv + argc});
+    std::ranges::reverse(arguments);  // as CLI11 takes them
+    app.parse(std::move(arguments));
   } catch (const CLI::Success& e) {  // --help, --version
     std::ostringstream text;
     app.exit(e, text);

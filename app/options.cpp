@@ -53,6 +53,7 @@ const Names<Offload> offloads = {{name_of(Offload::none), Offload::none},
 const Names<ConvolutionLayout> vae_layouts = {
     {name_of(ConvolutionLayout::planar), ConvolutionLayout::planar},
     {name_of(ConvolutionLayout::channels_last), ConvolutionLayout::channels_last}};
+const Names<Tiling> tilings = {{"true", Tiling::on}, {"false", Tiling::off}, {"auto", Tiling::automatic}};
 const Names<bool> truths = {{"true", true}, {"false", false}};
 
 template <class T>
@@ -241,6 +242,16 @@ Setting dynamic_cfg_setting() {
   return setting;
 }
 
+Setting vae_tiling_setting() {
+  Setting setting = choice("vae-tiling", &Options::vae_tiling, tilings);
+  setting.form = SettingForm::toggle;
+  setting.word = "auto";
+  setting.get = [](const Options& o) {
+    return o.vae_tiling == Tiling::automatic ? ordered_json("auto") : ordered_json(o.vae_tiling == Tiling::on);
+  };
+  return setting;
+}
+
 Setting with_help(Setting setting, std::string group, std::string help, std::string letter = {}) {
   setting.letter = std::move(letter);
   setting.group = std::move(group);
@@ -311,8 +322,10 @@ std::vector<Setting> make_settings() {
                 "lets go of them anyway), or all layers but two"),
       with_help(real("gpu-memory-limit", &Options::gpu_memory_limit, 0.1, 100'000), model,
                 "GiB of GPU memory that this process may take; all there is when absent"),
-      with_help(toggle("vae-tiling", &Options::vae_tiling), model,
-                "Decode in tiles: less memory, slightly other pixels"),
+      with_help(
+          vae_tiling_setting(), model,
+          "Decode in tiles: less memory, slightly other pixels; auto: where too little is free for the whole, which "
+          "is said"),
       with_help(choice("vae-layout", &Options::vae_layout, vae_layouts), model,
                 "How the decoder's tensors lie in memory: speed is the device's, pixels differ by rounding"),
       with_help(path("output", &Options::output), file,

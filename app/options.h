@@ -55,7 +55,7 @@ struct GenerateOptions {
   WeightStorage weights = WeightStorage::full;
   Offload offload = Offload::none;
   std::optional<double> gpu_memory_limit;  // GiB
-  bool vae_tiling = false;
+  Tiling vae_tiling = Tiling::off;
   ConvolutionLayout vae_layout = ConvolutionLayout::planar;
   std::filesystem::path output;
   std::string codec;                // chosen by the output's extension when empty
@@ -64,7 +64,8 @@ struct GenerateOptions {
   bool no_metadata = false;
 };
 
-// value: --name TEXT. toggle: --name, --no-name or name: true. optional_value: --name alone means `implied`.
+// value: --name TEXT. toggle: --name, --no-name or name: true, and --name WORD where it has one. optional_value: --name
+// alone means `implied`.
 enum class SettingForm { value, toggle, optional_value };
 
 struct Setting {
@@ -75,6 +76,7 @@ struct Setting {
   std::string group = {};  // the help's heading
   SettingForm form = SettingForm::value;
   std::string implied = {};
+  std::string word = {};  // a toggle's third value
   // where: how the person named it, for the error ("--steps", "clip.yaml:3: steps").
   std::function<void(GenerateOptions&, const std::string& text, const std::string& where)> set = {};
   std::function<nlohmann::ordered_json(const GenerateOptions&)> get = {};  // null when empty

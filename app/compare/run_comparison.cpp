@@ -194,7 +194,9 @@ class Run {
     };
     std::optional<VideoWriter> clip, frames;
     run.on_denoised = [&](const NamedTensors&, const ClipRecord& so_far) {
-      return DecodeSink{.on_frame = [&](const Frame& frame) {
+      DecodeSink sink;
+      sink.on_remark = [this](const std::string& remark) { console_.warn_once(remark); };
+      sink.on_frame = [&](const Frame& frame) {
         check_interrupt(if_interrupted(prompt));
         if (!clip) {
           clip.emplace(render.options.output, render.video, frame.width, frame.height, provenance(render, so_far));
@@ -203,7 +205,8 @@ class Run {
         }
         clip->push(frame);
         frames->push(frame);
-      }};
+      };
+      return sink;
     };
     const ClipRecord record = run_clip(render, console_, run);
     clip->finish(outcome(record));

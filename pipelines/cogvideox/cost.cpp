@@ -275,7 +275,7 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
   const std::int64_t latent_frames = geometry.latent_frames - geometry.padding_frames;
   const Tally decoding = Decoder(vae, latent_frames, geometry.latent_height, geometry.latent_width).tally();
   double pixels = real(request.width * request.height);
-  if (options.vae_tiling) {
+  if (options.vae_tiling == Tiling::on) {
     const VaeTiling tiling = default_tiling(vae);
     pixels = std::min(pixels, real(tiling.tile_height * tiling.tile_width));
   }

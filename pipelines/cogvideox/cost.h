@@ -20,7 +20,7 @@ double parameters_of(const T5Config& config);
 double parameters_of(const TransformerConfig& config);
 double decoder_parameters_of(const VaeConfig& config);
 
-// options.dtype must be there.
+// options.dtype must be there. Automatic tiling counts as none: the pipeline knows what it chooses.
 Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOptions& options);
 
 }  // namespace bitreel

@@ -21,6 +21,7 @@
 #include "pipelines/cogvideox/transformer.h"
 #include "pipelines/cogvideox/vae.h"
 #include "pipelines/layers/work_clock.h"
+#include "pipelines/model/machine_memory.h"
 #include "pipelines/text/t5.h"
 #include "pipelines/text/tokenizer.h"
 
@@ -189,7 +190,27 @@ LatentShapes CogVideoX::latent_shapes(const Request& request) const {
 }
 
 Cost CogVideoX::cost(const Request& request) const {
-  return cost_of(request, config(), options());
+  RunOptions run = options();
+  if (run.vae_tiling == Tiling::automatic) run.vae_tiling = tiles_for(request).used ? Tiling::on : Tiling::off;
+  return cost_of(request, config(), run);
+}
+
+CogVideoX::Tiles CogVideoX::tiles_for(const Request& request) const {
+  if (options().vae_tiling != Tiling::automatic) return {.used = options().vae_tiling == Tiling::on};
+  const PhaseCost whole = cost_of(request, config(), options()).decode;
+  const std::unique_lock none_loads(parts_->loading);
+  const double needed = whole.activation_bytes + (parts_->vae ? 0 : whole.weight_bytes);
+  const double available = machine_memory(options().device).available;
+  const VaeTiling tiles = default_tiling(config().vae);
+  const bool is_larger = request.height > tiles.tile_height || request.width > tiles.tile_width;
+  constexpr double gib = 1024.0 * 1024 * 1024;
+  const std::string compared =
+      fmt::format("`vae_tiling` auto: decoding the whole picture takes about {:.1f} GiB, {:.1f} GiB are free",
+                  needed / gib, available / gib);
+  if (needed <= available || !is_larger) return {.used = false, .why = compared + ": it is not tiled"};
+  return {.used = true,
+          .why = fmt::format("{}: it is decoded in tiles of {}x{}, whose pixels differ slightly", compared,
+                             tiles.tile_width, tiles.tile_height)};
 }
 
 Elementwise CogVideoX::elementwise() const {
@@ -288,13 +309,15 @@ void CogVideoX::decode(const Request& request, const NamedTensors& all, const De
                 "decode with the model that made them");
   }
   take_turn(Phase::decode);
+  const Tiles tiles = tiles_for(request);
+  if (!tiles.why.empty() && sink.on_remark) sink.on_remark(tiles.why);
   LoadOptions load = load_options("vae");
   load.convolutions = options().vae_layout;
   const Vae& vae = parts_->loaded(parts_->vae, [&] {
     return Vae(checkpoint().weights("vae"), vae_config, load, VaeParts::decoder, options().elementwise);
   });
   VaeRunOptions run;
-  if (options().vae_tiling) run.tiling = default_tiling(vae_config);
+  if (tiles.used) run.tiling = default_tiling(vae_config);
   const at::Tensor clip =
       latents.narrow(1, latents.size(1) - wanted, wanted).to(options().device, dtype()).permute({0, 2, 1, 3, 4});
   vae.decode((1.0 / vae_config.scaling_factor) * clip, run,

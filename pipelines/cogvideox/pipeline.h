@@ -59,6 +59,12 @@ class CogVideoX final : public Pipeline {
   [[nodiscard]] LoadOptions load_options(const std::string& component) const;
   // With `offload` model the parts of the other phases leave the device, for good when no copy is to be kept.
   void take_turn(Phase phase);
+  struct Tiles {
+    bool used = false;
+    std::string why = {};  // of an automatic choice
+  };
+  // As memory is now.
+  [[nodiscard]] Tiles tiles_for(const Request& request) const;
   [[nodiscard]] const T5Tokenizer& tokenizer() const;
 
   std::unique_ptr<Parts> parts_;

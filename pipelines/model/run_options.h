@@ -27,13 +27,17 @@ enum class Offload { none, model, layers };
 
 std::string_view name_of(Offload offload);
 
+// Decoding in overlapping tiles of half the sample size: less memory, other numbers. automatic: where the device's free
+// memory is too little for the whole, which is said (DecodeSink::on_remark).
+enum class Tiling { off, on, automatic };
+
 struct RunOptions {
   std::optional<at::ScalarType> dtype = {};  // as the model's weights are stored when absent: default_dtype
   at::Device device = at::kCPU;
   std::string attention_backend = {};  // of a denoising without attention_of_step, by name; the best when empty
   Elementwise elementwise = Elementwise::fused;
   LinearOptions linear = {};  // of the denoiser's large products
-  bool vae_tiling = false;    // decode in overlapping tiles of half the sample size: less memory, other numbers
+  Tiling vae_tiling = Tiling::off;
   ConvolutionLayout vae_layout = ConvolutionLayout::planar;
   Offload offload = Offload::none;
 };

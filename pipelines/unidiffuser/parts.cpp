@@ -55,7 +55,7 @@ EncodedPicture UniDiffuserParts::encode_picture(const Picture& picture) {
   const at::Tensor unit = to_tensor(resized(picture, {side, side}, Resampling::lanczos)) / 255;
   const at::Tensor pixels = (2 * unit - 1).to(device(), dtype());
   const at::Tensor seen = preprocessed(picture, config_.image_processor).to(device(), dtype());
-  return {.vae_moments = vae_encoder_->encode(pixels, {.tiling = options_.vae_tiling}),
+  return {.vae_moments = vae_encoder_->encode(pixels, {.tiling = options_.vae_tiling == Tiling::on}),
           .clip_embeds = (*image_encoder_)(seen).unsqueeze(1)};
 }
 
@@ -75,7 +75,7 @@ at::Tensor UniDiffuserParts::decode_pixels(const at::Tensor& image_vae) {
                          options_.attention_backend);
   }
   const at::Tensor latents = image_vae.to(device(), dtype()) / config_.vae.scaling_factor;
-  return vae_decoder_->decode(latents, {.tiling = options_.vae_tiling});
+  return vae_decoder_->decode(latents, {.tiling = options_.vae_tiling == Tiling::on});
 }
 
 std::vector<Picture> UniDiffuserParts::decode_images(const at::Tensor& image_vae) {

@@ -79,7 +79,10 @@ void remark_on(const DecodedText& caption, const std::function<void(const std::s
 
 UniDiffuser::UniDiffuser(const Checkpoint& checkpoint, RunOptions options)
     : Pipeline(checkpoint, with_dtype(std::move(options), checkpoint), traits_of(read_unidiffuser_config(checkpoint))),
-      parts_(this->checkpoint(), this->options()) {}
+      parts_(this->checkpoint(), this->options()) {
+  if (this->options().vae_tiling == Tiling::automatic)
+    throw UsageError("`vae_tiling` auto is for videos; pictures are decoded in tiles or not", "say true or false");
+}
 
 Request UniDiffuser::default_request() const {
   return bitreel::default_request(config());

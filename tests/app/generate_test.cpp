@@ -209,6 +209,24 @@ TEST(PrintConfig, ShowsThatFlagsWin) {
   EXPECT_THAT(outcome.out, HasSubstr("vae_tiling: false\n"));
 }
 
+TEST(Generate, ChoosesTilingByFreeMemoryAndSaysSo) {
+  const TemporaryFolder folder;
+  const Outcome outcome = run_bitreel(quick_clip(folder / "clip.mp4") + Strings{"--vae-tiling", "auto"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, HasSubstr("--vae-tiling auto: decoding the whole picture takes about"));
+  const json sidecar = read_json(folder / "clip.mp4.json");
+  EXPECT_EQ(sidecar["config"]["vae_tiling"], "auto");
+  EXPECT_THAT(sidecar["events"].dump(), HasSubstr("it is not tiled"));
+  EXPECT_EQ(run_bitreel(quick_clip(folder / "other.mp4") + Strings{"--vae-tiling", "always"}).code, 2);
+  // The word is the flag's, what follows a flag otherwise is not.
+  const Strings keep = {"--save-latents", folder / "l.safetensors"};
+  ASSERT_EQ(run_bitreel(quick_clip(folder / "clip.mp4") + keep).code, 0);
+  const Outcome decoded =
+      run_bitreel({"decode", "--vae-tiling", folder / "l.safetensors", "--output", folder / "tiled.mp4"});
+  EXPECT_THAT(decoded.err, HasSubstr("VAE tiles of 16 pixels high"))
+      << "the file was read; its model's tiles fit nothing";
+}
+
 TEST(Config, NamesTheCodecAndItsCrfWithoutBeingTold) {
   const TemporaryFolder folder;
   const std::vector<std::string> keep = {"--save-latents", folder / "clip.safetensors"};

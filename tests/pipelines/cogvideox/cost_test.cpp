@@ -172,7 +172,7 @@ TEST(Cost, OnAGpuIsWithinFifteenPercentOfWhatWasMeasured) {
                    .device = at::kCUDA,
                    .elementwise = composed ? Elementwise::composed : Elementwise::fused,
                    .linear = {fp8 ? LinearPrecision::fp8 : LinearPrecision::full},
-                   .vae_tiling = variant.starts_with("tiled"),
+                   .vae_tiling = variant.starts_with("tiled") ? Tiling::on : Tiling::off,
                    .vae_layout = channels_last ? ConvolutionLayout::channels_last : ConvolutionLayout::planar});
       const double expected = results.at("phase") == "vae" ? cost.decode.bytes() : cost.denoise.bytes();
       EXPECT_NEAR(expected / row.at("peak_device_bytes").get<double>(), 1, 0.15)
@@ -198,7 +198,7 @@ TEST(TransformerBlock, ListsAllThatItHolds) {
 TEST(Cost, TilingBoundsWhatDecodingHolds) {
   const CogVideoXConfig two_b;
   const Request request = default_request(two_b);
-  const Cost tiled = cost_of(request, two_b, {.dtype = at::kBFloat16, .vae_tiling = true});
+  const Cost tiled = cost_of(request, two_b, {.dtype = at::kBFloat16, .vae_tiling = Tiling::on});
   const Cost whole = cost_of(request, two_b, {.dtype = at::kBFloat16});
   EXPECT_DOUBLE_EQ(4 * tiled.decode.activation_bytes, whole.decode.activation_bytes);
 }

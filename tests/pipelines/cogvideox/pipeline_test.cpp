@@ -194,6 +194,18 @@ TEST_P(WholeClip, KeptOverRequestsIsTheSameAsLoadedAnew) {
   EXPECT_TRUE(at::equal(kept.denoise(request, kept.encode(request)).at("latents"), first)) << "loaded again";
 }
 
+TEST_P(WholeClip, AutomaticTilingSaysWhatItChose) {
+  CogVideoX clip(checkpoint, {.dtype = at::kFloat, .device = test_device(), .vae_tiling = Tiling::automatic});
+  std::vector<std::string> remarks;
+  std::int64_t frames = 0;
+  clip.decode(request, {{"latents", golden.tensor("denoise", "final_latents")}},
+              {.on_frame = [&](const Frame&) { ++frames; },
+               .on_remark = [&](const std::string& remark) { remarks.push_back(remark); }});
+  EXPECT_EQ(frames, golden.tensor("frames", "frames").size(0));
+  EXPECT_THAT(remarks, testing::ElementsAre(testing::AllOf(testing::HasSubstr("`vae_tiling` auto: decoding the whole"),
+                                                           testing::HasSubstr("it is not tiled"))));
+}
+
 // Each clip twice: what has left the device comes back.
 TEST_P(WholeClip, OffloadGivesTheSameBits) {
   struct Made {
@@ -318,6 +330,20 @@ TEST_P(WholeClip, ReadsItsSizeBackFromLatents) {
   EXPECT_EQ(read.width, request.width);
   EXPECT_EQ(read.height, request.height);
   EXPECT_EQ(read.num_frames, request.num_frames);
+}
+
+TEST(AutomaticTiling, FollowsFreeMemory) {
+  const Checkpoint checkpoint = Checkpoint::open("configs/models/CogVideoX-2b").made_up(1, {});
+  const auto decoding = [&](Tiling tiling, std::int64_t side) {
+    const CogVideoX model(checkpoint, {.dtype = at::kFloat, .device = test_device(), .vae_tiling = tiling});
+    Request request = model.default_request();
+    request.width = request.height = side;
+    return model.cost(request).decode.activation_bytes;
+  };
+  EXPECT_EQ(decoding(Tiling::automatic, 64), decoding(Tiling::off, 64));
+  const std::int64_t far_too_large = 16384;
+  EXPECT_EQ(decoding(Tiling::automatic, far_too_large), decoding(Tiling::on, far_too_large));
+  EXPECT_LT(decoding(Tiling::on, far_too_large), decoding(Tiling::off, far_too_large));
 }
 
 INSTANTIATE_TEST_SUITE_P(Goldens, WholeClip, testing::Values("cog2b", "cog5b", "cog15"),
