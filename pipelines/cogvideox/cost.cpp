@@ -31,7 +31,7 @@ double library_bytes(const RunOptions& options) {
 // padding, its output, its workspace, the spatial norm's two maps and the shortcut. On a GPU likewise (vae-h200.json).
 double tensors_in_the_decoder(const RunOptions& options) {
   if (options.device.is_cpu()) return 13;
-  return options.vae_layout == ConvolutionLayout::planar ? 6.5 : 4.3;
+  return options.vae_layout == ConvolutionLayout::planar ? 5.7 : 4.3;
 }
 
 Tally text_encoder(const T5Config& config, double tokens) {

@@ -8,6 +8,9 @@
 #   tokens    cost against tokens (configs/bench/tokens.yaml) -> tokens.json
 #   vae       bitreel bench vae (configs/bench/vae.yaml) -> vae.json
 #   peer      diffusers on the same shapes -> step-peer.json, vae-peer.json (BITREEL_PEER: a Python that has it)
+#   memory    a 5b clip of 720x480x49 in 12 GiB: --offload, --weights fp8, plans beside peaks (a random checkpoint of
+#             21 GB is written to FOLDER and removed; BITREEL_MEMORY_MODEL: one that is there), what a step takes so
+#             (configs/bench/offload.yaml) -> offload.json
 #   clip      the default clip in every kind of arithmetic, beside full precision on the CPU -> clip-*.mp4.json
 #
 # Each part writes to FOLDER (out/gpu-step) as it goes, its output to FOLDER/PART.log; the next runs whatever became of it.
@@ -27,7 +30,7 @@ if [[ ${1:-} == --results ]]; then
   shift 2
 fi
 parts=("$@")
-((${#parts[@]})) || parts=(goldens step tokens vae peer clip)
+((${#parts[@]})) || parts=(goldens step tokens vae peer memory clip)
 mkdir -p "$results"
 : >"$results/summary.txt"
 
@@ -49,6 +52,54 @@ part_peer() {
       status=1
   done
   return "$status"
+}
+
+# Two steps each, of one seed: offload has to give the bits of none, and the plan has to refuse what does not fit.
+part_memory() {
+  local status=0 name model=${BITREEL_MEMORY_MODEL:-$results/random-5b} out=$results/memory
+  local -A flags=([none]="" [layers]="--offload layers" [layers-12]="--offload layers --gpu-memory-limit 12"
+    [fp8-12]="--weights fp8 --gpu-memory-limit 12" [fp8-layers-12]="--weights fp8 --offload layers --gpu-memory-limit 12 --vae-tiling auto")
+  mkdir -p "$out"
+  [[ -e $model/model_index.json ]] || python3 tests/gpu/random_published.py "$model" || return 1
+  local clip=(generate --model "$model" --prompt "a red circle moves right" --seed 1 --device "$device" --steps 2
+    --vae-layout channels-last --progress json)
+  for name in none layers layers-12 fp8-12 fp8-layers-12; do
+    # shellcheck disable=SC2086  # flags are words
+    "$bitreel" "${clip[@]}" ${flags[$name]} --output "$out/$name.mp4" --save-latents "$out/$name.safetensors" \
+      >"$out/$name.jsonl" || { echo "$name failed"; status=1; }
+  done
+  if "$bitreel" "${clip[@]}" --gpu-memory-limit 12 --output "$out/refused.mp4" >/dev/null 2>"$out/refused.txt"; then
+    echo "13 GiB were planned within 12"; status=1
+  fi
+  cat "$out/refused.txt"
+  python3 tests/gpu/memory.py "$out" none layers || status=1
+  python3 tests/gpu/memory.py "$out" layers-12 fp8-12 fp8-layers-12 --limit 12 || status=1
+  for name in layers layers-12; do same_latents "$out/none.safetensors" "$out/$name.safetensors" || status=1; done
+  same_latents "$out/fp8-12.safetensors" "$out/fp8-layers-12.safetensors" || status=1
+  printf 'defaults: {model: "%s", steps: 2, num_frames: 9, device: %s, offload: model}\njobs:\n  - {prompt: ["a red circle", "a blue star", "a ring"], seed: 1}\noutput: "{index}.mp4"\n' \
+    "$(realpath "$model")" "$device" >"$out/jobs.yaml"
+  rm -rf "$out/batch"
+  "$bitreel" batch "$out/jobs.yaml" --batch-size 1 --output "$out/batch" || status=1
+  python3 -c 'import json, sys
+for file in sys.argv[1:]:
+    clip = json.load(open(file))
+    print(file, clip["run"]["offload"], {k: round(v / 2**30, 2) for k, v in clip["phase_device_memory_bytes"].items()}, clip["seconds"])' "$out"/batch/*.mp4.json || status=1
+  [[ -n ${BITREEL_MEMORY_MODEL:-} ]] || rm -rf "$model"
+  "$bitreel" bench step "${BITREEL_OFFLOAD_CASES:-configs/bench/offload.yaml}" --device "$device" --output "$results/offload.json" || status=1
+  return "$status"
+}
+# same_latents A B: the tensors' bytes, whatever the metadata says.
+same_latents() {
+  python3 -c 'import json, sys
+def tensors(path):
+    data = open(path, "rb").read()
+    size = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8:8 + size])
+    return {name: data[8 + size:][slice(*entry["data_offsets"])] for name, entry in header.items() if name != "__metadata__"}
+a, b = map(tensors, sys.argv[1:])
+same = a == b
+print(sys.argv[2], "has the bits of" if same else "DIFFERS from", sys.argv[1])
+sys.exit(not same)' "$1" "$2"
 }
 
 part_clip() {

@@ -120,7 +120,7 @@ CogVideoXConfig published(const std::string& model) {
 
 constexpr double gib = 1024.0 * 1024 * 1024;
 
-TEST(Cost, OffLoadedLayersLeaveTwoOnTheDevice) {
+TEST(Cost, OffloadedLayersLeaveTwoOnTheDevice) {
   const CogVideoXConfig five_b = published("CogVideoX-5b");
   const Request request = default_request(five_b);
   const auto cost = [&](Offload offload) {
@@ -165,15 +165,18 @@ TEST(Cost, OnAGpuIsWithinFifteenPercentOfWhatWasMeasured) {
       request.height = row.at("size")[1];
       request.num_frames = row.at("size")[2];
       const bool composed = variant == "composed", fp8 = variant.ends_with("fp8"),
-                 channels_last = variant.ends_with("channels-last");
+                 channels_last = variant.ends_with("channels-last"), layers = variant.ends_with("layers"),
+                 stored = variant.find("stored") != std::string::npos;
       const Cost cost =
           cost_of(request, config,
                   {.dtype = at::kBFloat16,
                    .device = at::kCUDA,
                    .elementwise = composed ? Elementwise::composed : Elementwise::fused,
-                   .linear = {fp8 ? LinearPrecision::fp8 : LinearPrecision::full},
+                   .linear = {.precision = fp8 ? LinearPrecision::fp8 : LinearPrecision::full,
+                              .weights = stored ? WeightStorage::fp8 : WeightStorage::full},
                    .vae_tiling = variant.starts_with("tiled") ? Tiling::on : Tiling::off,
-                   .vae_layout = channels_last ? ConvolutionLayout::channels_last : ConvolutionLayout::planar});
+                   .vae_layout = channels_last ? ConvolutionLayout::channels_last : ConvolutionLayout::planar,
+                   .offload = layers ? Offload::layers : Offload::none});
       const double expected = results.at("phase") == "vae" ? cost.decode.bytes() : cost.denoise.bytes();
       EXPECT_NEAR(expected / row.at("peak_device_bytes").get<double>(), 1, 0.15)
           << file << ' ' << row.at("name") << ' ' << row.at("size") << ' ' << variant;
