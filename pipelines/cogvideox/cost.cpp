@@ -15,11 +15,11 @@ namespace {
 
 // Tensors of [passes, tokens, inner] that live at once in a block: x, its norm, q, k, v, the attention's output, the
 // feed-forward's hidden layer, four times as wide, and on a CPU attention's operands once more in fp32. On a GPU
-// allocated_bytes of an H200 at its peak (step-h200.json, step-h200-later.json) say how many.
+// allocated_bytes of an H200 at its peak (step-h200.json, tokens-h200.json) say how many.
 double tensors_in_a_block(const RunOptions& options) {
   if (options.device.is_cpu()) return 24;
   if (options.elementwise == Elementwise::composed) return 20;
-  return options.linear.precision == LinearPrecision::full ? 12 : 12.7;
+  return 9.5;
 }
 
 // cuBLAS's own.
@@ -28,10 +28,11 @@ double library_bytes(const RunOptions& options) {
 }
 
 // Tensors of one frame batch at full resolution that live at once in the decoder: a convolution's input with its
-// padding, its output, its workspace, the spatial norm's two maps and the shortcut. On a GPU likewise (vae-h200.json).
+// padding, its output, its workspace, the spatial norm's two maps and the shortcut. Frames that convolutions remember
+// come to these. On a GPU likewise (vae-h200.json).
 double tensors_in_the_decoder(const RunOptions& options) {
   if (options.device.is_cpu()) return 13;
-  return options.vae_layout == ConvolutionLayout::planar ? 5.7 : 4.3;
+  return options.vae_layout == ConvolutionLayout::planar ? 4.0 : 2.75;
 }
 
 Tally text_encoder(const T5Config& config, double tokens) {
@@ -107,7 +108,7 @@ class Decoder {
   Decoder(const VaeConfig& config, std::int64_t frames, std::int64_t height, std::int64_t width)
       : config_(config), latents_(real(frames * height * width)), frames_(frames), height_(height), width_(width) {
     const std::vector<std::int64_t> widths(config.block_out_channels.rbegin(), config.block_out_channels.rend());
-    tally_.convolution("convolution", 27, config.latent_channels, widths.front(), positions());
+    causal(config.latent_channels, widths.front());
     for (int i = 0; i < 2; ++i) resnet(widths.front(), widths.front());
     std::int64_t in = widths.front();
     std::int64_t times_left = config.temporal_compression_ratio;
@@ -121,13 +122,19 @@ class Decoder {
       times_left /= 2;
     }
     norm(in);
-    tally_.convolution("convolution", 27, in, config.out_channels, positions());
+    causal(in, config.out_channels);
     tally_.numbers_moved("frames", real(config.out_channels) * positions());
   }
 
   [[nodiscard]] const Tally& tally() const { return tally_; }
+  // Numbers that its convolutions remember from one frame batch to the next: two frames of what each read.
+  [[nodiscard]] double remembered() const { return remembered_; }
 
  private:
+  void causal(std::int64_t in, std::int64_t out) {
+    tally_.convolution("convolution", 27, in, out, positions());
+    remembered_ += 2 * real(in * height_ * width_);
+  }
   [[nodiscard]] double positions() const { return real(frames_ * height_ * width_); }
 
   void grow() {
@@ -148,9 +155,9 @@ class Decoder {
   }
   void resnet(std::int64_t in, std::int64_t out) {
     norm(in);
-    tally_.convolution("convolution", 27, in, out, positions());
+    causal(in, out);
     norm(out);
-    tally_.convolution("convolution", 27, out, out, positions());
+    causal(out, out);
     if (in != out) tally_.product("shortcut", in, out, positions());
     tally_.numbers_moved("shortcut", 3 * real(out) * positions());
   }
@@ -158,6 +165,7 @@ class Decoder {
   const VaeConfig& config_;
   double latents_;
   std::int64_t frames_, height_, width_;
+  double remembered_ = 0;
   Tally tally_;
 };
 
@@ -207,16 +215,42 @@ double unpacked_bytes(const TransformerConfig& config, const RunOptions& options
   return options.linear.weights == WeightStorage::full ? 0 : bytes * 4 * real(config.inner_dim() * config.inner_dim());
 }
 
-// Of the largest frame batch: an odd first latent frame makes one frame, each other as many as are compressed into it.
-double frames_at_once(const VaeConfig& config, std::int64_t latent_frames) {
-  const std::int64_t batch = std::min(latent_frames, most_latent_frames_in_a_batch);
-  return real(batch % 2 == 1 ? (batch - 1) * config.temporal_compression_ratio + 1
-                             : batch * config.temporal_compression_ratio);
-}
-
 // The last level's blocks run at full resolution and begin with the width of the level before.
 double widest_channels(const VaeConfig& vae) {
   return real(vae.block_out_channels[vae.block_out_channels.size() > 1 ? 1 : 0]);
+}
+
+// Pixels of all tiles on an axis, which overlap, for each of the picture's.
+double tiles_to_whole(std::int64_t size, std::int64_t tile, double overlap) {
+  const auto stride = std::max<std::int64_t>(static_cast<std::int64_t>(static_cast<double>(tile) * (1 - overlap)), 1);
+  std::int64_t all = 0;
+  for (std::int64_t begin = 0; begin < size; begin += stride) all += std::min(tile, size - begin);
+  return real(all) / real(size);
+}
+
+// What decoding holds beside its weights, in numbers. Of several frame batches a later one holds most, with all that
+// convolutions remember; in a single one they have come to remember a part where it holds most, and all of the tiles
+// before.
+double decoder_numbers(const Request& request, const VaeConfig& vae, const RunOptions& options, const Decoder& decoder,
+                       std::int64_t latent_frames) {
+  double pixels = real(request.width * request.height), overlapped = 1;
+  if (options.vae_tiling == Tiling::on) {
+    const VaeTiling tiling = default_tiling(vae);
+    pixels = std::min(pixels, real(tiling.tile_height * tiling.tile_width));
+    if (request.height > tiling.tile_height || request.width > tiling.tile_width) {
+      overlapped = tiles_to_whole(request.height, tiling.tile_height, tiling.overlap_height) *
+                   tiles_to_whole(request.width, tiling.tile_width, tiling.overlap_width);
+    }
+  }
+  const std::int64_t ratio = vae.temporal_compression_ratio,
+                     first = std::min(latent_frames, most_latent_frames_in_a_batch);
+  const bool is_one_batch = latent_frames <= most_latent_frames_in_a_batch;
+  const double frames = real(!is_one_batch ? 2 * ratio : first % 2 == 1 ? (first - 1) * ratio + 1 : first * ratio);
+  return frames * pixels * widest_channels(vae) * tensors_in_the_decoder(options) + (!is_one_batch    ? 1
+                                                                                     : overlapped > 1 ? 0.75
+                                                                                                      : 0.45) *
+                                                                                        overlapped *
+                                                                                        decoder.remembered();
 }
 
 }  // namespace
@@ -273,16 +307,11 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
 
   const VaeConfig& vae = config.vae;
   const std::int64_t latent_frames = geometry.latent_frames - geometry.padding_frames;
-  const Tally decoding = Decoder(vae, latent_frames, geometry.latent_height, geometry.latent_width).tally();
-  double pixels = real(request.width * request.height);
-  if (options.vae_tiling == Tiling::on) {
-    const VaeTiling tiling = default_tiling(vae);
-    pixels = std::min(pixels, real(tiling.tile_height * tiling.tile_width));
-  }
+  const Decoder decoder(vae, latent_frames, geometry.latent_height, geometry.latent_width);
+  const Tally& decoding = decoder.tally();
   cost.decode = {
       .weight_bytes = bytes * decoding.parameters,
-      .activation_bytes =
-          bytes * frames_at_once(vae, latent_frames) * pixels * widest_channels(vae) * tensors_in_the_decoder(options),
+      .activation_bytes = bytes * decoder_numbers(request, vae, options, decoder, latent_frames),
       .product_flop = decoding.flop,  // of the whole picture: tiles overlap and compute what they share twice
       .works = decoding.works(bytes)};
   return cost;
