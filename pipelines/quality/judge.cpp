@@ -52,7 +52,8 @@ std::string nearest_place(const std::vector<NamedPlace>& places, const Pose& pos
   return std::ranges::min_element(places, {}, distance)->name;
 }
 
-double median(std::vector<double> values) {
+// Of an even number the larger middle one.
+double upper_median(std::vector<double> values) {
   const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
   std::nth_element(values.begin(), middle, values.end());
   return *middle;
@@ -128,9 +129,9 @@ std::optional<SeenObject> describe(const Layer& layer, const Domain& domain) {
     radii.push_back(sighting.pose.radius);
     edges.push_back(sighting.pose.edge_width);
   }
-  object.overlap = median(overlaps);
-  object.radius = median(radii);
-  object.edge_width = median(edges);
+  object.overlap = upper_median(overlaps);
+  object.radius = upper_median(radii);
+  object.edge_width = upper_median(edges);
   if (object.overlap < least_overlap) return object;
   object.confidence = std::min(colour.margin, verdict.margin);
   object.shape = name_of(verdict.shape);
