@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 #include <optional>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/number_text.h"
 #include "base/utf8.h"
 #include "pipelines/text/utf8.h"
 
@@ -17,13 +17,6 @@ namespace {
 
 // Models read 226 tokens, a few kilobytes; to find that out of a megabyte of Chinese takes SentencePiece 12 s.
 constexpr std::size_t most_prompt_bytes = std::size_t{128} << 10;
-
-std::optional<double> decimal_from(std::string_view text) {
-  double value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
-  return value;
-}
 
 double exact_rate(double fps) {
   constexpr double written_to = 0.005;  // two decimals at least
@@ -61,9 +54,9 @@ double fps_from(const std::string& text, const std::string& where) {
   constexpr double least = 0.1, most = 240;
   const std::string_view written = text;
   const std::size_t slash = written.find('/');
-  std::optional<double> fps = decimal_from(written.substr(0, slash));
+  std::optional<double> fps = number_from<double>(written.substr(0, slash));
   if (slash != std::string_view::npos) {
-    const std::optional<double> divisor = decimal_from(written.substr(slash + 1));
+    const std::optional<double> divisor = number_from<double>(written.substr(slash + 1));
     fps = fps && divisor && *divisor > 0 ? std::optional(*fps / *divisor) : std::nullopt;
   }
   if (!fps || !(*fps >= least && *fps <= most)) {  // so that nan is refused too

@@ -3,14 +3,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <limits>
+#include <optional>
 #include <type_traits>
 #include <utility>
 
 #include "app/clip_values.h"
 #include "attention/attention.h"
 #include "base/error.h"
+#include "base/number_text.h"
 #include "schedulers/precision/attention_choice.h"
 #include "schedulers/precision/guard.h"
 
@@ -75,15 +76,6 @@ template <class T>
 std::string_view name_in(const Names<T>& names, T value) {
   const auto found = std::find_if(names.begin(), names.end(), [&](const auto& entry) { return entry.second == value; });
   return found == names.end() ? std::string_view("unknown") : found->first;
-}
-
-template <class T>
-std::optional<T> number_from(const std::string& text) {
-  T value{};
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stop != end) return std::nullopt;
-  return value;
 }
 
 // Prompts and paths end in JSON, YAML and video tags, which are UTF-8: anything else is refused at the door.

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <map>
 #include <set>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "app/files/output_files.h"
 #include "base/error.h"
 #include "base/nearest.h"
+#include "base/number_text.h"
 #include "schedulers/precision/attention_choice.h"
 
 namespace bitreel {
@@ -203,14 +203,14 @@ NameTemplate NameTemplate::parse(const std::string& text, const std::string& whe
     if (colon != std::string::npos) {
       const Setting* setting = setting_of(part.field);
       const bool is_number = part.field == "index" || (setting != nullptr && setting->shape == "INT");
-      const std::string width = inside.substr(colon + 1);
-      const char* end = width.data() + width.size();
-      const auto [stop, error] = std::from_chars(width.data(), end, part.width);
-      if (!is_number || !width.starts_with('0') || error != std::errc() || stop != end || part.width > 20) {
+      const std::string digits = inside.substr(colon + 1);
+      const std::optional<std::size_t> width = number_from<std::size_t>(digits);
+      if (!is_number || !digits.starts_with('0') || !width || *width > 20) {
         throw UsageError(
             fmt::format("{}: {{{}}}, expected a whole number's field and zeros to fill it with", where, inside),
             "{index:03} writes 007");
       }
+      part.width = *width;
     }
     end_literal();
     name.parts_.push_back(std::move(part));

@@ -3,30 +3,23 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <numeric>
 #include <optional>
 #include <string_view>
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 namespace bitreel {
 namespace {
 
 constexpr int most_shards = 10'000;
 
-std::optional<int> whole_number(std::string_view text) {
-  int value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size()) return std::nullopt;
-  return value;
-}
-
 std::optional<int> variable(const char* name) {
   const char* text = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nothing sets variables here
   if (text == nullptr) return std::nullopt;
-  const std::optional<int> value = whole_number(text);
+  const std::optional<int> value = number_from<int>(text);
   if (!value) throw UsageError(fmt::format("{} is \"{}\", expected a whole number", name, text), "--shard K/N");
   return value;
 }
@@ -47,8 +40,8 @@ std::string name_of(Shard shard) {
 Shard shard_asked_for(const std::string& text) {
   if (!text.empty()) {
     const std::size_t slash = text.find('/');
-    const auto number = whole_number(std::string_view(text).substr(0, slash));
-    const auto count = slash == std::string::npos ? std::nullopt : whole_number(text.substr(slash + 1));
+    const auto number = number_from<int>(std::string_view(text).substr(0, slash));
+    const auto count = slash == std::string::npos ? std::nullopt : number_from<int>(text.substr(slash + 1));
     if (!number || !count) {
       throw UsageError(fmt::format("--shard is \"{}\", expected K/N", text), "--shard 2/4 is the second of four");
     }

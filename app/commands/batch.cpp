@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -27,6 +26,7 @@
 #include "app/model_key.h"
 #include "app/render.h"
 #include "base/error.h"
+#include "base/number_text.h"
 #include "base/printable.h"
 #include "base/standard_streams.h"
 
@@ -88,12 +88,10 @@ class Estimates {
 // "auto" or a number from 1.
 std::optional<std::size_t> count_asked_for(const char* flag, const std::string& text) {
   if (text == "auto") return std::nullopt;
-  std::size_t count = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), count);
+  const std::optional<std::size_t> count = number_from<std::size_t>(text);
   constexpr std::size_t most = 1024;
-  if (error != std::errc() || end != text.data() + text.size() || count < 1 || count > most) {
+  if (!count || *count < 1 || *count > most)
     throw UsageError(fmt::format("{} {}, expected auto or a number from 1 to {}", flag, text, most));
-  }
   return count;
 }
 

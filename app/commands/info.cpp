@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <charconv>
 #include <map>
 #include <memory>
 #include <set>
@@ -17,6 +16,7 @@
 #include "base/error.h"
 #include "base/input_file.h"
 #include "base/json_text.h"
+#include "base/number_text.h"
 #include "base/printable.h"
 #include "base/readable_json.h"
 #include "base/standard_streams.h"
@@ -116,12 +116,7 @@ std::string comment_text(const std::string& comment) {
 
 // Of latents that are not denoised to their end.
 std::string progress_text(const std::map<std::string, std::string>& metadata) {
-  const auto count = [&](const char* key) {
-    const std::string& text = metadata.at(key);
-    std::int64_t value = -1;
-    const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && stop == text.data() + text.size() ? value : -1;
-  };
+  const auto count = [&](const char* key) { return number_from<std::int64_t>(metadata.at(key)).value_or(-1); };
   const std::int64_t done = count("steps_done"), all = count("steps");
   if (done >= 1 && done < all) return fmt::format("  unfinished: {} of {} steps are denoised\n", done, all);
   return fmt::format("  damaged: it says that {} of {} steps are denoised\n", shown(metadata.at("steps_done")),

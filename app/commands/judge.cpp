@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -16,6 +15,7 @@
 #include "app/reports/contact_sheet.h"
 #include "base/error.h"
 #include "base/json_text.h"
+#include "base/number_text.h"
 #include "base/printable.h"
 #include "base/readable_json.h"
 #include "base/standard_streams.h"
@@ -43,10 +43,7 @@ constexpr int judgement_format_version = 1;  // of --output: docs/documents.md
 std::optional<size_t> number_of(const fs::path& clip) {
   const std::string stem = clip.stem().string();
   const size_t digits = stem.size() - (stem.find_last_not_of("0123456789") + 1);
-  size_t number = 0;
-  if (std::from_chars(stem.data() + stem.size() - digits, stem.data() + stem.size(), number).ec != std::errc())
-    return std::nullopt;
-  return number;
+  return number_from<size_t>(stem.substr(stem.size() - digits));
 }
 
 // The entry of every clip; judge.h says which.

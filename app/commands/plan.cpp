@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <map>
 #include <memory>
@@ -13,6 +12,7 @@
 
 #include "app/reports/plan_pictures.h"
 #include "base/error.h"
+#include "base/number_text.h"
 #include "base/printable.h"
 #include "base/standard_streams.h"
 #include "base/written_file.h"
@@ -33,11 +33,9 @@ constexpr const char* default_share = "30%";  // the paper's, for Llama3.1
 constexpr std::size_t front_rows = 12;
 
 double plan_number(std::string_view text, const std::string& flag, const std::string& expected) {
-  double value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || stop != text.data() + text.size())
-    throw UsageError(fmt::format("{} is \"{}\", expected {}", flag, text, expected));
-  return value;
+  const std::optional<double> value = number_from<double>(text);
+  if (!value) throw UsageError(fmt::format("{} is \"{}\", expected {}", flag, text, expected));
+  return *value;
 }
 
 // 30% or 0.3.

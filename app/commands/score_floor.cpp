@@ -4,10 +4,10 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <system_error>
+#include <optional>
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 namespace bitreel {
 
@@ -39,9 +39,9 @@ ScoreFloor parse_score_floor(const std::string& text) {
   const auto* const known = std::ranges::find_if(attribute_names, [&](const char* name) { return attribute == name; });
   if (known == attribute_names.end()) refuse();
   floor.attribute = static_cast<quality::Attribute>(known - attribute_names.begin());
-  const char *first = text.data() + equals + 1, *last = text.data() + text.size();
-  const auto read = std::from_chars(first, last, floor.percent);
-  if (read.ec != std::errc() || read.ptr != last || !(floor.percent >= 0 && floor.percent <= 100)) refuse();
+  const std::optional<double> percent = number_from<double>(std::string_view(text).substr(equals + 1));
+  if (!percent || !(*percent >= 0 && *percent <= 100)) refuse();
+  floor.percent = *percent;
   return floor;
 }
 

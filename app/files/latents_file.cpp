@@ -4,12 +4,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "base/error.h"
 #include "base/json_text.h"
+#include "base/number_text.h"
 #include "bitreel/version.h"
 #include "pipelines/checkpoint/safetensors.h"
 
@@ -32,12 +33,10 @@ std::map<std::string, std::string> metadata_of(const GenerateOptions& options, c
 std::int64_t count_in(const SafetensorsFile& file, const std::string& key) {
   const auto found = file.metadata().find(key);
   const std::string text = found == file.metadata().end() ? "" : found->second;
-  std::int64_t count = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), count);
-  if (error != std::errc() || stop != text.data() + text.size()) {
+  const std::optional<std::int64_t> count = number_from<std::int64_t>(text);
+  if (!count)
     throw Error(fmt::format("{}: the metadata's {} is \"{}\", expected a number", file.path().string(), key, text));
-  }
-  return count;
+  return *count;
 }
 
 }  // namespace

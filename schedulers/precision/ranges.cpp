@@ -2,20 +2,17 @@
 
 #include <fmt/format.h>
 
-#include <charconv>
 #include <optional>
 
 #include "base/error.h"
+#include "base/number_text.h"
 
 namespace bitreel {
 namespace {
 
-std::optional<std::int64_t> number_from(std::string_view text) {
-  std::int64_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (error != std::errc() || stop != end || value < 0) return std::nullopt;
-  return value;
+std::optional<std::int64_t> index_from(std::string_view text) {
+  const std::optional<std::int64_t> value = number_from<std::int64_t>(text);
+  return value && *value >= 0 ? value : std::nullopt;
 }
 
 }  // namespace
@@ -32,8 +29,8 @@ std::vector<std::string_view> split(std::string_view text, char separator) {
 
 Range range_from(std::string_view text, const std::string& where) {
   const std::size_t dash = text.find('-');
-  const auto first = number_from(text.substr(0, dash));
-  const auto last = dash == std::string_view::npos ? first : number_from(text.substr(dash + 1));
+  const auto first = index_from(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : index_from(text.substr(dash + 1));
   if (!first || !last)
     throw UsageError(fmt::format("{}: \"{}\" is no number or range, expected one such as 7 or 3-5", where, text));
   if (*last < *first)
