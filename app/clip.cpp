@@ -5,7 +5,7 @@
 #include "app/attention_plan.h"
 #include "app/interrupt.h"
 #include "app/peak_memory.h"
-#include "app/wall_clock.h"
+#include "base/wall_clock.h"
 
 namespace bitreel {
 

@@ -20,10 +20,6 @@ using nlohmann::ordered_json;
 
 constexpr double plain_line_every_s = 5;
 
-double seconds_between(std::chrono::steady_clock::time_point from, std::chrono::steady_clock::time_point to) {
-  return std::chrono::duration<double>(to - from).count();
-}
-
 // As many characters as stand in one line of the terminal, less the last: some wrap when that is written.
 std::string fitting_line(const std::string& text) {
   winsize size{};
@@ -88,7 +84,7 @@ void Console::begin(const std::string& phase, std::int64_t count, std::int64_t d
   phase_ = phase;
   unit_ = unit;
   steps_ = StepClock(count, done);
-  begun_ = last_line_ = Clock::now();
+  begun_ = last_line_ = WallClock::now();
   tell("phase", {{"phase", phase}});
   show({fmt::format("[{}]", phase)});
 }
@@ -106,26 +102,25 @@ void Console::step(std::int64_t done) {
                 {"unit", unit_},
                 {"seconds_per_step", pace},
                 {"seconds_left", left}});
-  const Clock::time_point now = Clock::now();
   if (style_ == ProgressStyle::plain && steps_.done_here() != 1 && done != steps_.count() &&
-      seconds_between(last_line_, now) < plain_line_every_s) {
+      seconds_since(last_line_) < plain_line_every_s) {
     return;
   }
-  last_line_ = now;
+  last_line_ = WallClock::now();
   show({fmt::format("[{}] {}/{}  {:.3g} s/{}  {} left", phase_, done, steps_.count(), pace, unit_,
                     duration_text(left))});
 }
 
 void Console::end() {
   if (phase_.empty()) return;
-  finished_.emplace_back(phase_, seconds_between(begun_, Clock::now()));
+  finished_.emplace_back(phase_, seconds_since(begun_));
   phase_.clear();
 }
 
 ordered_json Console::seconds() const {
   ordered_json by_phase = ordered_json::object();
   for (const auto& [phase, seconds] : finished_) by_phase[phase] = seconds;
-  if (!phase_.empty()) by_phase[phase_] = seconds_between(begun_, Clock::now());
+  if (!phase_.empty()) by_phase[phase_] = seconds_since(begun_);
   return by_phase;
 }
 

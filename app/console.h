@@ -21,7 +21,6 @@
 // tells of all its clips.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -30,6 +29,7 @@
 #include <vector>
 
 #include "app/step_clock.h"
+#include "base/wall_clock.h"
 
 namespace bitreel {
 
@@ -71,16 +71,14 @@ class Console {
   [[nodiscard]] const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   void emit(const std::string& event, const nlohmann::ordered_json& fields);
   void clear_lines();
 
   ProgressStyle style_;
   std::string phase_, unit_;
   StepClock steps_;
-  Clock::time_point begun_;
-  Clock::time_point last_line_;
+  WallClock::time_point begun_;
+  WallClock::time_point last_line_;
   std::size_t lines_shown_ = 0;  // that the next ones take the place of
   std::vector<std::pair<std::string, double>> finished_;
   std::vector<std::string> warnings_;

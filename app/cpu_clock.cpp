@@ -1,8 +1,9 @@
 #include "app/cpu_clock.h"
 
-#include <chrono>
 #include <cstdint>
 #include <fstream>
+
+#include "base/wall_clock.h"
 
 namespace bitreel {
 
@@ -37,9 +38,9 @@ double measured_clock_ghz() {
 #endif
   constexpr int rounds = 300'000;
   std::uint64_t x = 3;
-  const auto begun = std::chrono::steady_clock::now();
+  const WallClock::time_point begun = WallClock::now();
   for (int i = 0; i < rounds; ++i) eight(x);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  const double seconds = seconds_since(begun);
   return static_cast<double>(operations) * cycles_each * rounds / seconds * 1e-9;
 }
 

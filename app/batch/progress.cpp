@@ -61,12 +61,12 @@ double BatchProgress::seconds_left() const {
     made += running.clip.flop * share(running.steps.done_here(), running.steps.count());
     left -= running.clip.flop * share(running.steps.done(), running.steps.count());
   }
-  const double seconds = std::chrono::duration<double>(Clock::now() - begun_).count();
+  const double seconds = seconds_since(begun_);
   return made > 0 ? seconds * std::max(left, 0.0) / made : 0;
 }
 
 void BatchProgress::show(Running& running) {
-  const Clock::time_point now = Clock::now();
+  const WallClock::time_point now = WallClock::now();
   const bool last = running.has_step && running.steps.done() == running.steps.count();
   if (console_.rewrites_lines()) {
     if (!last && now - last_shown_ < terminal_every) return;

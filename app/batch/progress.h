@@ -11,13 +11,13 @@
 // with the clip's "job" (its index) and "name". One thread at a time.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <map>
 #include <string>
 
 #include "app/console.h"
 #include "app/step_clock.h"
+#include "base/wall_clock.h"
 
 namespace bitreel {
 
@@ -47,12 +47,11 @@ class BatchProgress {
   [[nodiscard]] double seconds_left() const;  // 0 before there is a pace
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Running {
     ClipShown clip;
     StepClock steps;
     bool has_step = false;
-    Clock::time_point last_line = {};
+    WallClock::time_point last_line = {};
   };
 
   void show(Running& running);
@@ -64,8 +63,8 @@ class BatchProgress {
   std::map<std::size_t, Running> running_;  // by index
   std::size_t made_ = 0;
   double flop_left_ = 0, flop_made_ = 0;
-  Clock::time_point begun_ = Clock::now();
-  Clock::time_point last_shown_ = {};
+  WallClock::time_point begun_ = WallClock::now();
+  WallClock::time_point last_shown_ = {};
 };
 
 }  // namespace bitreel

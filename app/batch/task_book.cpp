@@ -69,7 +69,7 @@ TaskBook::Before TaskBook::begin(std::size_t i) {
   if (history_.done(result.output) != nullptr) before.pictures = NamesPictures::of_an_earlier_job;
   result.attempts = history_.attempts(result.key) + 1;
   result.error.clear();
-  row.begun = Clock::now();
+  row.begun = WallClock::now();
   note(i, JobState::started);
   progress_.begin({.index = result.index,
                    .label = row.label,
@@ -101,7 +101,7 @@ void TaskBook::failed(std::size_t i, const std::string& error) {
 void TaskBook::end(std::size_t i, JobOutcome outcome, const std::string& error) {
   const std::lock_guard lock(one_writes_);
   JobResult& result = results_[i];
-  result.seconds = std::chrono::duration<double>(Clock::now() - rows_[i].begun).count();
+  result.seconds = seconds_since(rows_[i].begun);
   result.outcome = outcome;
   result.error = error;
   const bool made = outcome == JobOutcome::done;
@@ -158,13 +158,13 @@ std::string TaskBook::outcome_text() {
 void TaskBook::write() {
   const std::lock_guard lock(one_writes_);
   if (options_.shard.count == 1) write_results(options_.folder, results_);
-  written_ = Clock::now();
+  written_ = WallClock::now();
 }
 
 void TaskBook::write_when_due() {
   {
     const std::lock_guard lock(one_writes_);
-    if (Clock::now() - written_ < std::chrono::seconds(30)) return;
+    if (WallClock::now() - written_ < std::chrono::seconds(30)) return;
   }
   write();
 }

@@ -12,7 +12,6 @@
 // Errors: Error when the folder is another batch's at the moment (folder_lock.h) or the ledger can't be written.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <mutex>
@@ -27,6 +26,7 @@
 #include "app/batch/results.h"
 #include "app/batch/shard.h"
 #include "app/console.h"
+#include "base/wall_clock.h"
 
 namespace bitreel {
 
@@ -60,11 +60,10 @@ class TaskBook {
   [[nodiscard]] const std::vector<JobResult>& results() const { return results_; }  // once no lane is at work
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Row {
     const Task* task;
     std::string label;  // for people
-    Clock::time_point begun = {};
+    WallClock::time_point begun = {};
   };
 
   void end(std::size_t i, JobOutcome outcome, const std::string& error);
@@ -80,7 +79,7 @@ class TaskBook {
   std::vector<Row> rows_;
   std::vector<JobResult> results_;
   BatchProgress progress_;
-  Clock::time_point written_ = Clock::now();
+  WallClock::time_point written_ = WallClock::now();
 };
 
 // A task's result before anything is known of it.

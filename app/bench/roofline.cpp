@@ -3,18 +3,17 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <functional>
 #include <vector>
 
 #include "app/gpu_clock.h"
 #include "base/statistics.h"
+#include "base/wall_clock.h"
 
 namespace bitreel {
 namespace {
 
 double seconds_of(at::Device device, const std::function<void()>& work) {
-  using Clock = std::chrono::steady_clock;
   constexpr int runs = 5;
   std::vector<double> seconds;
   work();
@@ -23,9 +22,9 @@ double seconds_of(at::Device device, const std::function<void()>& work) {
       seconds.push_back(GpuClock(device).time(work).seconds);
       continue;
     }
-    const Clock::time_point begun = Clock::now();
+    const WallClock::time_point begun = WallClock::now();
     work();
-    seconds.push_back(std::chrono::duration<double>(Clock::now() - begun).count());
+    seconds.push_back(seconds_since(begun));
   }
   return median(seconds);
 }

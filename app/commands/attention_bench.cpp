@@ -7,7 +7,6 @@
 #include <torch/headeronly/version.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <map>
 #include <memory>
@@ -25,6 +24,7 @@
 #include "base/standard_streams.h"
 #include "base/statistics.h"
 #include "base/strict_yaml.h"
+#include "base/wall_clock.h"
 #include "base/written_file.h"
 #include "pipelines/model/device.h"
 
@@ -81,7 +81,6 @@ class Round {
     if (device.is_cuda()) gpu_.emplace(device);
   }
   void run(Contender& contender) {
-    using Clock = std::chrono::steady_clock;
     double quantization = 0;
     if (gpu_) {
       const GpuTiming timing = gpu_->time([&] { contender.attend(quantization); });
@@ -90,9 +89,9 @@ class Round {
       if (contender.quantize) quantization = gpu_->time(contender.quantize).seconds;
     } else {
       clock_ghz_.push_back(measured_clock_ghz());
-      const Clock::time_point begun = Clock::now();
+      const WallClock::time_point begun = WallClock::now();
       contender.attend(quantization);
-      contender.seconds.push_back(std::chrono::duration<double>(Clock::now() - begun).count());
+      contender.seconds.push_back(seconds_since(begun));
     }
     contender.quantization.push_back(quantization);
   }

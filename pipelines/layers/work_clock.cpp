@@ -5,8 +5,6 @@
 namespace bitreel {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 thread_local WorkClock* listener = nullptr;
 
 c10::Event recorded_now(c10::Device device) {
@@ -35,7 +33,7 @@ std::map<std::string, double> WorkClock::seconds() const {
 Timed::Timed(const char* name) : clock_(listener), name_(name) {
   if (clock_ == nullptr) return;
   if (clock_->device_.is_cpu()) {
-    begun_ = Clock::now();
+    begun_ = WallClock::now();
     return;
   }
   c10::Event before = recorded_now(clock_->device_);
@@ -47,7 +45,7 @@ Timed::Timed(const char* name) : clock_(listener), name_(name) {
 Timed::~Timed() {
   if (clock_ == nullptr) return;
   if (clock_->device_.is_cpu()) {
-    clock_->wall_[name_] += std::chrono::duration<double>(Clock::now() - begun_).count();
+    clock_->wall_[name_] += seconds_since(begun_);
     return;
   }
   clock_->on_device_[index_].second.after = recorded_now(clock_->device_);

@@ -17,12 +17,13 @@
 #include <c10/core/Device.h>
 #include <c10/core/Event.h>
 
-#include <chrono>
 #include <cstddef>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
+
+#include "base/wall_clock.h"
 
 namespace bitreel {
 
@@ -66,8 +67,8 @@ class Timed {
  private:
   WorkClock* clock_;
   const char* name_;
-  std::chrono::steady_clock::time_point begun_;  // on a CPU
-  std::size_t index_ = 0;                        // of its events on a device
+  WallClock::time_point begun_;  // on a CPU
+  std::size_t index_ = 0;        // of its events on a device
 };
 
 // What work() returns, timed.

@@ -3,9 +3,9 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "attention/attention.h"
+#include "base/wall_clock.h"
 #include "pipelines/model/wait_for.h"
 
 namespace bitreel {
@@ -54,10 +54,10 @@ void CalibratingAttention::time(const at::Tensor& q, const at::Tensor& k, const 
   for (std::int64_t round = 0; round < options_.timings; ++round) {
     for (const Precision precision : contenders) {
       wait_for(q.device());
-      const auto begun = std::chrono::steady_clock::now();
+      const WallClock::time_point begun = WallClock::now();
       attend(q, k, v, options_for(precision));
       wait_for(q.device());
-      timings_.emplace_back(precision, std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count());
+      timings_.emplace_back(precision, seconds_since(begun));
     }
   }
 }

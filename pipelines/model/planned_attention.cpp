@@ -3,10 +3,10 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <chrono>
 #include <optional>
 
 #include "attention/attention.h"
+#include "base/wall_clock.h"
 #include "pipelines/model/wait_for.h"
 
 namespace bitreel {
@@ -34,10 +34,10 @@ at::Tensor PlannedAttention::attend_timed(const at::Tensor& q, const at::Tensor&
   double quantizing = 0;
   call.quantization_seconds = &quantizing;
   wait_for(q.device());
-  const auto begun = std::chrono::steady_clock::now();
+  const WallClock::time_point begun = WallClock::now();
   at::Tensor out = attend(q, k, v, call);
   wait_for(q.device());
-  options_.times->seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begun).count();
+  options_.times->seconds += seconds_since(begun);
   options_.times->quantize_seconds += quantizing;
   return out;
 }

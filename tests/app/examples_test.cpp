@@ -46,7 +46,6 @@
 #include "app/reports/plan_pictures.h"
 #include "app/reports/scene.h"
 #include "app/step_clock.h"
-#include "app/wall_clock.h"
 #include "attention/attention.h"
 #include "base/error.h"
 #include "base/printable.h"
@@ -497,11 +496,6 @@ TEST_F(Examples, OfAClipsRun) {
 }
 
 TEST_F(Examples, OfPaceAndMemory) {
-  {
-    const WallClock::time_point begun = WallClock::now();
-    seconds_since(begun);
-    EXPECT_GE(seconds_since(begun), 0);
-  }
   {
     StepClock clock(50);
     clock.step(12);

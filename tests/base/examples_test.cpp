@@ -14,6 +14,7 @@
 #include "base/json_fields.h"
 #include "base/json_text.h"
 #include "base/nearest.h"
+#include "base/number_text.h"
 #include "base/partial.h"
 #include "base/png.h"
 #include "base/printable.h"
@@ -22,6 +23,7 @@
 #include "base/statistics.h"
 #include "base/strict_yaml.h"
 #include "base/utf8.h"
+#include "base/wall_clock.h"
 #include "base/written_file.h"
 #include "tests/error_text.h"
 #include "tests/examples_folder.h"
@@ -52,6 +54,16 @@ TEST_F(Examples, OfNumbers) {
   EXPECT_DOUBLE_EQ(mean({0.9, 1.0, 7.1}), 3);
   EXPECT_EQ(deviation({1.0, 2.0, 3.0}), 1);
   EXPECT_EQ(deviation({5.0}), 0);
+  number_from<std::int64_t>("12").value();
+  number_from<double>("1e-3").value();
+  EXPECT_EQ(number_from<std::int64_t>("12"), 12);
+  EXPECT_EQ(number_from<double>("1e-3"), 0.001);
+}
+
+TEST_F(Examples, OfTime) {
+  const WallClock::time_point begun = WallClock::now();
+  seconds_since(begun);
+  EXPECT_GE(seconds_since(begun), 0);
 }
 
 TEST_F(Examples, OfPng) {
