@@ -20,7 +20,7 @@ struct MmaCall {
   std::int32_t rounded_sum;     // 1: sum(P) is of P as it is multiplied
   std::int32_t rounds_to_e4m3;  // 1: Product::fp16 multiplies e4m3 numbers
   float one;                    // what stands for 1 in P: 127, 255, 448 or 1
-  float octaves_of_one;         // its logarithm; 0 for integers, which are multiplied with it
+  float log2_of_one;            // its logarithm; 0 for integers, which are multiplied with it
 };
 
 // One .cu file each. Those of _s4 take packed halves of bytes, the others bytes.

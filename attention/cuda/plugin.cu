@@ -53,7 +53,7 @@ int attend_mma(const Recipe& recipe, MmaUnits units, const PackedCall& packed, v
       break;
   }
   call.one = e4m3_max;
-  call.octaves_of_one = 8.807354922f;
+  call.log2_of_one = 8.807354922f;
   call.rounded_sum = recipe.pv == PvFormat::fp8_ones_row ? 1 : 0;
   call.rounds_to_e4m3 = 1;
   if (units == MmaUnits::sm80) return halves ? attend_fp16_s4(call, on) : attend_fp16(call, on);

@@ -24,7 +24,7 @@ std::string text_of(const CellKey& key) {
 }
 
 template <class T>
-std::size_t place_of(const std::vector<T>& among, const T& wanted, const CellKey& key) {
+std::size_t index_of(const std::vector<T>& among, const T& wanted, const CellKey& key) {
   const auto found = std::ranges::find(among, wanted);
   if (found == among.end()) throw Error(fmt::format("{} is not part of this measurement", text_of(key)));
   return static_cast<std::size_t>(found - among.begin());
@@ -115,8 +115,8 @@ MeasurementDesign MeasurementDesign::whole(PlanTarget made_for, std::string devi
 }
 
 std::size_t MeasurementDesign::index(const CellKey& key) const {
-  const std::size_t layer = place_of(layers, key.layer, key), step = place_of(steps, key.step, key);
-  return (step * layers.size() + layer) * precisions.size() + place_of(precisions, key.precision, key);
+  const std::size_t layer = index_of(layers, key.layer, key), step = index_of(steps, key.step, key);
+  return (step * layers.size() + layer) * precisions.size() + index_of(precisions, key.precision, key);
 }
 
 std::string problem_of(const MeasurementDesign& design) {

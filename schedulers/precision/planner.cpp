@@ -30,13 +30,13 @@ void check_share(double share, const char* name) {
 
 }  // namespace
 
-struct CellPlace {
+struct CellIndex {
   std::size_t layer = 0, step = 0;
 };
 
 // One cell goes from one precision to a slower one with less error.
 struct Planner::Exchange {
-  CellPlace place;
+  CellIndex cell;
   Precision to;
   double seconds, error;                                          // that it costs; that it takes away
   [[nodiscard]] double worth() const { return error / seconds; }  // seconds are above 0: see fastest()
@@ -177,26 +177,26 @@ PlannedTable Planner::share(const ShareOptions& options) const {
   const Precision upper = eight.empty() ? Precision::full : eight.front();
   const bool all_upper = four.empty();
 
-  std::vector<CellPlace> places;
+  std::vector<CellIndex> indices;
   for (std::size_t step = 0; step < nearest_step_.size(); ++step) {
     for (std::size_t layer = 0; layer < nearest_layer_.size(); ++layer)
-      places.push_back({.layer = layer, .step = step});
+      indices.push_back({.layer = layer, .step = step});
   }
   // Worst first; of equals the earlier step, then the lower layer.
-  const auto rank = [this](std::vector<CellPlace>::iterator begin, std::vector<CellPlace>::iterator end, Precision by) {
-    std::stable_sort(begin, end, [&](const CellPlace& a, const CellPlace& b) {
+  const auto rank = [this](std::vector<CellIndex>::iterator begin, std::vector<CellIndex>::iterator end, Precision by) {
+    std::stable_sort(begin, end, [&](const CellIndex& a, const CellIndex& b) {
       return error(a.layer, a.step, by) > error(b.layer, b.step, by);
     });
   };
   const auto count = [&](double share) {
-    return static_cast<std::ptrdiff_t>(std::llround(share * static_cast<double>(places.size())));
+    return static_cast<std::ptrdiff_t>(std::llround(share * static_cast<double>(indices.size())));
   };
   std::vector<PrecisionRow> rows = filled(all_upper ? upper : four.front());
-  const auto end_of_upper = all_upper ? places.end() : places.begin() + count(options.eight_bit);
-  if (!all_upper) rank(places.begin(), places.end(), four.front());
-  rank(places.begin(), end_of_upper, upper);
-  for (auto place = places.begin(); place != end_of_upper; ++place)
-    rows[place->step][place->layer] = place - places.begin() < count(options.full) ? Precision::full : upper;
+  const auto end_of_upper = all_upper ? indices.end() : indices.begin() + count(options.eight_bit);
+  if (!all_upper) rank(indices.begin(), indices.end(), four.front());
+  rank(indices.begin(), end_of_upper, upper);
+  for (auto cell = indices.begin(); cell != end_of_upper; ++cell)
+    rows[cell->step][cell->layer] = cell - indices.begin() < count(options.full) ? Precision::full : upper;
   return table_of(std::move(rows));
 }
 
@@ -238,7 +238,7 @@ std::vector<Planner::Exchange> Planner::exchanges() const {
       for (Precision here = start[step][layer];;) {
         std::vector<Exchange> onward;
         for (const Precision to : candidates_) {
-          const Exchange exchange{.place = {.layer = layer, .step = step},
+          const Exchange exchange{.cell = {.layer = layer, .step = step},
                                   .to = to,
                                   .seconds = seconds(to) - seconds(here),
                                   .error = error(layer, step, here) - error(layer, step, to)};
@@ -264,7 +264,7 @@ PlannedTable Planner::max_error(double most) const {
   const std::vector<Exchange> exchanges = this->exchanges();
   for (auto exchange = exchanges.begin(); error_sum / cells > most + rounding_of_sums && exchange != exchanges.end();
        ++exchange) {
-    rows[exchange->place.step][exchange->place.layer] = exchange->to;
+    rows[exchange->cell.step][exchange->cell.layer] = exchange->to;
     error_sum -= exchange->error;
   }
   table = table_of(std::move(rows));

@@ -103,7 +103,7 @@ struct SoftmaxRows {
   }
 };
 
-// Logits of one tile in octaves, [key / 8][C's four], to weights; sum: of the thread's part of them.
+// Logits of one tile in log2 units, [key / 8][C's four], to weights; sum: of the thread's part of them.
 template <Product product, int Keys>
 __device__ void weigh(const MmaCall& call, float (&logits)[Keys / 8][4], const float (&against)[2], float (&sum)[2],
                       Weights<product, Keys>& weights) {
@@ -114,9 +114,9 @@ __device__ void weigh(const MmaCall& call, float (&logits)[Keys / 8][4], const f
     for (int n = 0; n < Keys / 8; ++n) {
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        float octaves = logits[n][i] - against[i / 2];
-        if (call.table != 0) octaves = (fminf(octaves * -7.0f, 63.0f) + whole - whole) * (-1.0f / 7.0f);
-        logits[n][i] = power_of_two(octaves) * call.one;
+        float log2_weight = logits[n][i] - against[i / 2];
+        if (call.table != 0) log2_weight = (fminf(log2_weight * -7.0f, 63.0f) + whole - whole) * (-1.0f / 7.0f);
+        logits[n][i] = power_of_two(log2_weight) * call.one;
       }
     }
     unsigned sums[2] = {};
@@ -135,7 +135,7 @@ __device__ void weigh(const MmaCall& call, float (&logits)[Keys / 8][4], const f
     return;
   }
   // 448 is a part of the exponent.
-  const float shift[2] = {against[0] - call.octaves_of_one, against[1] - call.octaves_of_one};
+  const float shift[2] = {against[0] - call.log2_of_one, against[1] - call.log2_of_one};
 #pragma unroll
   for (int n = 0; n < Keys / 8; ++n) {
 #pragma unroll

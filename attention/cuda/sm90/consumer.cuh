@@ -106,7 +106,7 @@ struct Consumer {
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       // Rounding base * scale moves scores by less than one of their steps.
-      const float shift = fmaf(-Kind::base, scale[r], weight_octaves - maximum[r]);
+      const float shift = fmaf(-Kind::base, scale[r], weight_log2 - maximum[r]);
       const Line line = line_of(scale[r], shift);
 #pragma unroll
       for (int i = 0; i < 16; ++i) {

@@ -3,7 +3,7 @@
 // The special-function unit gives a warp 2^x in 8 cycles: the 64 weights that a thread has of a tile keep it busy for
 // 512, twice as long as the tensor cores need at dim 64. So a share of the pairs takes fp16's own format for a table:
 // the bits of an fp16 number, read as an integer, are its logarithm, with a straight line for the mantissa. One line is
-// 6% off at worst (deviation 1.8%, which shows beside e4m3's 2.6%). Half the logarithm twice, once half an octave
+// 6% off at worst (deviation 1.8%, which shows beside e4m3's 2.6%). Half the logarithm twice, once half a unit
 // further on, and multiplied, the two err opposite ways: 2% at worst, deviation 0.9%.
 #pragma once
 
@@ -11,11 +11,11 @@
 
 namespace bitreel::cuda::sm90 {
 
-// Weights are 2^(x - maximum + weight_octaves), x up to `slack` octaves over the maximum before that moves. So they end
+// Weights are 2^(x - maximum + weight_log2), x up to `slack` log2 units over the maximum before that moves. So they end
 // at 448, e4m3's largest, and at the maximum are 224: rows of equal scores, and those that one key wins, are exact.
-// More slack would have fewer tiles move the maximum, and fewer octaves before e4m3 loses bits: two were no faster.
+// More slack would have fewer tiles move the maximum, and fewer log2 units before e4m3 loses bits: two were no faster.
 inline constexpr float slack = 1.0f;
-inline constexpr float weight_octaves = 8.807354922f - slack;
+inline constexpr float weight_log2 = 8.807354922f - slack;
 
 __device__ __forceinline__ float exp2_of(float x) {
   float y;
@@ -55,8 +55,8 @@ __device__ __forceinline__ std::uint32_t e4m3_pair_by_line(float first, float se
   const float a = fmaf(__saturatef(fmaf(first, line.scale, line.shift)), 2.0f, 2.0f);
   const float b = fmaf(__saturatef(fmaf(second, line.scale, line.shift)), 2.0f, 2.0f);
   const std::uint32_t half = __byte_perm(__float_as_uint(a), __float_as_uint(b), 0x6521);
-  constexpr std::uint32_t half_an_octave = 0x02000200;
-  const std::uint32_t further = half + half_an_octave;
+  constexpr std::uint32_t half_a_log2_unit = 0x02000200;
+  const std::uint32_t further = half + half_a_log2_unit;
   std::uint16_t pair;
   asm("{.reg .b32 product; mul.rn.f16x2 product, %1, %2; cvt.rn.satfinite.e4m3x2.f16x2 %0, product;}"
       : "=h"(pair)

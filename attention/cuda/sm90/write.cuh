@@ -63,7 +63,7 @@ __device__ __forceinline__ void write_rows_as(const PackedCall& call, const Plac
       const float shift = call.lse_shift[std::int64_t{place.head} * padded(call.queries) + query];
       const float nan_of_head = 0 * scales[0];  // V's scales are NaN where the head's keys or values are
       call.log_sum_exp[batch * call.lse_batch_stride + head * call.lse_head_stride + query * call.lse_token_stride] =
-          fmaf(maximum[r] - weight_octaves + log2f(sum), natural, shift) + nan_of_head;
+          fmaf(maximum[r] - weight_log2 + log2f(sum), natural, shift) + nan_of_head;
     }
   }
 }
