@@ -242,15 +242,15 @@ double decoder_numbers(const Request& request, const VaeConfig& vae, const RunOp
                    tiles_to_whole(request.width, tiling.tile_width, tiling.overlap_width);
     }
   }
-  const std::int64_t ratio = vae.temporal_compression_ratio,
-                     first = std::min(latent_frames, most_latent_frames_in_a_batch);
-  const bool is_one_batch = latent_frames <= most_latent_frames_in_a_batch;
-  const double frames = real(!is_one_batch ? 2 * ratio : first % 2 == 1 ? (first - 1) * ratio + 1 : first * ratio);
-  return frames * pixels * widest_channels(vae) * tensors_in_the_decoder(options) + (!is_one_batch    ? 1
-                                                                                     : overlapped > 1 ? 0.75
-                                                                                                      : 0.45) *
-                                                                                        overlapped *
-                                                                                        decoder.remembered();
+  const std::int64_t ratio = vae.temporal_compression_ratio;
+  std::int64_t frames = 2 * ratio;
+  double share_remembered = 1;
+  if (latent_frames <= most_latent_frames_in_a_batch) {
+    frames = latent_frames % 2 == 1 ? (latent_frames - 1) * ratio + 1 : latent_frames * ratio;
+    share_remembered = overlapped > 1 ? 0.75 : 0.45;
+  }
+  return real(frames) * pixels * widest_channels(vae) * tensors_in_the_decoder(options) +
+         share_remembered * overlapped * decoder.remembered();
 }
 
 }  // namespace

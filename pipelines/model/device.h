@@ -2,9 +2,8 @@
 //
 //   const at::Device device = resolve_device(DeviceChoice::automatic);   // cuda when there is one, else cpu
 //
-// Must run before anything touches CUDA. Errors: Error
-// when CUDA is asked for and LibTorch's CUDA library, its own libraries or a GPU is missing, with the reason that the
-// loader gives.
+// Must run before anything touches CUDA. Errors: Error when CUDA is asked for and LibTorch's CUDA library, its own
+// libraries or a GPU is missing, with the reason that the loader gives.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-void make_folder(const fs::path& folder) {
+void make_one_folder(const fs::path& folder) {
   std::error_code failed;
   fs::create_directory(folder, failed);
   if (failed) throw Error(fmt::format("{}: cannot make the folder: {}", folder.string(), failed.message()));
@@ -25,7 +25,7 @@ class Sequence : public FrameSink {
   // Beside the folder, or inside it when it exists: it may be the root of another disk.
   explicit Sequence(const SequenceName& name)
       : name_(name), partial_(fs::exists(name.folder) ? name.folder / "frames" : name.folder) {
-    make_folder(partial_.path());
+    make_one_folder(partial_.path());
   }
 
   // A folder that was made for a sequence which didn't come to be goes again; one with files in it stays.
@@ -42,7 +42,7 @@ class Sequence : public FrameSink {
 
   void complete() override {
     if (fs::exists(name_.folder)) return;
-    make_folder(name_.folder);
+    make_one_folder(name_.folder);
     folder_is_new_ = true;
   }
 
