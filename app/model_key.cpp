@@ -8,8 +8,8 @@ namespace bitreel {
 
 std::string model_key(const GenerateOptions& options) {
   nlohmann::ordered_json key = {{"folder", model_folder(options).string()}};
-  for (const char* name : {"dtype", "device", "attention-backend", "elementwise", "linear", "linear-path", "weights",
-                           "offload", "gpu-memory-limit", "vae-tiling", "vae-layout"}) {
+  for (const char* name : {"dtype", "device", "attention-backend", "elementwise", "linear", "linear-path", "cuda-graph",
+                           "weights", "offload", "gpu-memory-limit", "vae-tiling", "vae-layout"}) {
     key[name] = setting(name).get(options);
   }
   return key.dump();

@@ -305,6 +305,8 @@ std::vector<Setting> make_settings() {
                 "The denoiser's large matrix products: full, or in 8 bits, a scale for each token and output"),
       with_help(choice("linear-path", &Options::linear_path, linear_paths), model,
                 "Who multiplies in 8 bits: oneDNN or cuBLASLt where they can, or LibTorch's operations one by one"),
+      with_help(toggle("cuda-graph", &Options::cuda_graph), model,
+                "On a GPU record the launches of a step and play them again, instead of launching every kernel"),
       with_help(
           choice("weights", &Options::weights, weight_storages), model,
           "The weights of those products: full, or a byte each, fp8 with a scale for each output, and products in "

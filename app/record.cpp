@@ -13,6 +13,7 @@
 #include "app/cpu_clock.h"
 #include "bitreel/version.h"
 #include "pipelines/model/device.h"
+#include "pipelines/model/step_graphs.h"
 
 namespace bitreel {
 namespace {
@@ -40,11 +41,14 @@ ordered_json environment_overrides() {
 
 ClipRecord record_of(const Render& render, const ModelIdentity& identity) {
   const RunOptions& model = render.model->options();
+  const std::string no_graphs =
+      render.model->traits().records_steps ? why_no_graphs(model) : "the model does not record its steps";
   return {.model = identity.files,
           .run = {{"device", device_json(render)},
                   {"threads", at::get_num_threads()},
                   {"elementwise", name_of(render.model->elementwise())},
                   {"linear", linear_library(model.linear, model.device, render.model->dtype())},
+                  {"cuda_graphs", no_graphs.empty() ? "recorded" : no_graphs},
                   {"offload", name_of(model.offload)},
                   {"environment", environment_overrides()}}};
 }

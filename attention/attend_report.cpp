@@ -16,6 +16,7 @@ void AttendReport::add(const Row& call) {
     return row.precision == call.precision && row.recipe == call.recipe && row.backend == call.backend &&
            row.fallback == call.fallback;
   });
+  last_[call.precision] = static_cast<std::size_t>(known - rows_.begin());
   if (known != rows_.end()) {
     ++known->calls;
     return;
@@ -26,6 +27,10 @@ void AttendReport::add(const Row& call) {
   on_fallback_(fmt::format("attention {}: no kernel runs it ({}); the slow backend {} does",
                            call.recipe ? text_of(*call.recipe) : std::string(name_of(call.precision)), call.fallback,
                            call.backend));
+}
+
+void AttendReport::repeat(Precision precision) {
+  ++rows_.at(last_.at(precision)).calls;
 }
 
 }  // namespace bitreel

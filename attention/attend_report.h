@@ -7,8 +7,10 @@
 // One for each run whose record it goes into; one thread at a time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,12 +34,15 @@ class AttendReport {
 
   // Counts a call: one more of a row that is there already but for its calls, or a new row. attend() does it.
   void add(const Row& call);
+  // Counts another call in this precision on what the last one in it ran on: its kernels have been played again.
+  void repeat(Precision precision);
   // In the order in which they first came.
   [[nodiscard]] const std::vector<Row>& rows() const { return rows_; }
 
  private:
   std::function<void(const std::string& message)> on_fallback_;
   std::vector<Row> rows_;
+  std::map<Precision, std::size_t> last_;  // in rows_
 };
 
 }  // namespace bitreel

@@ -57,6 +57,16 @@ endforeach()
 set_source_files_properties(${cuda_objects} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
 add_library(bitreel_cuda MODULE ${cuda_objects})
 set_target_properties(bitreel_cuda PROPERTIES LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
+# LibTorch's graphs are in its CUDA library, which is loaded before this one and is not linked.
+if(EXISTS "${BITREEL_LIBTORCH}/include/c10/cuda/impl/cuda_cmake_macros.h")
+  target_sources(bitreel_cuda PRIVATE pipelines/model/cuda/graph_plugin.cpp)
+  target_include_directories(bitreel_cuda PRIVATE "${CMAKE_SOURCE_DIR}")
+  target_include_directories(bitreel_cuda SYSTEM PRIVATE "${cuda_home}/include"
+    $<TARGET_PROPERTY:libtorch,INTERFACE_INCLUDE_DIRECTORIES>)
+  target_compile_options(bitreel_cuda PRIVATE -Wall -Wextra $<$<BOOL:${BITREEL_WERROR}>:-Werror> -fvisibility=hidden)
+else()
+  message(STATUS "CUDA kernels: ${BITREEL_LIBTORCH} has no headers for CUDA, so steps will not be recorded")
+endif()
 # Of the program it comes into: LibTorch's copy of the runtime, which is loaded by then.
 target_link_libraries(bitreel_cuda PRIVATE "${BITREEL_CUDART}")
 set_target_properties(bitreel_cuda PROPERTIES SKIP_BUILD_RPATH ON)

@@ -38,6 +38,7 @@ struct Timing {
   std::vector<double> seconds;          // of each round
   std::map<std::string, double> works;  // seconds by kind, of one round
   std::vector<AttendReport::Row> ran;
+  std::vector<std::string> remarks;  // what a person would be told
 };
 
 Render made_up_render(const ModelCase& shape, GenerateOptions options, std::uint64_t seed, at::Device device) {
@@ -76,7 +77,10 @@ Timing time_steps(const ModelBench& bench, Render& render) {
     if (event.step.index == bench.rounds) listening.emplace(clock);
     last = WallClock::now();
   };
-  model.denoise(render.request, embeddings, {.on_step = on_step, .attention_of_step = std::ref(planned)});
+  model.denoise(render.request, embeddings,
+                {.on_step = on_step,
+                 .attention_of_step = std::ref(planned),
+                 .on_remark = [&](const std::string& remark) { timing.remarks.push_back(remark); }});
   listening.reset();
   timing.works = clock.seconds();
   for (auto& [name, seconds] : timing.works) seconds /= static_cast<double>(profiled_steps);
@@ -151,6 +155,7 @@ ordered_json run_variant(const ModelBench& bench, Phase phase, const ModelCase& 
           {"expected_bytes", of_phase.bytes()},
           {"peak_host_bytes", PeakMemory::host_bytes()},
           {"peak_device_bytes", peak.device_bytes()},
+          {"remarks", timing.remarks},
           {"works", std::move(works)}};
 }
 

@@ -36,10 +36,10 @@ const std::set<std::string> flags_of_decode = {"model",      "dtype",       "dev
                                                "crf",        "no-metadata", "gpu-memory-limit"};
 
 // What an unfinished denoising does not depend on.
-const std::set<std::string> flags_of_resume = {
-    "model",      "device",     "attention-backend", "elementwise", "linear-path", "offload", "gpu-memory-limit",
-    "fps",        "vae-tiling", "vae-layout",        "output",      "codec",       "crf",     "save-latents",
-    "no-metadata"};
+const std::set<std::string> flags_of_resume = {"model",       "device",     "attention-backend", "elementwise",
+                                               "linear-path", "cuda-graph", "offload",           "gpu-memory-limit",
+                                               "fps",         "vae-tiling", "vae-layout",        "output",
+                                               "codec",       "crf",        "save-latents",      "no-metadata"};
 
 struct DecodeCommand {
   std::unique_ptr<Flags> flags;

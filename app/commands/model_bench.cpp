@@ -46,7 +46,9 @@ std::string line_of(const ordered_json& row) {
       fmt::format("{} {}", row.at("name").get<std::string>(), row.at("variant").get<std::string>());
   if (row.contains("error")) return fmt::format("{}: {}\n", what, row.at("error").get<std::string>());
   const double ms = row.at("ms"), floor_ms = row.at("floor_ms");
-  return fmt::format("{}: {:.1f} ms, its floor is {:.0f} % of that\n", what, ms, 100 * floor_ms / ms);
+  std::string text = fmt::format("{}: {:.1f} ms, its floor is {:.0f} % of that\n", what, ms, 100 * floor_ms / ms);
+  for (const auto& remark : row.at("remarks")) text += fmt::format("{}: {}\n", what, remark.get<std::string>());
+  return text;
 }
 
 void run(Command command) {

@@ -22,6 +22,7 @@
 #include "pipelines/cogvideox/vae.h"
 #include "pipelines/layers/work_clock.h"
 #include "pipelines/model/machine_memory.h"
+#include "pipelines/model/step_graphs.h"
 #include "pipelines/text/t5.h"
 #include "pipelines/text/tokenizer.h"
 
@@ -81,6 +82,7 @@ PipelineTraits traits_of(const CogVideoXConfig& config, const RunOptions& option
           .fps = config.transformer.patch_size_t ? 16.0 : 8.0,
           .schedulers = {SchedulerKind::ddim, SchedulerKind::dpm},
           .not_settings = {},
+          .records_steps = true,
           .concurrent = options.offload == Offload::none};
 }
 
@@ -244,20 +246,24 @@ bool CogVideoX::shares_batch(const Request& a, const Request& b) const {
 
 std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoising>& all) {
   const c10::InferenceMode no_gradients;
-  std::vector<ClipDenoising> clips;
-  clips.reserve(all.size());
   for (const Denoising& one : all) {
     check(one.request);
     if (!shares_batch(one.request, all.front().request)) return Pipeline::denoise_together(all);
-    clips.emplace_back(
-        one, config(),
-        LatentsAsRun{.shapes = latent_shapes(one.request), .dtype = dtype(), .device = options().device});
   }
   take_turn(Phase::denoise);
   const Transformer& transformer = parts_->loaded(parts_->transformer, [&] {
     return Transformer(checkpoint().weights("transformer"), config().transformer, load_options("transformer"),
                        options().elementwise, options().linear);
   });
+  // Before the clips, whose memory then is of its stream, and after the weights, which other threads read as well.
+  StepGraphs graphs(options(), all.front().options.on_remark);
+  std::vector<ClipDenoising> clips;
+  clips.reserve(all.size());
+  for (const Denoising& one : all) {
+    clips.emplace_back(
+        one, config(),
+        LatentsAsRun{.shapes = latent_shapes(one.request), .dtype = dtype(), .device = options().device});
+  }
   const Geometry geometry = geometry_of(all.front().request, config());
   const LatentGrid grid{geometry.latent_frames, geometry.latent_height, geometry.latent_width};
   const auto first = std::ranges::min_element(clips, {}, &ClipDenoising::first_step);
@@ -277,6 +283,7 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
       return parts.size() == 1 ? parts.front() : at::cat(parts);
     };
     if (running.size() != in_batch) {
+      graphs.forget();
       conditioning = transformer.condition(batched(&ClipDenoising::text), grid);
       in_batch = running.size();
     }
@@ -285,9 +292,12 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
     for (const ClipDenoising* clip : running) {
       attention.push_back(clip->attention_of(step, options().attention_backend));
     }
-    const at::Tensor predictions = transformer(batched(&ClipDenoising::input), conditioning,
-                                               {.modulation = modulations.narrow(0, step.index, 1),
-                                                .attention = each_on_its_own(std::move(attention), branches)});
+    const LayerAttention together = each_on_its_own(std::move(attention), branches);
+    const at::Tensor predictions =
+        graphs.run(together, {batched(&ClipDenoising::input), modulations.narrow(0, step.index, 1)},
+                   [&](const std::vector<at::Tensor>& in) {
+                     return transformer(in[0], conditioning, {.modulation = in[1], .attention = together});
+                   });
     for (std::int64_t i = 0; i < std::ssize(running); ++i) {
       running[static_cast<std::size_t>(i)]->advance(step, predictions.narrow(0, i * branches, branches));
     }

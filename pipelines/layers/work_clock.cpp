@@ -21,6 +21,10 @@ WorkClock::Listening::~Listening() {
   listener = before_;
 }
 
+bool WorkClock::is_heard() {
+  return listener != nullptr;
+}
+
 std::map<std::string, double> WorkClock::seconds() const {
   std::map<std::string, double> seconds = wall_;
   for (const auto& [name, stretch] : on_device_) {

@@ -43,6 +43,9 @@ class WorkClock {
     WorkClock* before_;
   };
 
+  // Whether the calling thread's stretches go to a clock.
+  [[nodiscard]] static bool is_heard();
+
   // Waits for the device where events are still to come.
   [[nodiscard]] std::map<std::string, double> seconds() const;
 

@@ -9,14 +9,22 @@
 namespace bitreel {
 
 LayerAttention full_attention(const std::string& backend) {
-  return [backend](std::int64_t, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  LayerAttention attention = [backend](std::int64_t, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
     return attend(q, k, v, {.backend = backend});
   };
+  attention.repeats = "full";
+  return attention;
 }
 
 LayerAttention each_on_its_own(std::vector<LayerAttention> clips, std::int64_t branches) {
   if (clips.size() == 1) return std::move(clips.front());
-  return [clips = std::move(clips), branches](std::int64_t layer, const at::Tensor& q, const at::Tensor& k,
+  std::string all;
+  bool repeats = true;
+  for (const LayerAttention& clip : clips) {
+    repeats = repeats && clip.repeats;
+    all += clip.repeats.value_or("") + "|";
+  }
+  LayerAttention together = [clips, branches](std::int64_t layer, const at::Tensor& q, const at::Tensor& k,
                                               const at::Tensor& v) {
     // Put together token by token, as the layer reads heads next.
     std::vector<at::Tensor> attended;
@@ -26,6 +34,11 @@ LayerAttention each_on_its_own(std::vector<LayerAttention> clips, std::int64_t b
     }
     return at::cat(attended).transpose(1, 2);
   };
+  if (repeats) together.repeats = all;
+  together.repeated = [clips = std::move(clips)] {
+    for (const LayerAttention& clip : clips) clip.repeated();
+  };
+  return together;
 }
 
 }  // namespace bitreel

@@ -11,13 +11,34 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace bitreel {
 
-using LayerAttention =
-    std::function<at::Tensor(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
+// Made of any function of (layer, q, k, v).
+struct LayerAttention {
+  using Call =
+      std::function<at::Tensor(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
+
+  template <class Function>
+  requires(!std::is_same_v<Function, LayerAttention>) && std::is_constructible_v<Call, Function> LayerAttention(
+                                                             Function function)
+      : call(std::move(function)) {}
+
+  at::Tensor operator()(std::int64_t layer, const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) const {
+    return call(layer, q, k, v);
+  }
+
+  Call call;
+  // Steps of one clip with equal texts here launch the same kernels in the same order and look at no result, so that
+  // one's can be played again for another (step_graphs.h), which `repeated` is then told. None: nobody knows.
+  std::optional<std::string> repeats = {};
+  std::function<void()> repeated = [] {};
+};
 
 struct DenoisingStep {
   std::int64_t index = 0;     // 0 .. count - 1

@@ -49,6 +49,7 @@ struct PipelineTraits {
   double fps = 0;                         // frames a second as trained; 0 when no mode makes video
   std::vector<SchedulerKind> schedulers;  // those that it can run with
   std::vector<std::string> not_settings;  // settings that mean nothing to it, by their names on the command line
+  bool records_steps = false;             // on a GPU, as step_graphs.h says
   bool concurrent = false;                // phases may run on several threads at once; release() never beside them
 };
 

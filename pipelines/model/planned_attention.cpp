@@ -18,14 +18,25 @@ PlannedAttention::PlannedAttention(const Plan& plan, PlannedAttentionOptions opt
 
 LayerAttention PlannedAttention::operator()(const DenoisingStep& step) {
   executed_.push_back(guard_ ? guard_->row(step.index) : plan_.row(step.timestep));
-  return [this, index = step.index, row = executed_.back()](std::int64_t layer, const at::Tensor& q,
-                                                            const at::Tensor& k, const at::Tensor& v) {
+  const PrecisionRow& row = executed_.back();
+  LayerAttention attention = [this, index = step.index, row](std::int64_t layer, const at::Tensor& q,
+                                                             const at::Tensor& k, const at::Tensor& v) {
     const Precision precision = row.at(static_cast<std::size_t>(layer));
     at::Tensor out = attend_timed(
         q, k, v, {.precision = precision, .backend = options_.backends.of(precision), .report = options_.report});
     if (guard_ && precision != Precision::full && guard_->due(index)) look(index, layer, q, k, v, out);
     return out;
   };
+  const bool looks_at_results = options_.times != nullptr || (guard_ && guard_->due(step.index));
+  if (looks_at_results) return attention;
+  attention.repeats.emplace();
+  for (const Precision precision : row) attention.repeats->append(name_of(precision)).append(" ");
+  attention.repeated = [this, row] {
+    for (const Precision precision : row) {
+      if (options_.report != nullptr) options_.report->repeat(precision);
+    }
+  };
+  return attention;
 }
 
 at::Tensor PlannedAttention::attend_timed(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,

@@ -20,6 +20,9 @@ enum class Elementwise { fused, composed };
 
 std::string_view name_of(Elementwise path);
 
+// Whether a GPU's steps are recorded and played again (step_graphs.h): the same results, fewer launches.
+enum class CudaGraphs { recorded, off };
+
 // Which weights lie on a GPU. none: those of the phases that are loaded. model: those of the phase that works, the
 // others wait in host memory for their turn. layers: of models of many blocks two of them, which the others replace in
 // turn. All give the same bits. It means something on a GPU only.
@@ -37,6 +40,7 @@ struct RunOptions {
   std::string attention_backend = {};  // of a denoising without attention_of_step, by name; the best when empty
   Elementwise elementwise = Elementwise::fused;
   LinearOptions linear = {};  // of the denoiser's large products
+  CudaGraphs graphs = CudaGraphs::off;
   Tiling vae_tiling = Tiling::off;
   ConvolutionLayout vae_layout = ConvolutionLayout::planar;
   Offload offload = Offload::none;

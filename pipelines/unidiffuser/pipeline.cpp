@@ -41,7 +41,7 @@ PipelineTraits traits_of(const UniDiffuserConfig& config) {
           .schedulers = {SchedulerKind::dpm_multistep},
           // The peer takes a negative prompt, encodes it and ignores it.
           .not_settings = {"negative-prompt", "num-frames", "fps", "dynamic-cfg", "codec", "crf", "linear",
-                           "linear-path", "vae-layout", "offload", "weights"}};
+                           "linear-path", "vae-layout", "offload", "weights", "cuda-graph"}};
 }
 
 // Samples of a stage: a variation's first half makes one, which the second goes on from.

@@ -5,6 +5,7 @@
 #
 #   goldens   every golden of the denoiser, its kernels, 8-bit products and the decoder, on the GPU
 #   step      bitreel bench step (configs/bench/step.yaml) -> step.json
+#   graphs    the same recorded and launched (configs/bench/graphs.yaml) -> graphs.json, and clips whose bits have to agree
 #   tokens    cost against tokens (configs/bench/tokens.yaml) -> tokens.json
 #   vae       bitreel bench vae (configs/bench/vae.yaml) -> vae.json
 #   peer      diffusers on the same shapes -> step-peer.json, vae-peer.json (BITREEL_PEER: a Python that has it)
@@ -30,7 +31,7 @@ if [[ ${1:-} == --results ]]; then
   shift 2
 fi
 parts=("$@")
-((${#parts[@]})) || parts=(goldens step tokens vae peer memory clip)
+((${#parts[@]})) || parts=(goldens step graphs tokens vae peer memory clip)
 mkdir -p "$results"
 : >"$results/summary.txt"
 
@@ -39,6 +40,33 @@ part_goldens() {
 }
 
 part_step() { "$bitreel" bench step "$step_cases" --device "$device" --output "$results/step.json"; }
+
+# And clips of the default model, whose bits recording has to leave as they are: of one row, of several, of a guard's.
+part_graphs() {
+  local status=0 name how
+  local -A flags=([full]="" [int8]="--attention int8" [rows]="--attention first-last:3=full,rest=int8"
+    [guarded]="--attention int4 --guard --guard-bound 0.0001")
+  "$bitreel" bench step "${BITREEL_GRAPH_CASES:-configs/bench/graphs.yaml}" --device "$device" --output "$results/graphs.json" || status=1
+  for name in full int8 rows guarded; do
+    for how in launched recorded; do
+      # shellcheck disable=SC2086  # flags are words
+      "$bitreel" generate --prompt "a red circle moves right on a navy background" --seed 1 --device "$device" \
+        --steps "${BITREEL_STEP_STEPS:-50}" ${flags[$name]} $([[ $how == launched ]] || echo --cuda-graph) --force \
+        --output "$results/$name-$how.mp4" --save-latents "$results/$name-$how.safetensors" --progress plain || status=1
+    done
+    same_latents "$results/$name"-{launched,recorded}.safetensors || status=1
+  done
+  python3 -c 'import json, sys
+status = 0
+for name in sys.argv[2:]:
+    clips = [json.load(open(f"{sys.argv[1]}/{name}-{how}.mp4.json")) for how in ("launched", "recorded")]
+    for clip in clips: print(name, clip["run"]["cuda_graphs"], clip["seconds"])
+    if clips[0]["attention"] != clips[1]["attention"]:
+        print(name, "DIFFERS in what attended:", *(clip["attention"]["ran"] for clip in clips))
+        status = 1
+sys.exit(status)' "$results" full int8 rows guarded || status=1
+  return "$status"
+}
 
 part_tokens() { "$bitreel" bench step configs/bench/tokens.yaml --device "$device" --output "$results/tokens.json"; }
 
@@ -106,14 +134,14 @@ part_clip() {
   local status=0 name
   local -A flags=([full]="" [composed]="--elementwise composed" [int8]="--attention int8"
     [linear-int8]="--linear int8" [linear-fp8]="--linear fp8" [linear-fp8-plain]="--linear fp8 --linear-path plain"
-    [channels-last]="--vae-layout channels-last")
+    [channels-last]="--vae-layout channels-last" [recorded]="--cuda-graph")
   for name in "${!flags[@]}"; do
     # shellcheck disable=SC2086  # flags are words
     "$bitreel" generate --prompt "a red circle moves right on a navy background" --seed 1 --device "$device" \
       --steps "${BITREEL_STEP_STEPS:-50}" ${flags[$name]} --output "$results/clip-$name.mp4" --progress plain || status=1
   done
   "$bitreel" compare "$results"/clip-full.mp4 "$results"/clip-{composed,int8,linear-int8}.mp4 \
-    "$results"/clip-{linear-fp8,linear-fp8-plain,channels-last}.mp4 --output "$results/compare" || status=1
+    "$results"/clip-{linear-fp8,linear-fp8-plain,channels-last,recorded}.mp4 --output "$results/compare" || status=1
   return "$status"
 }
 

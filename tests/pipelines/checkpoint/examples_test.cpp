@@ -1,12 +1,15 @@
-// Examples of the headers of checkpoint/ and layers/, on the tiny UniDiffuser checkpoint (tests/app/manuals_test.cpp
-// compares). Those that want the default model are in tests/app/examples_test.cpp.
+// Examples of the headers of checkpoint/, layers/ and model/, on the tiny UniDiffuser checkpoint
+// (tests/app/manuals_test.cpp compares). Those that want the default model are in tests/app/examples_test.cpp.
 #include <ATen/ATen.h>
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "attention/attention.h"
+#include "attention/cuda/load_plugin.h"
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/checkpoint/finite.h"
 #include "pipelines/checkpoint/host_copy.h"
@@ -16,6 +19,8 @@
 #include "pipelines/layers/clip_layers.h"
 #include "pipelines/layers/rows/rows_body.h"
 #include "pipelines/layers/sinusoid.h"
+#include "pipelines/model/cuda/graph_plugin.h"
+#include "pipelines/model/step_graphs.h"
 #include "tests/error_text.h"
 #include "tests/examples_folder.h"
 #include "tests/files.h"
@@ -78,6 +83,27 @@ TEST_F(Examples, OfLayers) {
   const ClipLayers layers(scope / "encoder", config, {});
   at::Tensor states = layers(x, {.causality = Causality::bottom_right});
   EXPECT_EQ(states.sizes(), x.sizes());
+}
+
+[[maybe_unused]] void played_on_a_gpu(const std::function<void()>& launch) {
+  const auto entry = reinterpret_cast<cuda::GraphEntry>(cuda::plugin_symbol(cuda::graph_entry));
+  const cuda::GraphPlugin* graphs = entry(cuda::graph_version);
+  void* const graph = graphs->capture(launch, nullptr);
+  graphs->play(graph);
+  graphs->release(graph);
+}
+
+TEST_F(Examples, OfRecordedSteps) {
+  const c10::InferenceMode no_gradients;
+  const auto options = [] { return RunOptions{}; };
+  const auto on_remark = [](const std::string&) {};
+  const auto transformer = [](const at::Tensor& latents, const at::Tensor& modulation) { return latents * modulation; };
+  const at::Tensor latents = at::ones({2}), modulation = at::full({2}, 3.0);
+  const LayerAttention attention = full_attention();
+  StepGraphs graphs(options(), on_remark);
+  const StepGraphs::Step step = [&](const std::vector<at::Tensor>& in) { return transformer(in[0], in[1]); };
+  const at::Tensor y = graphs.run(attention, {latents, modulation}, step);
+  EXPECT_TRUE(at::equal(y, modulation));
 }
 
 struct Unit {

@@ -182,6 +182,35 @@ TEST_P(WholeClip, GoesOnFromAnyStepToTheSameBits) {
   }
 }
 
+// On a GPU most of the steps are played from a recording.
+TEST_P(WholeClip, RecordedStepsHaveTheBitsOfLaunchedOnes) {
+  for (const at::ScalarType dtype : {at::kFloat, at::kBFloat16}) {
+    CogVideoX launched = model(dtype);
+    CogVideoX recorded(checkpoint, {.dtype = dtype, .device = test_device(), .graphs = CudaGraphs::recorded});
+    Request other = request;
+    other.seed = 5;
+    const NamedTensors text = recorded.encode(request);
+    const auto denoised = [&](CogVideoX& clip) {
+      std::vector<at::Tensor> latents;
+      std::vector<std::string> remarks;
+      const DenoiseOptions options{
+          .on_step = [&](const StepEvent& event) { latents.push_back(event.latents.at("latents")); },
+          .on_remark = [&](const std::string& remark) { remarks.push_back(remark); }};
+      (void)clip.denoise(request, text, options);
+      for (const NamedTensors& one :
+           clip.denoise_together({{.request = request, .embeddings = text, .options = options},
+                                  {.request = other, .embeddings = text}})) {
+        latents.push_back(one.at("latents"));
+      }
+      EXPECT_TRUE(remarks.empty()) << remarks.front();
+      return latents;
+    };
+    const std::vector<at::Tensor> ours = denoised(recorded), theirs = denoised(launched);
+    ASSERT_EQ(ours.size(), theirs.size());
+    for (std::size_t i = 0; i < ours.size(); ++i) EXPECT_TRUE(at::equal(ours[i], theirs[i])) << "latents " << i;
+  }
+}
+
 TEST_P(WholeClip, KeptOverRequestsIsTheSameAsLoadedAnew) {
   CogVideoX kept = model(at::kFloat);
   const at::Tensor first = kept.denoise(request, kept.encode(request)).at("latents");
