@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "app/allocation.h"
 #include "app/commands/attention_bench.h"
 #include "app/commands/batch.h"
 #include "app/commands/calibrate.h"
@@ -126,6 +127,7 @@ int main(int argc, char** argv) {
   bitreel::ready_standard_streams();
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit is then a failed write, like a full disk
   bitreel::watch_mapped_files();
+  bitreel::prepare_allocation();
   // At once: LibTorch takes 0.2 s to take its operators' tables down, which the system does as well.
   std::_Exit(ended(run_and_report(argc, argv)));
 }

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "app/assets.h"
+#include "app/allocation.h"
 #include "app/attention_plan.h"
 #include "app/bench/model_bench.h"
 #include "app/bench/roofline.h"
@@ -496,6 +497,7 @@ TEST_F(Examples, OfAClipsRun) {
 }
 
 TEST_F(Examples, OfPaceAndMemory) {
+  prepare_allocation();
   {
     StepClock clock(50);
     clock.step(12);

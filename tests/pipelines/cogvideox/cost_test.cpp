@@ -203,7 +203,7 @@ TEST(Cost, TilingBoundsWhatDecodingHolds) {
   const Request request = default_request(two_b);
   const Cost tiled = cost_of(request, two_b, {.dtype = at::kBFloat16, .vae_tiling = Tiling::on});
   const Cost whole = cost_of(request, two_b, {.dtype = at::kBFloat16});
-  EXPECT_LT(tiled.decode.activation_bytes, whole.decode.activation_bytes / 2) << "but for frames that are remembered";
+  EXPECT_LT(tiled.decode.activation_bytes, 0.6 * whole.decode.activation_bytes) << "but for frames that are remembered";
 }
 
 }  // namespace

@@ -1,0 +1,17 @@
+#include "app/allocation.h"
+
+#include <malloc.h>
+
+#include <cstdlib>
+
+namespace bitreel {
+
+void prepare_allocation() {
+  // NOLINTBEGIN(concurrency-mt-unsafe): there is one thread yet
+  setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0);
+  constexpr int least_bytes_given_back = 16 << 20;
+  if (std::getenv("MALLOC_MMAP_THRESHOLD_") == nullptr) mallopt(M_MMAP_THRESHOLD, least_bytes_given_back);
+  // NOLINTEND(concurrency-mt-unsafe)
+}
+
+}  // namespace bitreel
