@@ -96,7 +96,8 @@ Timing time_decoding(const ModelBench& bench, const Render& render) {
   }
   const auto decode = [&] {
     const WallClock::time_point begun = WallClock::now();
-    model.decode(render.request, latents, {.on_frame = [](const Frame&) {}});  // frames are on the host: it has waited
+    const auto seen = [](const Frame&) {};  // it is on the host: it has waited
+    model.decode(render.request, latents, {.on_frame = seen, .on_image = seen, .on_text = [](const std::string&) {}});
     return seconds_since(begun);
   };
   Timing timing;

@@ -14,11 +14,12 @@ using nlohmann::ordered_json;
 
 std::string title_of(const ordered_json& row) {
   const auto& size = row.at("size");
+  const auto count = size.at(2).get<std::int64_t>();
+  const std::string frames = count == 0 ? "" : fmt::format("x{}", count);  // a picture has none
   const std::string layers =
       row.at("layers").is_null() ? "" : fmt::format(", {} layers", row.at("layers").get<std::int64_t>());
-  return fmt::format("{} {}x{}x{}{}, {}", row.at("name").get<std::string>(), size.at(0).get<std::int64_t>(),
-                     size.at(1).get<std::int64_t>(), size.at(2).get<std::int64_t>(), layers,
-                     row.at("dtype").get<std::string>());
+  return fmt::format("{} {}x{}{}{}, {}", row.at("name").get<std::string>(), size.at(0).get<std::int64_t>(),
+                     size.at(1).get<std::int64_t>(), frames, layers, row.at("dtype").get<std::string>());
 }
 
 // Of a case beside the first of the same model, layers, dtype and variant: 1 when time follows the FLOP.

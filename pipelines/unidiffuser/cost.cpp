@@ -3,6 +3,7 @@
 #include <c10/core/ScalarType.h>
 
 #include <algorithm>
+#include <array>
 #include <span>
 #include <utility>
 
@@ -27,30 +28,35 @@ Tally uvit(const UVitConfig& config, double passes) {
   const double tokens = passes * real(config.tokens()), patches = passes * real(config.patches());
   const double texts = passes * real(config.num_text_tokens);
   const Bias qkv_bias = config.attention_bias ? Bias::present : Bias::none;
-  for (const auto& [width, rows] :
-       {std::pair{patch, patches}, {config.clip_img_dim, passes}, {config.text_dim, texts}}) {
-    tally.product(width, dim, rows);
-    tally.product(dim, width, rows);
-  }
+  const std::array<std::pair<std::int64_t, double>, 3> ends = {
+      {{patch, patches}, {config.clip_img_dim, passes}, {config.text_dim, texts}}};
+  for (const auto& [width, rows] : ends) tally.product("embed", width, dim, rows);
   tally.holds(config.tokens() * dim);
   if (config.use_timestep_embedding) {
     for (int i = 0; i < 2; ++i) {
-      tally.product(dim, 4 * dim, passes);
-      tally.product(4 * dim, dim, passes);
+      tally.product("embed", dim, 4 * dim, passes);
+      tally.product("embed", 4 * dim, dim, passes);
     }
   }
+  const std::int64_t hidden = 4 * dim, before = config.activation == UVitActivation::geglu ? 2 * hidden : hidden;
   for (std::int64_t layer = 0; layer < config.layers(); ++layer) {
-    tally.product(dim, 3 * dim, tokens, qkv_bias);
-    tally.product(dim, dim, tokens);
-    tally.product(dim, (config.activation == UVitActivation::geglu ? 8 : 4) * dim, tokens);
-    tally.product(4 * dim, dim, tokens);
-    tally.holds(4 * dim);  // norms
+    tally.product("qkv", dim, 3 * dim, tokens, qkv_bias);
+    tally.attention(passes, real(config.tokens()), dim);
+    tally.product("out", dim, dim, tokens);
+    tally.product("ff in", dim, before, tokens);
+    tally.numbers_moved("gelu", tokens * real(before + hidden));
+    tally.product("ff out", hidden, dim, tokens);
+    tally.holds(4 * dim);
+    tally.numbers_moved("norm", 2 * 3 * tokens * real(dim));  // of a sum of two
   }
   for (std::int64_t skip = 0; skip < config.depth(); ++skip) {
-    tally.product(2 * dim, dim, tokens);
+    tally.product("skip", 2 * dim, dim, tokens);
     tally.holds(2 * dim);
+    tally.numbers_moved("norm", 2 * tokens * real(dim));
   }
   tally.holds(2 * dim);
+  tally.numbers_moved("output", 2 * tokens * real(dim));
+  for (const auto& [width, rows] : ends) tally.product("output", dim, width, rows);
   return tally;
 }
 
@@ -183,7 +189,8 @@ Cost cost_of(const Request& request, const UniDiffuserConfig& config, const RunO
       .weight_bytes = bytes * weight_copies(options) * step.parameters,
       .activation_bytes = bytes * real(batch * tokens * denoiser.inner_dim()) * (tensors_in_a_block + kept_by_skips),
       .product_flop = step.flop,
-      .attention_flop = real(cost.layers) * attention_flop(cost.attention)};
+      .attention_flop = real(cost.layers) * attention_flop(cost.attention),
+      .works = step.works(bytes)};
   if (stages.size() > 1) {  // what lies between the halves, while the U-ViT stays loaded
     for (const PhaseCost& between :
          {decoding(stages.front(), config, 1, bytes), encoding(stages.back(), config, bytes)})

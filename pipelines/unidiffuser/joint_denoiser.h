@@ -39,6 +39,9 @@ class JointDenoiser {
                                    const LayerAttention& attention) const;
 
  private:
+  [[nodiscard]] UVitInput passes_of(const JointTensors& current, std::int64_t timestep,
+                                    const at::Generator& generator) const;
+
   const UVit& uvit_;
   JointGuidance guidance_;
 };

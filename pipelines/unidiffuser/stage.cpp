@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "pipelines/layers/work_clock.h"
 #include "pipelines/unidiffuser/joint_denoiser.h"
 #include "schedulers/noise/multistep_dpm.h"
 
@@ -65,7 +66,7 @@ JointTensors denoise_stage(const Stage& stage, const JointTensors& start, UniDif
     const DenoisingStep step{.index = i, .count = count, .timestep = timesteps[static_cast<std::size_t>(i)]};
     const at::Tensor prediction =
         denoiser.predict(shaped(stage.mode, rows, begun), step.timestep, generator, options.attention(step));
-    rows = scheduler.step(prediction, static_cast<std::size_t>(i), rows, generator);
+    rows = timed("scheduler", [&] { return scheduler.step(prediction, static_cast<std::size_t>(i), rows, generator); });
     if (options.on_step) {
       options.on_step(
           step, {.steps_done = i + 1, .tensors = shaped(stage.mode, rows, begun), .scheduler = scheduler.state()});

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "pipelines/layers/sinusoid.h"
+#include "pipelines/layers/work_clock.h"
 
 namespace bitreel {
 namespace {
@@ -16,6 +17,22 @@ Linear stacked(const Linear& q, const Linear& k, const Linear& v) {
   all.weight = at::cat({q.weight, k.weight, v.weight});
   if (q.bias.defined()) all.bias = at::cat({q.bias, k.bias, v.bias});
   return all;
+}
+
+at::Tensor activated(const at::Tensor& x, UVitActivation activation) {
+  if (activation == UVitActivation::geglu) {
+    const std::vector<at::Tensor> halves = x.chunk(2, -1);
+    return halves[0] * at::gelu(halves[1]);
+  }
+  return at::gelu(x, activation == UVitActivation::gelu_tanh ? "tanh" : "none");
+}
+
+at::Tensor normed_by(const LayerNorm& norm, const at::Tensor& x) {
+  return timed("norm", [&] { return norm(x); });
+}
+
+at::Tensor added(const at::Tensor& branch, const at::Tensor& x) {
+  return timed("norm", [&] { return branch + x; });
 }
 
 }  // namespace
@@ -36,18 +53,18 @@ UVit::Block::Block(const Scope& scope, const UVitConfig& config) {
 
 at::Tensor UVit::Block::attend(const at::Tensor& x, const UVitConfig& config, const Attention& attention) const {
   const std::int64_t heads = config.num_attention_heads, head_dim = config.attention_head_dim;
-  const std::vector<at::Tensor> qkv =
-      to_qkv(x).view({x.size(0), x.size(1), 3, heads, head_dim}).permute({2, 0, 3, 1, 4}).unbind(0);
-  return to_out(attention(qkv[0], qkv[1], qkv[2]).transpose(1, 2).reshape(x.sizes()));
+  const std::vector<at::Tensor> qkv = timed("qkv", [&] { return to_qkv(x); })
+                                          .view({x.size(0), x.size(1), 3, heads, head_dim})
+                                          .permute({2, 0, 3, 1, 4})
+                                          .unbind(0);
+  const at::Tensor attended = timed("attention", [&] { return attention(qkv[0], qkv[1], qkv[2]); });
+  return timed("out", [&] { return to_out(attended.transpose(1, 2).reshape(x.sizes())); });
 }
 
 at::Tensor UVit::Block::feed_forward(const at::Tensor& x, UVitActivation activation) const {
-  const at::Tensor hidden = ff_in(x);
-  if (activation == UVitActivation::geglu) {
-    const std::vector<at::Tensor> halves = hidden.chunk(2, -1);
-    return ff_out(halves[0] * at::gelu(halves[1]));
-  }
-  return ff_out(at::gelu(hidden, activation == UVitActivation::gelu_tanh ? "tanh" : "none"));
+  const at::Tensor before = timed("ff in", [&] { return ff_in(x); });
+  const at::Tensor hidden = timed("gelu", [&] { return activated(before, activation); });
+  return timed("ff out", [&] { return ff_out(hidden); });
 }
 
 at::Tensor UVit::Block::operator()(const at::Tensor& input, const UVitConfig& config,
@@ -55,20 +72,20 @@ at::Tensor UVit::Block::operator()(const at::Tensor& input, const UVitConfig& co
   const auto attended = [&](const at::Tensor& x) { return attend(x, config, attention); };
   const auto fed = [&](const at::Tensor& x) { return feed_forward(x, config.activation); };
   if (config.norms == UVitNorms::on_backbone && config.pre_layer_norm) {
-    at::Tensor x = norm1(input);
-    x = norm3(attended(x) + x);
-    return fed(x) + x;
+    at::Tensor x = normed_by(norm1, input);
+    x = normed_by(norm3, added(attended(x), x));
+    return added(fed(x), x);
   }
   if (config.norms == UVitNorms::on_backbone) {
-    const at::Tensor x = norm1(attended(input) + input);
-    return norm3(fed(x) + x);
+    const at::Tensor x = normed_by(norm1, added(attended(input), input));
+    return normed_by(norm3, added(fed(x), x));
   }
   if (config.pre_layer_norm) {
-    const at::Tensor x = attended(norm1(input)) + input;
-    return fed(norm3(x)) + x;
+    const at::Tensor x = added(attended(normed_by(norm1, input)), input);
+    return added(fed(normed_by(norm3, x)), x);
   }
-  const at::Tensor x = norm1(attended(input)) + input;
-  return norm3(fed(x)) + x;
+  const at::Tensor x = added(normed_by(norm1, attended(input)), input);
+  return added(normed_by(norm3, fed(x)), x);
 }
 
 UVit::Skip::Skip(const Scope& scope, std::int64_t dim)
@@ -77,7 +94,7 @@ UVit::Skip::Skip(const Scope& scope, std::int64_t dim)
 }
 
 at::Tensor UVit::Skip::operator()(const at::Tensor& x, const at::Tensor& skipped) const {
-  return norm(skip_linear(at::cat({x, skipped}, -1)));
+  return normed_by(norm, timed("skip", [&] { return skip_linear(at::cat({x, skipped}, -1)); }));
 }
 
 UVit::UVit(const Weights& weights, const UVitConfig& config, LoadOptions options) : config_(config), options_(options) {
@@ -152,7 +169,7 @@ UVitOutput UVit::operator()(const UVitInput& input, const UVitContext& context) 
                     input.image_vae.size(3), input.image_vae.size(2), input.text.size(1), size, size, text_tokens),
         "leave out width and height");
   }
-  at::Tensor x = embed(input, context.data_type);
+  at::Tensor x = timed("embed", [&] { return embed(input, context.data_type); });
   if (context.on_layer) context.on_layer(-1, x);
   std::vector<at::Tensor> skipped;
   const std::int64_t depth = config_.depth();
@@ -168,6 +185,7 @@ UVitOutput UVit::operator()(const UVitInput& input, const UVitContext& context) 
     if (layer < depth) skipped.push_back(x);
     if (context.on_layer) context.on_layer(layer, x);
   }
+  const Timed until_done("output");
   x = norm_out_(x);
   const std::int64_t text_begin = x.size(1) - config_.patches() - 1 - text_tokens;
   return {.image_vae = unpatchify(vae_img_out_(x.narrow(1, text_begin + text_tokens + 1, config_.patches()))),

@@ -56,6 +56,29 @@ TEST(BenchStep, TimesEveryKindOfWorkOfEveryVariantAndShowsTheTableAgain) {
   EXPECT_EQ(run_bitreel({"bench", "step", "--show", folder / "results.json"}).out, outcome.out);
 }
 
+TEST(BenchStep, TimesAPictureFromTextByTheSameMeasure) {
+  const TemporaryFolder folder;
+  const std::string cases = write_text(folder / "cases.yaml",
+                                       "rounds: 2\nvariants: {full: {}, int8: {attention: int8}}\ncases:\n"
+                                       "  - {name: joint, model: tests/golden/unidiffuser/model, dtype: fp32}\n");
+  const Outcome outcome = run_bitreel({"bench", "step", cases, "--output", folder / "results.json"});
+  ASSERT_EQ(outcome.code, 0) << outcome.err;
+  const json results = read_json(folder / "results.json");
+  const json& full = results["cases"][0];
+  EXPECT_EQ(full["layers"], 5) << "two in, one between, two out";
+  EXPECT_EQ(full["tokens"], 2 + 1 + 77 + 1 + 4 * 4) << "timesteps, data type, text, CLIP's picture, patches";
+  std::vector<std::string> names;
+  for (const json& work : full["works"]) {
+    names.push_back(work["work"]);
+    EXPECT_GT(work["ms"], 0) << names.back();
+  }
+  EXPECT_THAT(names, ElementsAre("embed", "qkv", "attention", "out", "ff in", "gelu", "ff out", "norm", "skip",
+                                 "output", "inputs", "scheduler"));
+  EXPECT_NEAR(sum_of(full["works"], "flop") / full["flop"].get<double>(), 1, 1e-9);
+  EXPECT_NE(results["cases"][1]["backends"], full["backends"]);
+  EXPECT_THAT(outcome.out, HasSubstr("| joint 32x32, 5 layers, fp32 | full |"));
+}
+
 TEST(BenchVae, TimesConvolutionsNormsAndFrames) {
   const TemporaryFolder folder;
   const std::string cases =

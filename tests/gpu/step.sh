@@ -6,12 +6,13 @@
 #   goldens   every golden of the denoiser, its kernels, 8-bit products and the decoder, on the GPU
 #   step      bitreel bench step (configs/bench/step.yaml) -> step.json
 #   graphs    the same recorded and launched (configs/bench/graphs.yaml) -> graphs.json, and clips whose bits have to agree
+#   joint     a step of UniDiffuser (configs/bench/unidiffuser.yaml), and diffusers' -> joint.json, joint-peer.json
 #   tokens    cost against tokens (configs/bench/tokens.yaml) -> tokens.json
 #   vae       bitreel bench vae (configs/bench/vae.yaml) -> vae.json
 #   peer      diffusers on the same shapes -> step-peer.json, vae-peer.json (BITREEL_PEER: a Python that has it)
 #   memory    a 5b clip of 720x480x49 in 12 GiB: --offload, --weights fp8, plans beside peaks (a random checkpoint of
 #             21 GB is written to FOLDER and removed; BITREEL_MEMORY_MODEL: one that is there), what a step takes so
-#             (configs/bench/offload.yaml) -> offload.json
+#             (configs/bench/offload.yaml) -> offload.json; how soon it comes to its first step (start.py) -> start.json
 #   clip      the default clip in every kind of arithmetic, beside full precision on the CPU -> clip-*.mp4.json
 #
 # Each part writes to FOLDER (out/gpu-step) as it goes, its output to FOLDER/PART.log; the next runs whatever became of it.
@@ -31,7 +32,7 @@ if [[ ${1:-} == --results ]]; then
   shift 2
 fi
 parts=("$@")
-((${#parts[@]})) || parts=(goldens step graphs tokens vae peer memory clip)
+((${#parts[@]})) || parts=(goldens step graphs joint tokens vae peer memory clip)
 mkdir -p "$results"
 : >"$results/summary.txt"
 
@@ -68,18 +69,25 @@ sys.exit(status)' "$results" full int8 rows guarded || status=1
   return "$status"
 }
 
+part_joint() {
+  "$bitreel" bench step "${BITREEL_JOINT_CASES:-configs/bench/unidiffuser.yaml}" --device "$device" --output "$results/joint.json" &&
+    peer_beside joint
+}
+
 part_tokens() { "$bitreel" bench step configs/bench/tokens.yaml --device "$device" --output "$results/tokens.json"; }
 
 part_vae() { "$bitreel" bench vae "$vae_cases" --device "$device" --output "$results/vae.json"; }
 
 part_peer() {
-  local phase status=0
-  for phase in step vae; do
-    [[ -e $results/$phase.json ]] || { echo "no $results/$phase.json to stand beside"; status=1; continue; }
-    "$peer" tests/oracle/step_peer.py "$results/$phase.json" --device "$device" --output "$results/$phase-peer.json" ||
-      status=1
-  done
+  local status=0
+  peer_beside step || status=1
+  peer_beside vae || status=1
   return "$status"
+}
+# peer_beside NAME: diffusers on the cases of NAME.json.
+peer_beside() {
+  [[ -e $results/$1.json ]] || { echo "no $results/$1.json to stand beside"; return 1; }
+  "$peer" tests/oracle/step_peer.py "$results/$1.json" --device "$device" --output "$results/$1-peer.json"
 }
 
 # Two steps each, of one seed: offload has to give the bits of none, and the plan has to refuse what does not fit.
@@ -96,6 +104,7 @@ part_memory() {
     "$bitreel" "${clip[@]}" ${flags[$name]} --output "$out/$name.mp4" --save-latents "$out/$name.safetensors" \
       >"$out/$name.jsonl" || { echo "$name failed"; status=1; }
   done
+  BITREEL_BINARY=$bitreel python3 tests/gpu/start.py "$model" --device "$device" --num-frames 9 --output "$results/start.json" || status=1
   if "$bitreel" "${clip[@]}" --gpu-memory-limit 12 --output "$out/refused.mp4" >/dev/null 2>"$out/refused.txt"; then
     echo "13 GiB were planned within 12"; status=1
   fi

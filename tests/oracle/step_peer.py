@@ -4,8 +4,8 @@
     .deps/peer/bin/python tests/oracle/step_peer.py out/step.json --device cuda --output out/step-peer.json
 
 Reads the sizes, layers and dtypes of that file's cases and runs each once on the same machine with random weights of its
-own: a denoising step as CogVideoXPipeline runs it (guidance, scheduler), or AutoencoderKLCogVideoX.decode and the frames
-as bytes on the host. Writes one JSON object after every case: diffusers' milliseconds and peak memory, eager and, with
+own: a denoising step as CogVideoXPipeline runs it (guidance, scheduler) or UniDiffuserPipeline (a picture from text,
+likewise), or AutoencoderKLCogVideoX.decode and the frames as bytes on the host. Writes one JSON object after every case: diffusers' milliseconds and peak memory, eager and, with
 --compile, compiled (with the seconds that compiling took), and for every variant of Bitreel's how many times as fast it
 was. --compile takes cases by name; compiling takes minutes each.
 """
@@ -21,8 +21,10 @@ from pathlib import Path
 
 import diffusers
 import torch
-from diffusers import (AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler, CogVideoXPipeline,
-                       CogVideoXTransformer3DModel)
+import transformers
+from diffusers import (AutoencoderKL, AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXDPMScheduler,
+                       CogVideoXPipeline, CogVideoXTransformer3DModel, DPMSolverMultistepScheduler)
+from diffusers.pipelines.deprecated.unidiffuser import UniDiffuserModel, UniDiffuserPipeline, UniDiffuserTextDecoder
 
 ROOT = Path(__file__).absolute().parents[2]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -55,55 +57,94 @@ def folder_of(model: str) -> Path:
 
 
 def config_of(model: str, part: str) -> dict:
-    name = "scheduler_config.json" if part == "scheduler" else "config.json"
+    name = {"scheduler": "scheduler_config.json", "": "model_index.json"}.get(part, "config.json")
     return json.loads((folder_of(model) / part / name).read_text())
 
 
-def random_model(kind: type, config: dict, dtype: torch.dtype, device: Device) -> torch.nn.Module:
+def random_model(kind: type, config, dtype: torch.dtype, device: Device) -> torch.nn.Module:
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
         with torch.device(device.name):
-            return kind.from_config(config).eval().requires_grad_(False)
+            model = kind.from_config(config) if isinstance(config, dict) else kind(config)
+            return model.eval().requires_grad_(False)
     finally:
         torch.set_default_dtype(before)
 
 
-def timed_steps(pipe: CogVideoXPipeline, case: dict, rounds: int, device: Device) -> float:
-    width, height, frames = case["size"]
-    dtype = DTYPES[case["dtype"]]
-    config = pipe.transformer.config
-    draw = lambda seed: torch.randn((1, config.max_text_seq_length, config.text_embed_dim),
-                                    generator=torch.Generator().manual_seed(seed)).to(device.name, dtype)
+class Clip:
+    """Steps of CogVideoXPipeline."""
+
+    denoiser = "transformer"
+
+    def __init__(self, case: dict, device: Device):
+        config = config_of(case["model"], "transformer") | {"num_layers": case["layers"]}
+        scheduler_config = config_of(case["model"], "scheduler")
+        kind = CogVideoXDPMScheduler if "DPM" in scheduler_config["_class_name"] else CogVideoXDDIMScheduler
+        self.size = dict(zip(("width", "height", "num_frames"), case["size"]))
+        self.pipe = CogVideoXPipeline(
+            tokenizer=None, text_encoder=None, vae=None, scheduler=kind.from_config(scheduler_config),
+            transformer=random_model(CogVideoXTransformer3DModel, config, DTYPES[case["dtype"]], device))
+        self.pipe.vae_scale_factor_spatial = 2 ** (len(config_of(case["model"], "vae")["block_out_channels"]) - 1)
+        self.text = (config["max_text_seq_length"], config["text_embed_dim"])
+
+    def run(self, steps: int, on_step, **settings) -> None:
+        def on_step_end(_pipe, _index, _timestep, tensors):
+            on_step()
+            return tensors
+
+        self.pipe(**settings, **self.size, num_inference_steps=steps, guidance_scale=6.0, callback_on_step_end=on_step_end)
+
+
+class Joint:
+    """Steps of UniDiffuserPipeline, from text to a picture; its other parts are there because it asks for their sizes."""
+
+    denoiser = "unet"
+
+    def __init__(self, case: dict, device: Device):
+        config = lambda part: config_of(case["model"], part)
+        made = lambda kind, config: random_model(kind, config, DTYPES[case["dtype"]], device)
+        self.pipe = UniDiffuserPipeline(
+            clip_image_processor=None, clip_tokenizer=None, text_tokenizer=None,
+            vae=made(AutoencoderKL, config("vae")),
+            text_encoder=made(transformers.CLIPTextModel, transformers.CLIPTextConfig(**config("text_encoder"))),
+            image_encoder=made(transformers.CLIPVisionModelWithProjection,
+                               transformers.CLIPVisionConfig(**config("image_encoder"))),
+            text_decoder=made(UniDiffuserTextDecoder, config("text_decoder")),
+            unet=made(UniDiffuserModel, config("unet") | {"num_layers": case["layers"]}),
+            scheduler=DPMSolverMultistepScheduler.from_config(config("scheduler")))
+        text_encoder = self.pipe.text_encoder.config
+        self.text = (text_encoder.max_position_embeddings, text_encoder.hidden_size)
+
+    def run(self, steps: int, on_step, **settings) -> None:
+        self.pipe(**settings, num_inference_steps=steps, guidance_scale=8.0, callback=lambda *_: on_step())
+
+
+def timed_steps(kind: Clip | Joint, case: dict, rounds: int, device: Device) -> float:
+    draw = lambda seed: torch.randn((1, *kind.text), generator=torch.Generator().manual_seed(seed)).to(
+        device.name, DTYPES[case["dtype"]])
     ends = []
 
-    def on_step_end(_pipe, _index, _timestep, tensors):
+    def on_step() -> None:
         device.wait()
         ends.append(time.perf_counter())
-        return tensors
 
-    pipe(prompt_embeds=draw(1), negative_prompt_embeds=draw(2), width=width, height=height, num_frames=frames,
-         num_inference_steps=1 + rounds, guidance_scale=6.0, generator=torch.Generator().manual_seed(1),
-         output_type="latent", callback_on_step_end=on_step_end)
+    kind.run(1 + rounds, on_step, prompt_embeds=draw(1), negative_prompt_embeds=draw(2),
+             generator=torch.Generator().manual_seed(1), output_type="latent")
     return statistics.median(b - a for a, b in zip(ends, ends[1:])) * 1e3
 
 
 def step(case: dict, rounds: int, compiled: bool, device: Device) -> dict:
-    config = config_of(case["model"], "transformer") | {"num_layers": case["layers"]}
-    transformer = random_model(CogVideoXTransformer3DModel, config, DTYPES[case["dtype"]], device)
-    scheduler_config = config_of(case["model"], "scheduler")
-    kind = CogVideoXDPMScheduler if "DPM" in scheduler_config["_class_name"] else CogVideoXDDIMScheduler
-    pipe = CogVideoXPipeline(tokenizer=None, text_encoder=None, vae=None, transformer=transformer,
-                             scheduler=kind.from_config(scheduler_config))
-    pipe.vae_scale_factor_spatial = 2 ** (len(config_of(case["model"], "vae")["block_out_channels"]) - 1)
-    pipe.set_progress_bar_config(disable=True)
-    row = {"eager_ms": timed_steps(pipe, case, rounds, device), "peak_device_bytes": device.peak_bytes()}
+    kinds = {"CogVideoXPipeline": Clip, "UniDiffuserPipeline": Joint}
+    kind = kinds[config_of(case["model"], "")["_class_name"]](case, device)
+    kind.pipe.set_progress_bar_config(disable=True)
+    row = {"eager_ms": timed_steps(kind, case, rounds, device), "peak_device_bytes": device.peak_bytes()}
     if compiled:
         begun = time.perf_counter()
-        pipe.transformer = torch.compile(transformer)
-        timed_steps(pipe, case, 1, device)
+        setattr(kind.pipe, kind.denoiser, torch.compile(getattr(kind.pipe, kind.denoiser)))
+        timed_steps(kind, case, 1, device)
         row["compile_s"] = time.perf_counter() - begun
-        row["compiled_ms"] = timed_steps(pipe, case, rounds, device)
+        row["compiled_ms"] = timed_steps(kind, case, rounds, device)
     return row
 
 
