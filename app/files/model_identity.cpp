@@ -1,9 +1,13 @@
 #include "app/files/model_identity.h"
 
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <cstdint>
 #include <functional>
 #include <set>
+#include <span>
 
 #include "app/files/content_hash.h"
 #include "base/error.h"
@@ -16,6 +20,26 @@ namespace fs = std::filesystem;
 // As files are named in records: "vae/diffusion_pytorch_model.safetensors".
 std::string name_of(const Component& component, const fs::path& file) {
   return fmt::format("{}/{}", component.name, file.filename().string());
+}
+
+struct WeightFile {
+  const Component& component;
+  fs::path path;
+  std::string hash = {};
+};
+
+// Hashed side by side: each takes one thread all of its time.
+std::vector<WeightFile> weight_files_of(const Pipeline& model) {
+  std::vector<WeightFile> files;
+  for (const Component& component : model.traits().components) {
+    if (component.weights.empty()) continue;
+    const Weights weights = model.checkpoint().weights(component.name);
+    for (const fs::path& path : weights.files()) files.push_back({component, path});
+  }
+  at::parallel_for(0, std::ssize(files), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (WeightFile& file : std::span(files).subspan(begin, end - begin)) file.hash = content_hash(file.path);
+  });
+  return files;
 }
 
 // The first file of components used in such phases that is not what `kept` says; empty when all are, or it is null.
@@ -35,18 +59,13 @@ std::string first_changed(const Pipeline& model, const ModelIdentity& identity, 
 
 ModelIdentity identify(const Pipeline& model) {
   ModelIdentity identity;
-  for (const Component& component : model.traits().components) {
-    if (component.weights.empty()) continue;
-    std::string hashes;
-    const std::vector<fs::path> files = model.checkpoint().weights(component.name).files();
-    for (const fs::path& file : files) {
-      const std::string hash = content_hash(file);
-      identity.files[name_of(component, file)] = {{"bytes", fs::file_size(file)}, {"sha256", hash}};
-      hashes += hash;
-    }
-    if (component.name == model.traits().denoiser)
-      identity.denoiser = files.size() == 1 ? hashes : hash_of_text(hashes);
+  std::vector<std::string> of_denoiser;
+  for (const WeightFile& file : weight_files_of(model)) {
+    identity.files[name_of(file.component, file.path)] = {{"bytes", fs::file_size(file.path)}, {"sha256", file.hash}};
+    if (file.component.name == model.traits().denoiser) of_denoiser.push_back(file.hash);
   }
+  const std::string hashes = fmt::format("{}", fmt::join(of_denoiser, ""));
+  identity.denoiser = of_denoiser.size() == 1 ? hashes : hash_of_text(hashes);
   return identity;
 }
 

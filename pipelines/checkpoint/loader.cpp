@@ -26,20 +26,29 @@ at::Tensor Loader::take(const std::string& name, at::IntArrayRef shape, at::Scal
   return laid_out(options_.host ? options_.host->on_device(name, dtype, load) : load());
 }
 
-at::Tensor Loader::from_file(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) const {
+std::optional<at::Tensor> Loader::on_device(const at::Tensor& stored, at::ScalarType dtype) {
+  if (!options_.device.is_cpu()) {
+    if (!upload_) upload_.emplace(options_.device);
+    return (*upload_)(stored, dtype);
+  }
+  if (!all_finite(stored)) return std::nullopt;
+  return stored.to(dtype);
+}
+
+at::Tensor Loader::from_file(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) {
   const at::Tensor stored = weights_.get(name, shape);
   if (!at::isFloatingType(stored.scalar_type())) {
     throw Error(fmt::format("{}: tensor {} is stored as {}, expected a floating-point dtype", weights_.component(),
                             name, c10::toString(stored.scalar_type())));
   }
-  if (!all_finite(stored)) {
+  const std::optional<at::Tensor> loaded = on_device(stored, dtype);
+  if (!loaded) {
     throw Error(fmt::format("{}: tensor {} holds infinity or values that are not numbers",
                             weights_.file_of(name).string(), name),
                 "the file is damaged or was converted wrongly; download it again");
   }
-  const at::Tensor loaded = stored.to(options_.device, dtype);
-  if (!loaded.is_alias_of(stored)) weights_.let_go(name);
-  return loaded;
+  if (!loaded->is_alias_of(stored)) weights_.let_go(name);
+  return *loaded;
 }
 
 at::Tensor Loader::laid_out(const at::Tensor& tensor) const {

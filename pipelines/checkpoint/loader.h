@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "pipelines/checkpoint/host_weights.h"
+#include "pipelines/checkpoint/upload.h"
 #include "pipelines/checkpoint/weights.h"
 
 namespace bitreel {
@@ -55,12 +56,15 @@ class Loader {
   [[nodiscard]] const Weights& weights() const { return weights_; }
 
  private:
-  [[nodiscard]] at::Tensor from_file(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype) const;
+  at::Tensor from_file(const std::string& name, at::IntArrayRef shape, at::ScalarType dtype);
+  // None when not all of it is finite.
+  std::optional<at::Tensor> on_device(const at::Tensor& stored, at::ScalarType dtype);
   [[nodiscard]] at::Tensor laid_out(const at::Tensor& tensor) const;
 
   Weights weights_;
   LoadOptions options_;
   std::set<std::string> used_;
+  std::optional<Upload> upload_;  // of a device that is no CPU
 };
 
 // A place in the tree of names: scope / "norm1" / "linear".

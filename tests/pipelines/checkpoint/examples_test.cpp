@@ -15,6 +15,7 @@
 #include "pipelines/checkpoint/host_copy.h"
 #include "pipelines/checkpoint/host_weights.h"
 #include "pipelines/checkpoint/mapped_file.h"
+#include "pipelines/checkpoint/upload.h"
 #include "pipelines/layers/activation.h"
 #include "pipelines/layers/clip_layers.h"
 #include "pipelines/layers/rows/rows_body.h"
@@ -55,6 +56,15 @@ TEST_F(Examples, OfWeightsInHostMemory) {
   HostWeights kept(device);
   const at::Tensor weight = kept.on_device("proj_out.weight", at::kBFloat16, [&] { return read_from_file(); });
   EXPECT_TRUE(at::equal(weight, read_from_file()));
+}
+
+TEST_F(Examples, OfUploadedWeights) {
+  const at::Device device = at::kCPU;
+  const at::Tensor stored = at::tensor({1.0f, -2.5f});
+  Upload upload(device);
+  const std::optional<at::Tensor> weight = upload(stored, at::kBFloat16);
+  if (!weight) throw Error("it holds infinity or values that are not numbers");
+  EXPECT_TRUE(at::equal(*weight, stored.to(at::kBFloat16)));
 }
 
 TEST_F(Examples, OfLayers) {

@@ -1,0 +1,45 @@
+#include "pipelines/checkpoint/upload.h"
+
+#include <ATen/ATen.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
+
+#include <algorithm>
+
+#include "pipelines/checkpoint/finite.h"
+
+namespace bitreel {
+
+Upload::Upload(at::Device device, std::int64_t piece_bytes) : device_(device), piece_bytes_(piece_bytes) {}
+
+Upload::Place& Upload::next_place() {
+  if (places_.size() < places) {
+    const at::TensorOptions there = at::TensorOptions(at::kByte).pinned_memory(!device_.is_cpu());
+    return places_.emplace_back(Place{.bytes = at::empty({piece_bytes_}, there)});
+  }
+  Place& place = places_[next_++ % places];
+  if (place.sent) place.sent->synchronize();
+  return place;
+}
+
+std::optional<at::Tensor> Upload::operator()(const at::Tensor& stored, at::ScalarType dtype) {
+  const at::Tensor from = stored.view({-1});
+  const at::Tensor weight = at::empty(stored.sizes(), at::TensorOptions(dtype).device(device_));
+  const at::Tensor to = weight.view({-1});
+  const auto number = static_cast<std::int64_t>(stored.element_size());
+  const std::int64_t at_once = piece_bytes_ / number;
+  for (std::int64_t begin = 0; begin < from.numel(); begin += at_once) {
+    const std::int64_t count = std::min(at_once, from.numel() - begin);
+    Place& place = next_place();
+    const at::Tensor piece = place.bytes.narrow(0, 0, count * number).view(stored.scalar_type());
+    piece.copy_(from.narrow(0, begin, count));
+    if (!all_finite(piece)) return std::nullopt;
+    const at::Tensor there = piece.to(device_, stored.scalar_type(), /*non_blocking=*/true);
+    to.narrow(0, begin, count).copy_(there);
+    if (device_.is_cpu()) continue;
+    place.sent.emplace(device_.type());
+    place.sent->record(c10::impl::VirtualGuardImpl(device_.type()).getStream(device_));
+  }
+  return weight;
+}
+
+}  // namespace bitreel
