@@ -4,17 +4,22 @@
 include(GNUInstallDirs)
 set(private_libraries "${CMAKE_INSTALL_LIBDIR}/bitreel")
 # DT_RPATH, not DT_RUNPATH (see dependencies.cmake): what these libraries load is found there too.
-set_target_properties(bitreel PROPERTIES INSTALL_RPATH "$ORIGIN/../${private_libraries}")
+file(RELATIVE_PATH to_private_libraries "/${CMAKE_INSTALL_BINDIR}" "/${private_libraries}")
+set_target_properties(bitreel PROPERTIES INSTALL_RPATH "$ORIGIN/${to_private_libraries}")
+set_target_properties(bitreel_engine PROPERTIES INSTALL_RPATH "$ORIGIN")
 
 # What every Linux system has, and must not come from another one.
 set(of_the_system "^ld-linux" "^lib(c|m|dl|rt|pthread|resolv|util|anl)\\.so" "^linux-vdso")
 set(of_the_distribution "^/lib" "^/usr/lib")
-install(TARGETS bitreel RUNTIME_DEPENDENCY_SET libtorch_libraries COMPONENT program)
+install(TARGETS bitreel COMPONENT program)
+install(TARGETS bitreel_engine RUNTIME_DEPENDENCY_SET libtorch_libraries
+  RUNTIME DESTINATION "${private_libraries}" COMPONENT program)
 install(RUNTIME_DEPENDENCY_SET libtorch_libraries
   PRE_EXCLUDE_REGEXES ${of_the_system} POST_EXCLUDE_REGEXES ${of_the_distribution}
   LIBRARY DESTINATION "${private_libraries}" COMPONENT program)
 # The same target once more for what the distribution brings, which only an archive holds.
-install(TARGETS bitreel RUNTIME_DEPENDENCY_SET system_libraries COMPONENT system EXCLUDE_FROM_ALL)
+install(TARGETS bitreel_engine RUNTIME_DEPENDENCY_SET system_libraries
+  RUNTIME DESTINATION "${private_libraries}" COMPONENT system EXCLUDE_FROM_ALL)
 # OpenMP comes with LibTorch: one of that name.
 install(RUNTIME_DEPENDENCY_SET system_libraries
   PRE_EXCLUDE_REGEXES ${of_the_system} "^libgomp\\.so" POST_INCLUDE_REGEXES ${of_the_distribution} POST_EXCLUDE_REGEXES ".*"

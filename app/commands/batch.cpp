@@ -22,6 +22,7 @@
 #include "app/commands/generate.h"
 #include "app/console.h"
 #include "app/forecast.h"
+#include "app/front_door.h"
 #include "app/interrupt.h"
 #include "app/model_key.h"
 #include "app/render.h"
@@ -198,6 +199,7 @@ void run(const BatchCommand& command) {
     return;
   }
   if (command.dry_run) return show_dry_run(tasks, models, command, shard);
+  need_whole_program();
   Console console(command.progress);
   if (command.collect) {
     const std::vector<JobResult> results = collect(tasks, command.output, console);

@@ -21,6 +21,7 @@
 #include "app/cpu_clock.h"
 #include "app/files/prompts_file.h"
 #include "app/flags.h"
+#include "app/front_door.h"
 #include "app/interrupt.h"
 #include "app/render.h"
 #include "base/error.h"
@@ -144,6 +145,7 @@ void calibrate(const CalibrateCommand& command) {
   std::shared_ptr<Pipeline> model = open_model(options);
   check_takes_prompts(options.mode, model->traits().modes);
   Render render = resolve(options, std::move(model));
+  need_whole_program();
   const ModelIdentity identity = identify(*render.model);
   const MeasurementDesign design = design_of(command, render, identity);
 

@@ -13,6 +13,7 @@
 #include "app/compare/run_comparison.h"
 #include "app/console.h"
 #include "app/flags.h"
+#include "app/front_door.h"
 #include "app/interrupt.h"
 #include "base/error.h"
 #include "base/written_file.h"
@@ -66,6 +67,7 @@ void check(const CompareCommand& command) {
 
 void compare(const CompareCommand& command) {
   check(command);
+  need_whole_program();
   make_folder(command.output);
   check_can_write(command.output / "compare.json");
   watch_interrupts();

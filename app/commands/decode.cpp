@@ -18,6 +18,7 @@
 #include "app/files/model_identity.h"
 #include "app/flags.h"
 #include "app/forecast.h"
+#include "app/front_door.h"
 #include "app/interrupt.h"
 #include "app/peak_memory.h"
 #include "app/render.h"
@@ -150,6 +151,7 @@ void decode(const DecodeCommand& command) {
     }
   }
 
+  need_whole_program();
   watch_interrupts();
   const ModelIdentity identity = identify(*model);
   warn_of_other_decoder(render.warnings, *model, identity, file.model, command.file.string());
@@ -179,7 +181,6 @@ void resume(const DecodeCommand& command) {
     throw UsageError(fmt::format("{} holds no unfinished denoising", command.file.string()),
                      fmt::format("bitreel decode {}", command.file.string()));
   }
-  watch_interrupts();
   Console console(command.progress);
   generate(options_of(file, command), console, file, command.start);
 }

@@ -14,6 +14,7 @@
 #include "app/files/model_identity.h"
 #include "app/flags.h"
 #include "app/forecast.h"
+#include "app/front_door.h"
 #include "app/interrupt.h"
 #include "app/render.h"
 #include "base/error.h"
@@ -49,6 +50,8 @@ void generate(const GenerateOptions& options, Console& console, const LatentsFil
                                              machine_memory(render.model->options().device));
     if (!warning.empty()) render.warnings.push_back(warning);
   }
+  need_whole_program();
+  watch_interrupts();
   console.remember(from.events);
   const ModelIdentity identity = identify(*render.model);
   check_same_weights(*render.model, identity, from.model, from.path.string());
@@ -128,7 +131,6 @@ void add_generate(CLI::App& app) {
       print_output(to_yaml(render.options));
       return;
     }
-    watch_interrupts();
     Console console(state->progress);
     generate(options, console, {}, state->start);
   });

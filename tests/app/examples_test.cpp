@@ -13,8 +13,8 @@
 #include <memory>
 #include <vector>
 
-#include "app/assets.h"
 #include "app/allocation.h"
+#include "app/assets.h"
 #include "app/attention_plan.h"
 #include "app/bench/model_bench.h"
 #include "app/bench/roofline.h"
@@ -33,6 +33,7 @@
 #include "app/flag_names.h"
 #include "app/flags.h"
 #include "app/forecast.h"
+#include "app/front_door.h"
 #include "app/gpu_clock.h"
 #include "app/interrupt.h"
 #include "app/model_key.h"
@@ -526,6 +527,13 @@ TEST_F(Examples, OfPaceAndMemory) {
   write_text("transformer/diffusion_pytorch_model.safetensors", "abc");
   const std::string hash = content_hash("transformer/diffusion_pytorch_model.safetensors");
   EXPECT_EQ(hash, hash_of_text("abc"));
+}
+
+TEST_F(Examples, OfTheFrontDoor) {
+  const fs::path output = "clips";
+  need_whole_program();  // what comes next must not happen twice
+  fs::create_directories(output);
+  EXPECT_TRUE(fs::is_directory(output));
 }
 
 TEST_F(Examples, OfTheGpuClock) {

@@ -9,6 +9,7 @@
 #
 # From a built checkout, or with binaries that lie elsewhere (the repository's files are still read from here):
 #   BITREEL_BINARY=F/bitreel BITREEL_TESTS=F/test_attention LD_LIBRARY_PATH=F/lib tests/gpu/check.sh
+#   (bitreel-engine lies beside F/bitreel)
 #   BITREEL_CUDA_PLUGIN      the kernels, when they are not beside the program
 #   BITREEL_OTHER_PLUGIN     another build of them, which `bench-other` measures too
 #   BITREEL_PART_SECONDS     the most that one part may take (540)
