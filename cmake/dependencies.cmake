@@ -40,5 +40,5 @@ endif()
 target_link_libraries(libtorch INTERFACE "${BITREEL_LIBTORCH}/lib/libtorch_cpu.so" "${BITREEL_LIBTORCH}/lib/libc10.so")
 # DT_RUNPATH is not transitive; DT_RPATH lets libraries that LibTorch loads later be found too.
 # The wheel finds libcudart and libcupti beside itself through its own RPATH; the linker needs no copy of them.
-target_link_options(libtorch INTERFACE -Wl,--disable-new-dtags -Wl,--allow-shlib-undefined
-  "-Wl,-rpath,${BITREEL_LIBTORCH}/lib")
+# CMake adds LibTorch's folder to what is built, and takes it out of what is installed.
+target_link_options(libtorch INTERFACE -Wl,--disable-new-dtags -Wl,--allow-shlib-undefined)
