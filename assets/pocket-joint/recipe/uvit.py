@@ -2,9 +2,10 @@
 
     python uvit.py --model DIR --seconds 290 [--log FILE]
 
-Needs what autoencoder.py and words.py left in DIR. Pictures and captions are drawn and encoded once; then the noise of a
-picture's and a caption's latents is predicted, each at a timestep of its own (arXiv 2303.06555). A batch holds every
-task that generation asks for, in fixed shares:
+Needs what autoencoder.py and words.py left in DIR. Pictures and captions are drawn and encoded; then the noise of a
+picture's and a caption's latents is predicted, each at a timestep of its own (arXiv 2303.06555), while new pictures and
+captions take the place of those seen longest: a fixed set is learnt by heart (README.md). A batch holds every task that
+generation asks for, in fixed shares:
 
 - a picture from its caption as it is (timestep 0), and a caption from its picture;
 - both at one timestep, as joint generation goes, and both at independent ones;
@@ -21,14 +22,16 @@ import torch
 
 import bpe
 import joint_parts as parts
-from stills import draw_stills, say
+from stills import draw_still_labels, draw_stills, say
 
 from optim import Optimiser, recorded
 
 # Of a batch: (share, timestep of the picture, of the caption). "free": its own; "same": the picture's.
-TASKS = ((0.36, "free", 0), (0.18, 0, "free"), (0.18, "free", "same"), (0.08, "free", "free"),
-         (0.10, "free", parts.STEPS), (0.10, parts.STEPS, "free"))
+TASKS = ((0.24, "free", 0), (0.26, 0, "free"), (0.30, "free", "same"), (0.02, "free", "free"),
+         (0.09, "free", parts.STEPS), (0.09, parts.STEPS, "free"))
 CLIP_WEIGHT, TEXT_WEIGHT = 0.3, 0.7   # of the losses, beside the picture's 1
+TWO_OBJECTS = 0.15                    # of pictures; joint generation makes as many
+RENEWED, RENEWED_EVERY = 200, 4       # pictures, steps
 AVERAGED_STEPS = 400
 SAVE_EVERY = 120                      # seconds
 
@@ -37,27 +40,47 @@ def is_matrix(name):
     return name.endswith("weight") and (".attn1.to_" in name or ".ff.net" in name or "skip_linear" in name)
 
 
-@torch.no_grad()
-def encode(model, count, seconds, batch, device):
-    """Latents of pictures [n, 4, 32, 32], their image embeddings [n, 1, 64], their captions' channels [n, 77, 32]."""
-    vae, text, image, decoder = (parts.load(model, name).to(device).eval()
-                                 for name in ("vae", "text_encoder", "image_encoder", "text_decoder"))
-    tokenizer, words, start = bpe.load_clip_tokenizer(model), random.Random(), time.time()
-    latents, seen, told = [], [], []
-    while len(latents) * batch < count and time.time() - start < seconds:
-        x, labels = draw_stills(batch, device=device)
-        labels = labels.cpu()
-        prompts = [say(labels.describe(i), words)["prompt"] for i in range(batch)]
-        ids = tokenizer(prompts, padding="max_length", max_length=parts.TEXT_TOKENS, truncation=True, return_tensors="pt")
-        with torch.autocast(device, torch.bfloat16):
-            latents.append(vae.encode(x).latent_dist.mode().half())
+class Source:
+    """New pictures with their captions: what the U-ViT sees of them.
+
+        drawn = source.draw(500)        # on the CPU: labels, and the captions' tokens
+        source.encode(drawn)            # latents [n, 4, 32, 32], image embeddings [n, 1, 64], captions' channels [n, 77, 32]
+    """
+
+    def __init__(self, model, device):
+        self.device, self.words = device, random.Random()
+        self.tokenizer = bpe.load_clip_tokenizer(model)
+        self.vae, self.text, self.image, self.decoder = (parts.load(model, name).to(device).eval() for name in (
+            "vae", "text_encoder", "image_encoder", "text_decoder"))
+
+    def draw(self, n):
+        labels = draw_still_labels(n, "cpu", two_objects=TWO_OBJECTS)
+        prompts = [say(labels.describe(i), self.words)["prompt"] for i in range(n)]
+        ids = self.tokenizer(prompts, padding="max_length", max_length=parts.TEXT_TOKENS, truncation=True,
+                             return_tensors="pt").input_ids
+        return labels, ids
+
+    @torch.no_grad()
+    def encode(self, drawn):
+        labels, ids = drawn
+        x, _ = draw_stills(len(ids), device=self.device, labels=labels.to(self.device))
+        with torch.autocast(self.device, torch.bfloat16):
+            latents = self.vae.encode(x).latent_dist.mode().half()
             # As the peer's processor leaves an 8-bit picture of this size: -1..1.
-            seen.append(image(pixel_values=((x + 1) * 127.5).round() / 127.5 - 1).image_embeds[:, None].half())
-            told.append(decoder.encode_prefix(text(input_ids=ids.input_ids.to(device)).last_hidden_state).half())
-    latents, seen, told = torch.cat(latents), torch.cat(seen), torch.cat(told)
-    print(f"{len(latents)} pictures and captions encoded in {time.time() - start:.0f} s; deviations "
-          f"{latents.float().std():.3f}, {seen.float().std():.3f}, {told.float().std():.3f}", flush=True)
-    return latents, seen, told
+            seen = self.image(pixel_values=((x + 1) * 127.5).round() / 127.5 - 1).image_embeds[:, None].half()
+            told = self.decoder.encode_prefix(self.text(input_ids=ids.to(self.device)).last_hidden_state).half()
+        return latents, seen, told
+
+
+def pool_of(source, count, seconds, batch):
+    """What source encodes, of `count` pictures, or fewer when they take longer than that."""
+    start, encoded = time.time(), []
+    while len(encoded) * batch < count and time.time() - start < seconds:
+        encoded.append(source.encode(source.draw(batch)))
+    pool = tuple(torch.cat(part) for part in zip(*encoded))
+    print(f"{len(pool[0])} pictures and captions encoded in {time.time() - start:.0f} s; deviations "
+          + ", ".join(f"{part.float().std():.3f}" for part in pool), flush=True)
+    return pool
 
 
 def task_columns(batch, device):
@@ -70,7 +93,7 @@ def task_columns(batch, device):
     return fixed, same
 
 
-def train(unet, pool, device, seconds, batch, rates, warm_up, log, save):
+def train(unet, pool, source, device, seconds, batch, rates, warm_up, log, save):
     latents, seen, told = pool
     unet.to(device, torch.bfloat16).train()
     if device == "cuda":
@@ -123,7 +146,7 @@ def train(unet, pool, device, seconds, batch, rates, warm_up, log, save):
     opt.set(0.0)
     step = recorded(step)
     print(f"compiled and recorded in {time.time() - begin:.0f} s", flush=True)
-    start, done, said, saved, total, count = time.time(), 0, 0.0, 0.0, 0, 0
+    start, done, said, saved, total, count, oldest = time.time(), 0, 0.0, 0.0, 0, 0, 0
     while (elapsed := time.time() - start) < seconds:
         opt.set((rates[0] + (rates[1] - rates[0]) * elapsed / seconds) * min(1, (done + 1) / warm_up),
                 max(1 / AVERAGED_STEPS, 1 / (done + 1)))
@@ -137,8 +160,15 @@ def train(unet, pool, device, seconds, batch, rates, warm_up, log, save):
         if elapsed - saved > SAVE_EVERY:
             saved = elapsed
             save(opt.averaged(weights))
-        if device == "cuda" and done % 4 == 0:
-            torch.cuda.synchronize()  # so that the clock sees the work, not its submission
+        if done % RENEWED_EVERY == 0:
+            renewed = min(RENEWED, len(latents))
+            drawn = source.draw(renewed)  # while the device is at the steps
+            at = torch.arange(oldest, oldest + renewed, device=device) % len(latents)
+            for part, new in zip(pool, source.encode(drawn)):
+                part[at] = new
+            oldest += renewed
+            if device == "cuda":
+                torch.cuda.synchronize()  # so that the clock sees the work, not its submission
     save(opt.averaged(weights))
 
 
@@ -155,7 +185,8 @@ def main():
     arguments.add_argument("--tiny", action="store_true", help="a toy of the same form, to try the recipe on a CPU")
     a = arguments.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    pool = encode(a.model, 32 if a.tiny else a.pictures, a.encode_seconds, 8 if a.tiny else 500, device)
+    source = Source(a.model, device)
+    pool = pool_of(source, 32 if a.tiny else a.pictures, a.encode_seconds, 8 if a.tiny else 500)
     unet = parts.load(a.model, "unet", lambda: parts.new_unet(a.tiny))
     shell = parts.new_unet(a.tiny)  # what is saved: the averages, while the other goes on
     with open(a.log, "a", newline="") as file:
@@ -170,7 +201,7 @@ def main():
         def save(averages):
             parts.save(a.model, "unet", parts.averaged(shell, averages))
 
-        train(unet, pool, device, a.seconds, 12 if a.tiny else a.batch, a.learning_rate, a.warm_up, log, save)
+        train(unet, pool, source, device, a.seconds, 12 if a.tiny else a.batch, a.learning_rate, a.warm_up, log, save)
 
 
 if __name__ == "__main__":

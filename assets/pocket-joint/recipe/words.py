@@ -84,7 +84,7 @@ def pool_of(model, count, device, batch):
     for _ in range(0, count, batch):
         x, labels = draw_stills(batch, device=device)
         pictures.append(((x + 1) * 127.5).round().byte())
-        labels = labels.cpu()
+        labels = labels.to("cpu")
         entries += [say(labels.describe(i), words) for i in range(batch)]
     texts = [e["prompt"] for e in entries]
     ids = clip_tokenizer(texts, padding="max_length", max_length=parts.TEXT_TOKENS, truncation=True,

@@ -40,7 +40,7 @@ def encode_clips(vae, tokenizer, size, clips, two_objects, seconds, batch, devic
         x, _ = draw_clips(batch, size, device=device, labels=labels, dtype=torch.bfloat16)
         z = vae.encode(x).latent_dist.mode() * vae.config.scaling_factor
         latents.append(z.permute(0, 2, 1, 3, 4).half())
-        labels = labels.cpu()
+        labels = labels.to("cpu")
         captions += [caption(labels.describe(i), words) for i in range(batch)]
     ids = parts.tokenize(tokenizer, captions).to(device)
     latents = torch.cat(latents)

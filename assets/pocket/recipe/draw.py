@@ -38,8 +38,8 @@ class Labels:
     count: torch.Tensor
     still: bool = False
 
-    def cpu(self):
-        return Labels(self.objects.cpu(), self.background.cpu(), self.count.cpu(), self.still)
+    def to(self, device):
+        return Labels(self.objects.to(device), self.background.to(device), self.count.to(device), self.still)
 
     def describe(self, i):
         """Clip or still i in words, as the prompt files and the judge have it."""
