@@ -306,7 +306,7 @@ std::vector<Setting> make_settings() {
       with_help(choice("linear-path", &Options::linear_path, linear_paths), model,
                 "Who multiplies in 8 bits: oneDNN or cuBLASLt where they can, or LibTorch's operations one by one"),
       with_help(toggle("cuda-graph", &Options::cuda_graph), model,
-                "On a GPU record the launches of a step and play them again, instead of launching every kernel"),
+                "On a GPU record the launches of a step and play them again (on), instead of launching every kernel"),
       with_help(
           choice("weights", &Options::weights, weight_storages), model,
           "The weights of those products: full, or a byte each, fp8 with a scale for each output, and products in "

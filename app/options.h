@@ -52,7 +52,7 @@ struct GenerateOptions {
   Elementwise elementwise = Elementwise::fused;
   LinearPrecision linear = LinearPrecision::full;
   LinearPath linear_path = LinearPath::library;
-  bool cuda_graph = false;
+  bool cuda_graph = true;
   WeightStorage weights = WeightStorage::full;
   Offload offload = Offload::none;
   std::optional<double> gpu_memory_limit;  // GiB

@@ -15,7 +15,6 @@
 #include "base/error.h"
 #include "pipelines/image/picture.h"
 #include "pipelines/model/device.h"
-#include "pipelines/model/step_graphs.h"
 #include "pipelines/video/codecs.h"
 #include "pipelines/video/output.h"
 
@@ -162,9 +161,6 @@ Render resolve(GenerateOptions options, std::shared_ptr<Pipeline> model, Inputs 
     if (is_asked && model->options().device.is_cpu())
       render.warnings.push_back(fmt::format("--{} changes nothing on a CPU, whose memory is the host's", name));
   }
-
-  if (const std::string no_graphs = why_no_graphs(model->options()); options.cuda_graph && !no_graphs.empty())
-    render.warnings.push_back(fmt::format("--cuda-graph changes nothing: {}", no_graphs));
 
   options.output = output_for(options.output, mode, request.seed);
   render.files = output_files(options.output, mode, request.count);

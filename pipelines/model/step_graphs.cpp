@@ -4,8 +4,10 @@
 #include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/StreamGuard.h>
+#include <c10/util/Exception.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <exception>
 #include <map>
 #include <utility>
@@ -84,14 +86,18 @@ struct StepGraphs::Recording {
     if (inputs.empty()) {
       for (const at::Tensor& x : given) inputs.push_back(at::empty_like(x, at::MemoryFormat::Contiguous));
     }
-    // What launched steps have left in the allocator would be held beside the recording's own memory.
-    c10::getDeviceAllocator(own.device_type())->emptyCache();
+    return_memory();  // what launched steps have left would be held beside the recording's own
     void* shared = nullptr;
     for (const auto& [key, other] : by_key) {
       if (other.graph) shared = other.graph.get();
     }
     recorded.graph = {graph_plugin()->capture([&] { recorded.result = step(inputs); }, shared),
                       graph_plugin()->release};
+  }
+
+  void return_memory() const { c10::getDeviceAllocator(own.device_type())->emptyCache(); }
+  [[nodiscard]] bool holds_memory() const {
+    return std::ranges::any_of(by_key, [](const auto& entry) { return entry.second.graph != nullptr; });
   }
 
   c10::Stream before, own;
@@ -114,11 +120,28 @@ void StepGraphs::forget() {
   recording_->inputs.clear();
 }
 
+void StepGraphs::refuse(const std::string& why) {
+  recording_->refused = true;
+  forget();
+  recording_->return_memory();
+  if (recording_->on_remark) recording_->on_remark("steps are launched kernel by kernel: " + why);
+}
+
+at::Tensor StepGraphs::launched(const std::vector<at::Tensor>& inputs, const Step& step) {
+  try {
+    return step(inputs);
+  } catch (const c10::OutOfMemoryError&) {
+    if (!recording_ || !recording_->holds_memory()) throw;
+  }
+  refuse("there is too little memory for recorded ones beside them");
+  return step(inputs);
+}
+
 at::Tensor StepGraphs::run(const LayerAttention& attention, const std::vector<at::Tensor>& inputs, const Step& step) {
-  if (!recording_ || recording_->refused || !attention.repeats || WorkClock::is_heard()) return step(inputs);
+  if (!recording_ || recording_->refused || !attention.repeats || WorkClock::is_heard()) return launched(inputs, step);
   Recording& recording = *recording_;
   const auto [found, is_first] = recording.by_key.try_emplace(*attention.repeats);
-  if (is_first) return step(inputs);
+  if (is_first) return launched(inputs, step);
   Recording::Recorded& recorded = found->second;
   if (recorded.graph) {
     attention.repeated();
@@ -126,12 +149,7 @@ at::Tensor StepGraphs::run(const LayerAttention& attention, const std::vector<at
     try {
       recording.record(recorded, inputs, step);
     } catch (const std::exception& e) {
-      recording.refused = true;
-      forget();
-      if (recording.on_remark) {
-        recording.on_remark(
-            fmt::format("steps are launched kernel by kernel: one can't be recorded ({})", first_line(e.what())));
-      }
+      refuse(fmt::format("one can't be recorded ({})", first_line(e.what())));
       return step(inputs);
     }
   }

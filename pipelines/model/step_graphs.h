@@ -13,7 +13,7 @@
 // Launched kernel by kernel are steps without a key, those of a thread that listens to a WorkClock, and all where
 // why_no_graphs() says why. Where a step can't be recorded, on_remark is told once what stood in the way, and all are
 // launched. The memory that a step works in is held from the first recording on to the end, beside what steps that are
-// launched in between take.
+// launched in between take; where there is too little for both, it is given back, and likewise.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -48,6 +48,11 @@ class StepGraphs {
 
  private:
   struct Recording;
+
+  at::Tensor launched(const std::vector<at::Tensor>& inputs, const Step& step);
+  // Launches all from now on.
+  void refuse(const std::string& why);
+
   std::unique_ptr<Recording> recording_;  // none where why_no_graphs()
 };
 

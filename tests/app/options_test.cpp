@@ -60,7 +60,7 @@ const std::map<std::string, std::string> other_values = {
     {"elementwise", "composed"},
     {"linear", "fp8"},
     {"linear-path", "plain"},
-    {"cuda-graph", "true"},
+    {"cuda-graph", "false"},
     {"weights", "fp8"},
     {"offload", "layers"},
     {"gpu-memory-limit", "11.5"},

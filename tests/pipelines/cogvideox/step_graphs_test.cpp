@@ -6,6 +6,8 @@
 #include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 
+#include <utility>
+
 #include "attention/attention.h"
 #include "pipelines/layers/work_clock.h"
 #include "pipelines/model/planned_attention.h"
@@ -97,6 +99,22 @@ TEST_F(Graphs, SayWhyAStepIsLaunchedAfterAll) {
   }
   ASSERT_EQ(remarks.size(), records ? 1U : 0U);
   for (const std::string& text : remarks) EXPECT_THAT(text, testing::StartsWith("steps are launched kernel by kernel"));
+}
+
+TEST_F(Graphs, GiveTheirMemoryToAStepThatLacksIt) {
+  StepGraphs graphs(options, remark());
+  expect_steps(graphs, "full", 3);
+  bool lacks = true;
+  step = [&](const std::vector<at::Tensor>& in) {
+    TORCH_CHECK_WITH(OutOfMemoryError, !std::exchange(lacks, false), "no memory");
+    return at::mm(in[0], weight) + in[1];
+  };
+  if (records) {
+    expect_steps(graphs, "int8", 3);
+    EXPECT_THAT(remarks, testing::ElementsAre(testing::HasSubstr("too little memory")));
+  } else {
+    EXPECT_THROW(expect_steps(graphs, "int8", 1), c10::OutOfMemoryError) << "nothing is held that could go";
+  }
 }
 
 TEST(WhyNoGraphs, IsSaidOfCpusOfTheSwitchAndOfLayersThatComeAndGo) {
