@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "pipelines/cogvideox/guidance.h"
+#include "pipelines/cogvideox/guided_step.h"
 #include "pipelines/cogvideox/request.h"
 #include "pipelines/layers/work_clock.h"
 
@@ -68,9 +69,10 @@ LayerAttention ClipDenoising::attention_of(const DenoisingStep& step, const std:
 void ClipDenoising::advance(const DenoisingStep& step, const at::Tensor& prediction) {
   const double guidance = guidance_at(clip_.request, step.index, step.timestep);
   latents_ = timed("scheduler", [&] {
-    at::Tensor predicted = prediction.to(at::kFloat);
-    if (guides_) predicted = guided(predicted, guidance);
-    return scheduler_->step(predicted, static_cast<std::size_t>(step.index), latents_, generator_).to(run_.dtype);
+    const auto move = [&](const StepTerms& terms) {
+      return guided_step(prediction, guidance, latents_, terms, run_.elementwise);
+    };
+    return scheduler_->step_by(move, static_cast<std::size_t>(step.index), latents_, generator_).to(run_.dtype);
   });
   const NamedTensors named = latents();
   check_finite(named, step);

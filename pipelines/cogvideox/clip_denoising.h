@@ -21,6 +21,7 @@
 
 #include "pipelines/cogvideox/config.h"
 #include "pipelines/model/denoising.h"
+#include "pipelines/model/run_options.h"
 #include "schedulers/noise/scheduler.h"
 
 namespace bitreel {
@@ -29,6 +30,7 @@ struct LatentsAsRun {
   LatentShapes shapes;
   at::ScalarType dtype = at::kFloat;
   at::Device device = at::kCPU;
+  Elementwise elementwise = Elementwise::fused;
 };
 
 class ClipDenoising {

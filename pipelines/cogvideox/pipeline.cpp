@@ -260,9 +260,11 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
   std::vector<ClipDenoising> clips;
   clips.reserve(all.size());
   for (const Denoising& one : all) {
-    clips.emplace_back(
-        one, config(),
-        LatentsAsRun{.shapes = latent_shapes(one.request), .dtype = dtype(), .device = options().device});
+    clips.emplace_back(one, config(),
+                       LatentsAsRun{.shapes = latent_shapes(one.request),
+                                    .dtype = dtype(),
+                                    .device = options().device,
+                                    .elementwise = options().elementwise});
   }
   const Geometry geometry = geometry_of(all.front().request, config());
   const LatentGrid grid{geometry.latent_frames, geometry.latent_height, geometry.latent_width};

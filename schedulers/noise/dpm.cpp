@@ -3,7 +3,6 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "schedulers/noise/coefficient.h"
 #include "schedulers/noise/kinds.h"
 
 namespace bitreel {
@@ -18,31 +17,32 @@ class Dpm final : public NoiseScheduler {
  public:
   using NoiseScheduler::NoiseScheduler;
 
-  at::Tensor step(const at::Tensor& prediction, std::size_t index, const at::Tensor& sample,
-                  const at::Generator& generator) override {
+  at::Tensor step_by(const Move& move, std::size_t index, const at::Tensor& sample,
+                     const at::Generator& generator) override {
     const std::int64_t timestep = schedule().timesteps().at(index);
     const double alpha_bar = schedule().alpha_bar(timestep);
     const double alpha_bar_next = schedule().alpha_bar_previous(timestep);
-    const at::Tensor original = predicted_original(prediction, timestep, sample);
-
     const double lambda = log_snr(alpha_bar);
     const double h = log_snr(alpha_bar_next) - lambda;
-    const at::Tensor keep = coefficient(std::sqrt((1.0 - alpha_bar_next) / (1.0 - alpha_bar)) * std::exp(-h));
-    const at::Tensor pull = coefficient(std::expm1(-2.0 * h) * std::sqrt(alpha_bar_next));
-    const at::Tensor stir = coefficient(std::sqrt(1.0 - alpha_bar_next) * std::sqrt(1.0 - std::exp(-2.0 * h)));
+    StepTerms terms = terms_at(timestep);
+    terms.keep = std::sqrt((1.0 - alpha_bar_next) / (1.0 - alpha_bar)) * std::exp(-h);
+    terms.pull = -std::expm1(-2.0 * h) * std::sqrt(alpha_bar_next);
+    terms.stir = std::sqrt(1.0 - alpha_bar_next) * std::sqrt(1.0 - std::exp(-2.0 * h));
 
     // The peer draws here even when the second-order branch below throws this draw away. Nothing waits for the sample's
     // device before all is drawn, so that a GPU still works on the prediction meanwhile.
-    at::Tensor noise = draw_like(sample, generator);
-    at::Tensor denoised = original;
+    terms.drawn = draw_like(sample, generator);
     if (previous_original_.defined() && schedule().previous(timestep) >= 0) {
       const double lambda_back = log_snr(schedule().alpha_bar(schedule().timesteps().at(index - 1)));
       const double r = (lambda - lambda_back) / h;
-      denoised = coefficient(1.0 + 1.0 / (2.0 * r)) * original - coefficient(1.0 / (2.0 * r)) * previous_original_;
-      noise = draw_like(sample, generator);
+      terms.fresh = 1.0 + 1.0 / (2.0 * r);
+      terms.stale = 1.0 / (2.0 * r);
+      terms.previous = previous_original_;
+      terms.drawn = draw_like(sample, generator);
     }
-    previous_original_ = original;
-    return keep * sample - pull * denoised + stir * noise.to(sample.device());
+    const Moved moved = move(terms);
+    previous_original_ = moved.original;
+    return moved.next;
   }
 
   [[nodiscard]] NamedTensors state() const override {

@@ -1,6 +1,5 @@
 #include "schedulers/noise/scheduler.h"
 
-#include <ATen/ATen.h>
 #include <fmt/format.h>
 
 #include <array>
@@ -8,7 +7,6 @@
 #include <utility>
 
 #include "base/error.h"
-#include "schedulers/noise/coefficient.h"
 #include "schedulers/noise/kinds.h"
 
 namespace bitreel {
@@ -44,20 +42,14 @@ void NoiseScheduler::restore(const NamedTensors& state) {
                 "go on with the scheduler that began");
 }
 
-at::Tensor NoiseScheduler::predicted_original(const at::Tensor& prediction, std::int64_t timestep,
-                                              const at::Tensor& sample) const {
+at::Tensor NoiseScheduler::step(const at::Tensor& prediction, std::size_t index, const at::Tensor& sample,
+                                const at::Generator& generator) {
+  return step_by([&](const StepTerms& terms) { return moved_by(terms, prediction, sample); }, index, sample, generator);
+}
+
+StepTerms NoiseScheduler::terms_at(std::int64_t timestep) const {
   const double alpha_bar = schedule_.alpha_bar(timestep);
-  const at::Tensor signal = coefficient(std::sqrt(alpha_bar));
-  const at::Tensor noise = coefficient(std::sqrt(1.0 - alpha_bar));
-  switch (schedule_.prediction_type()) {
-    case PredictionType::v_prediction:
-      return signal * sample - noise * prediction;
-    case PredictionType::epsilon:
-      return (sample - noise * prediction) / signal;
-    case PredictionType::sample:
-      break;
-  }
-  return prediction;
+  return {.type = schedule_.prediction_type(), .signal = std::sqrt(alpha_bar), .noise = std::sqrt(1.0 - alpha_bar)};
 }
 
 std::unique_ptr<NoiseScheduler> make_scheduler(SchedulerKind kind, NoiseSchedule schedule) {

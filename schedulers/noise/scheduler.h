@@ -5,8 +5,7 @@
 //     latents = scheduler->step(model(latents), i, latents, generator);
 //
 // prediction: fp32, any shape; sample: same shape, the model's dtype; the result is in the promoted dtype, as in the
-// peer, and the caller casts it. Coefficients are 0-dim fp64 tensors: so the peer holds them, and a half-precision
-// sample times such a tensor rounds differently from one times a number.
+// peer, and the caller casts it. Who computes steps another way is given their terms (step_terms.h): step_by().
 // Sources: DDIM, arXiv 2010.02502, eq. 12; SDE-DPM-Solver++ (2M), arXiv 2211.01095; diffusers
 // scheduling_ddim_cogvideox.py and scheduling_dpm_cogvideox.py.
 #pragma once
@@ -15,12 +14,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
 
 #include "schedulers/noise/named_tensors.h"
 #include "schedulers/noise/schedule.h"
+#include "schedulers/noise/step_terms.h"
 
 namespace bitreel {
 
@@ -33,17 +34,20 @@ class NoiseScheduler {
 
   [[nodiscard]] const NoiseSchedule& schedule() const { return schedule_; }
   // The sample after step `index`. Steps must be taken in order: a multistep solver remembers earlier predictions.
-  virtual at::Tensor step(const at::Tensor& prediction, std::size_t index, const at::Tensor& sample,
-                          const at::Generator& generator) = 0;
+  at::Tensor step(const at::Tensor& prediction, std::size_t index, const at::Tensor& sample,
+                  const at::Generator& generator);
+  // The same by `move`, whose result it is. sample: of its shape, dtype and device noise is drawn.
+  using Move = std::function<Moved(const StepTerms& terms)>;
+  virtual at::Tensor step_by(const Move& move, std::size_t index, const at::Tensor& sample,
+                             const at::Generator& generator) = 0;
   // What the next step needs beside the sample: nothing for one-step solvers, earlier predictions for others.
   [[nodiscard]] virtual NamedTensors state() const { return {}; }
   // The same in another run, before its first step. Error for tensors that this scheduler does not keep.
   void restore(const NamedTensors& state);
 
  protected:
-  // x0 as the prediction implies it at this timestep (v: Salimans & Ho, arXiv 2202.00512).
-  [[nodiscard]] at::Tensor predicted_original(const at::Tensor& prediction, std::int64_t timestep,
-                                              const at::Tensor& sample) const;
+  // What a prediction at this timestep implies; the rest is the solver's.
+  [[nodiscard]] StepTerms terms_at(std::int64_t timestep) const;
 
  private:
   // Takes the tensors out of `state` that it knows.

@@ -273,7 +273,7 @@ int quantize(const QuantizeCall& call, void* stream) {
                     [&](auto one) { return launch_quantize<decltype(one)>(call, static_cast<cudaStream_t>(stream)); });
 }
 
-constexpr RowsPlugin table = {rows_version, norm_modulate, gated_add, norm_rotate, quantize, group_norm};
+constexpr RowsPlugin table = {rows_version, norm_modulate, gated_add, norm_rotate, quantize, group_norm, guided_step};
 
 }  // namespace
 }  // namespace bitreel::cuda

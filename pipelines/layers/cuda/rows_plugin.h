@@ -1,5 +1,6 @@
 // What libbitreel_cuda.so offers for memory-bound operations: a transformer's, one pass over rows of features each, the
-// functions of pipelines/layers/rows/rows.h on a GPU, and the VAE's group norm (group_norm_call.h).
+// functions of pipelines/layers/rows/rows.h on a GPU, the VAE's group norm (group_norm_call.h), and a denoising step's
+// end (guided_step_call.h).
 //
 //   const auto entry = reinterpret_cast<cuda::RowsEntry>(dlsym(handle, cuda::rows_entry));
 //   const cuda::RowsPlugin* rows = entry(cuda::rows_version);   // null when it was built from other headers
@@ -12,6 +13,7 @@
 #include <cstdint>
 
 #include "pipelines/layers/cuda/group_norm_call.h"
+#include "pipelines/layers/cuda/guided_step_call.h"
 
 namespace bitreel::cuda {
 
@@ -88,9 +90,11 @@ struct RowsPlugin {
   int (*norm_rotate)(const NormRotateCall& call, void* stream);
   int (*quantize)(const QuantizeCall& call, void* stream);
   int (*group_norm)(const GroupNormCall& call, void* stream);
+  int (*guided_step)(const GuidedStepCall& call, void* stream);
 };
 
-inline constexpr std::int64_t rows_version = sizeof(GroupNormCall) * 1'000'000'000 +
+inline constexpr std::int64_t rows_version = sizeof(GuidedStepCall) * 1'000'000'000'000 +
+                                             sizeof(GroupNormCall) * 1'000'000'000 +
                                              sizeof(NormModulateCall) * 1'000'000 + sizeof(GatedAddCall) * 10'000 +
                                              sizeof(NormRotateCall) * 100 + sizeof(QuantizeCall);
 
