@@ -4,6 +4,7 @@
 #include <sentencepiece_processor.h>
 
 #include <algorithm>
+#include <exception>
 #include <nlohmann/json.hpp>
 
 #include "base/error.h"
@@ -30,6 +31,15 @@ std::vector<std::pair<std::string, std::int64_t>> default_special_tokens(std::in
   return tokens;
 }
 
+// SentencePiece's trie throws where the rest returns a status, for an empty piece for one.
+sentencepiece::util::Status loaded(sentencepiece::SentencePieceProcessor& pieces, const std::string& model) {
+  try {
+    return pieces.LoadFromSerializedProto(model);
+  } catch (const std::exception& error) {
+    return {sentencepiece::util::StatusCode::kInternal, error.what()};
+  }
+}
+
 }  // namespace
 
 T5Tokenizer::T5Tokenizer() : pieces_(std::make_unique<sentencepiece::SentencePieceProcessor>()) {}
@@ -43,12 +53,12 @@ T5Tokenizer T5Tokenizer::open(const fs::path& folder) {
   const fs::path json_path = folder / "tokenizer.json";
   sentencepiece::util::Status status;
   if (fs::exists(model_path)) {
-    status = tokenizer.pieces_->LoadFromSerializedProto(read_file(model_path, {.expected = "a tokenizer model"}));
+    status = loaded(*tokenizer.pieces_, read_file(model_path, {.expected = "a tokenizer model"}));
     if (status.ok()) tokenizer.special_tokens_ = default_special_tokens(tokenizer.pieces_->GetPieceSize());
   } else if (fs::exists(json_path)) {
     const json parsed = read_json(json_path);
     try {
-      status = tokenizer.pieces_->LoadFromSerializedProto(piece_model_from_json(parsed, json_path.string()));
+      status = loaded(*tokenizer.pieces_, piece_model_from_json(parsed, json_path.string()));
       for (const json& added : parsed.value("added_tokens", json::array())) {
         tokenizer.special_tokens_.emplace_back(added.at("content").get<std::string>(),
                                                added.at("id").get<std::int64_t>());

@@ -111,6 +111,12 @@ TEST(TokenizerFolder, RefusesCorruptSentencePieceModels) {
   }
 }
 
+TEST(TokenizerFolder, RefusesAnEmptyPiece) {  // SentencePiece's trie throws then
+  const TemporaryFolder folder;
+  test::write_text(folder / "spiece.model", test::read_text("tests/fuzz/corpus/tokenizer/empty-piece"));
+  EXPECT_THAT(error_text([&] { (void)T5Tokenizer::open(folder.path()); }), HasSubstr("the tokenizer can't be loaded"));
+}
+
 TEST(TokenizerFolder, RefusesMalformedTokenizerJson) {
   const TemporaryFolder folder;
   const json good = read_json("tests/golden/cog15/model/tokenizer/tokenizer.json");
