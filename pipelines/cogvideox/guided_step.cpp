@@ -2,31 +2,17 @@
 
 #include <ATen/ATen.h>
 
-#include <optional>
-
 #include "pipelines/cogvideox/guidance.h"
+#include "pipelines/layers/cuda/cuda_group_norm.h"
 #include "pipelines/layers/cuda/cuda_rows.h"
 
 namespace bitreel {
 namespace {
 
-std::optional<cuda::VolumeElement> element_of_step(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kFloat:
-      return cuda::VolumeElement::fp32;
-    case at::kBFloat16:
-      return cuda::VolumeElement::bf16;
-    case at::kHalf:
-      return cuda::VolumeElement::fp16;
-    default:
-      return std::nullopt;
-  }
-}
-
 bool takes_step(const at::Tensor& predictions, const at::Tensor& sample, const StepTerms& terms) {
   constexpr std::int64_t vector = 8;
   return terms.type == PredictionType::v_prediction && cuda::has_plugin(sample.device()) &&
-         element_of_step(sample.scalar_type()) && predictions.scalar_type() == sample.scalar_type() &&
+         cuda::element_of(sample.scalar_type()) && predictions.scalar_type() == sample.scalar_type() &&
          sample.numel() % vector == 0 && sample.numel() > 0;
 }
 
@@ -37,7 +23,7 @@ Moved step_on_cuda(const at::Tensor& predictions, double guidance, const at::Ten
   const at::Tensor previous = terms.previous.defined() ? terms.previous.contiguous() : terms.previous;
   Moved moved{.next = at::empty_like(x), .original = at::empty(x.sizes(), x.options().dtype(at::kFloat))};
   const auto narrowed = [](double term) { return static_cast<float>(term); };
-  const cuda::GuidedStepCall call{.element = *element_of_step(x.scalar_type()),
+  const cuda::GuidedStepCall call{.element = cuda::element_of(x.scalar_type()).value(),
                                   .numbers = x.numel(),
                                   .prediction = {branches.front().const_data_ptr(),
                                                  branches.size() > 1 ? branches.back().const_data_ptr() : nullptr},

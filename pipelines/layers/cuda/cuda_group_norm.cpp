@@ -25,17 +25,23 @@ bool rows_follow(const at::Tensor& x) {
   return x.size(3) == 1 || x.size(4) == 1 || x.stride(3) == x.size(4) * x.stride(4);
 }
 
-VolumeElement element_of(const at::Tensor& x) {
-  if (x.scalar_type() == at::kFloat) return VolumeElement::fp32;
-  return x.scalar_type() == at::kBFloat16 ? VolumeElement::bf16 : VolumeElement::fp16;
-}
-
 }  // namespace
 
+std::optional<VolumeElement> element_of(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kFloat:
+      return VolumeElement::fp32;
+    case at::kBFloat16:
+      return VolumeElement::bf16;
+    case at::kHalf:
+      return VolumeElement::fp16;
+    default:
+      return std::nullopt;
+  }
+}
+
 bool norms_volume(const at::Tensor& x, const at::Tensor& y) {
-  const bool element =
-      x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16 || x.scalar_type() == at::kHalf;
-  return element && has_plugin(x.device()) && rows_follow(x) && rows_follow(y) && x.numel() > 0;
+  return element_of(x.scalar_type()) && has_plugin(x.device()) && rows_follow(x) && rows_follow(y) && x.numel() > 0;
 }
 
 PreparedGroupNorm prepare(const GroupNorm& norm, const at::Tensor& x, const NormMaps& given, const at::Tensor& y) {
@@ -46,7 +52,7 @@ PreparedGroupNorm prepare(const GroupNorm& norm, const at::Tensor& x, const Norm
     maps.shift = maps.shift.contiguous(y.suggest_memory_format());
   }
   const auto map_size = [&](std::int64_t dim) { return mapped ? small(maps.scale.size(dim)) : 0; };
-  GroupNormCall call{.element = element_of(x),
+  GroupNormCall call{.element = element_of(x.scalar_type()).value(),
                      .clips = small(x.size(0)),
                      .channels = small(x.size(1)),
                      .groups = small(norm.groups),

@@ -8,6 +8,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <optional>
+
 #include "pipelines/layers/cuda/group_norm_call.h"
 #include "pipelines/layers/modules.h"
 
@@ -21,6 +23,9 @@ struct NormMaps {
   at::Tensor scale = {}, shift = {};
   MapFrames frames = MapFrames::shared_out;
 };
+
+// Nothing for a dtype that these kernels do not have.
+std::optional<VolumeElement> element_of(at::ScalarType dtype);
 
 bool norms_volume(const at::Tensor& x, const at::Tensor& y);
 

@@ -2,6 +2,7 @@
 #include <cuda_runtime.h>
 
 #include "attention/cuda/start.cuh"
+#include "pipelines/layers/cuda/by_element.cuh"
 #include "pipelines/layers/cuda/group_norm_call.h"
 #include "pipelines/layers/cuda/vectors.cuh"
 
@@ -328,15 +329,7 @@ int launch_on(const GroupNormCall& call, cudaStream_t stream) {
 
 int group_norm(const GroupNormCall& call, void* stream) {
   const auto on = static_cast<cudaStream_t>(stream);
-  switch (call.element) {
-    case VolumeElement::fp32:
-      return launch_on<float>(call, on);
-    case VolumeElement::bf16:
-      return launch_on<__nv_bfloat16>(call, on);
-    case VolumeElement::fp16:
-      return launch_on<__half>(call, on);
-  }
-  return cudaErrorInvalidValue;
+  return by_element(call.element, [&](auto one) { return launch_on<decltype(one)>(call, on); });
 }
 
 }  // namespace bitreel::cuda

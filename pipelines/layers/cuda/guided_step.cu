@@ -2,6 +2,7 @@
 #include <cuda_runtime.h>
 
 #include "attention/cuda/start.cuh"
+#include "pipelines/layers/cuda/by_element.cuh"
 #include "pipelines/layers/cuda/guided_step_call.h"
 #include "pipelines/layers/cuda/vectors.cuh"
 
@@ -62,15 +63,7 @@ int launch_step(const GuidedStepCall& call, cudaStream_t stream) {
 
 int guided_step(const GuidedStepCall& call, void* stream) {
   const auto on = static_cast<cudaStream_t>(stream);
-  switch (call.element) {
-    case VolumeElement::fp32:
-      return launch_step<float>(call, on);
-    case VolumeElement::bf16:
-      return launch_step<__nv_bfloat16>(call, on);
-    case VolumeElement::fp16:
-      return launch_step<__half>(call, on);
-  }
-  return cudaErrorInvalidValue;
+  return by_element(call.element, [&](auto one) { return launch_step<decltype(one)>(call, on); });
 }
 
 }  // namespace bitreel::cuda
