@@ -1,13 +1,28 @@
 #include "pipelines/checkpoint/upload.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 
 #include "pipelines/checkpoint/finite.h"
+#include "pipelines/checkpoint/mapped_file.h"
 
 namespace bitreel {
+namespace {
+
+// On all threads.
+void read_into(const at::Tensor& room, const at::Tensor& stored) {
+  constexpr std::int64_t grain = std::int64_t{1} << 20;
+  const auto* from = static_cast<const std::byte*>(stored.const_data_ptr());
+  auto* to = static_cast<std::byte*>(room.data_ptr());
+  at::parallel_for(0, static_cast<std::int64_t>(stored.nbytes()), grain, [&](std::int64_t begin, std::int64_t end) {
+    copy_of_file(from + begin, static_cast<std::size_t>(end - begin), to + begin);
+  });
+}
+
+}  // namespace
 
 Upload::Upload(at::Device device, std::int64_t piece_bytes) : device_(device), piece_bytes_(piece_bytes) {}
 
@@ -31,7 +46,7 @@ std::optional<at::Tensor> Upload::operator()(const at::Tensor& stored, at::Scala
     const std::int64_t count = std::min(at_once, from.numel() - begin);
     Place& place = next_place();
     const at::Tensor piece = place.bytes.narrow(0, 0, count * number).view(stored.scalar_type());
-    piece.copy_(from.narrow(0, begin, count));
+    read_into(piece, from.narrow(0, begin, count));
     if (!all_finite(piece)) return std::nullopt;
     const at::Tensor there = piece.to(device_, stored.scalar_type(), /*non_blocking=*/true);
     to.narrow(0, begin, count).copy_(there);

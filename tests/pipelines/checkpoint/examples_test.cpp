@@ -32,10 +32,13 @@ namespace {
 class Examples : public ExamplesFolder {};
 
 TEST_F(Examples, OfWeightFiles) {
-  write_text("./model.safetensors", "some bytes");
+  write_text("./model.safetensors", std::string(4096, 'x'));
   watch_mapped_files();
   const MappedFile file("model.safetensors");
-  EXPECT_EQ(file.size(), 10U);
+  std::string copied(4096, ' ');
+  auto* const room = reinterpret_cast<std::byte*>(copied.data());
+  copy_of_file(file.data(), 4096, room);
+  EXPECT_EQ(copied, std::string(4096, 'x'));
   const at::Tensor weight = at::full({3}, std::numeric_limits<double>::quiet_NaN());
   EXPECT_EQ(error_text([&] {
               if (!all_finite(weight)) throw Error("transformer: tensor proj_out.bias is not finite");
