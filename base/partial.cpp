@@ -128,6 +128,7 @@ void write_file(const fs::path& path, const std::vector<std::string_view>& parts
   std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wb"), std::fclose);
   if (!file) fail();
   for (const std::string_view part : parts) {
+    if (part.empty()) continue;  // of no address, which fwrite may not be given
     if (std::fwrite(part.data(), 1, part.size(), file.get()) != part.size()) fail();
   }
   if (std::fclose(file.release()) != 0) fail();  // what was buffered meets the disk only here

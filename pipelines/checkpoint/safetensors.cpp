@@ -192,7 +192,8 @@ at::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const auto options = at::TensorOptions(info.dtype);
   auto* bytes = const_cast<std::byte*>(mapping_->data()) + data_begin_ + info.begin;
   // The format does not promise alignment; a kernel that loads whole elements needs it.
-  if (reinterpret_cast<std::uintptr_t>(bytes) % c10::elementSize(info.dtype) != 0) {
+  const bool aligned = reinterpret_cast<std::uintptr_t>(bytes) % c10::elementSize(info.dtype) == 0;
+  if (!aligned && info.begin != info.end) {
     at::Tensor copy = at::empty(info.shape, options);
     std::memcpy(copy.data_ptr(), bytes, info.end - info.begin);
     let_go(name);

@@ -84,12 +84,15 @@ TEST(Safetensors, WritesViewsAsTheyLook) {
 TEST(Safetensors, ReadsTensorsThatStartAtAnyByte) {
   const TemporaryFolder folder;
   const std::string header =
-      R"({"byte":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"t":{"dtype":"F32","shape":[2],"data_offsets":[1,9]}})";
+      R"({"byte":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"t":{"dtype":"F32","shape":[2],"data_offsets":[1,9]},)"
+      R"("nothing":{"dtype":"F32","shape":[0,2],"data_offsets":[9,9]}})";
   const float values[] = {1.5F, -2.25F};
   std::string data(9, 'x');
   std::memcpy(data.data() + 1, values, 8);
   write_text(folder / "odd.safetensors", safetensors_bytes(header, data));
-  const at::Tensor t = SafetensorsFile::open(folder / "odd.safetensors").tensor("t");
+  const SafetensorsFile file = SafetensorsFile::open(folder / "odd.safetensors");
+  EXPECT_EQ(file.tensor("nothing").sizes(), (std::vector<std::int64_t>{0, 2}));
+  const at::Tensor t = file.tensor("t");
   EXPECT_EQ(reinterpret_cast<std::uintptr_t>(t.const_data_ptr()) % 4, 0U);
   EXPECT_TRUE(at::equal(t, at::tensor({1.5F, -2.25F})));
 }

@@ -1,11 +1,24 @@
-// The examples of pipelines/layers' headers, compiled and run as they stand there.
+// The examples of the headers of layers/ and model/, compiled and run as they stand there, on the tiny UniDiffuser
+// checkpoint.
 #include <ATen/ATen.h>
+#include <c10/core/InferenceMode.h>
 #include <gmock/gmock.h>
 
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <vector>
 
+#include "attention/attention.h"
+#include "attention/cuda/load_plugin.h"
+#include "pipelines/checkpoint/checkpoint.h"
+#include "pipelines/layers/activation.h"
 #include "pipelines/layers/block_ring.h"
+#include "pipelines/layers/clip_layers.h"
 #include "pipelines/layers/modules.h"
+#include "pipelines/layers/rows/rows_body.h"
+#include "pipelines/layers/sinusoid.h"
+#include "pipelines/model/cuda/graph_plugin.h"
+#include "pipelines/model/step_graphs.h"
 
 namespace bitreel {
 namespace {
@@ -25,6 +38,66 @@ TEST(Examples, BlockRing) {
     ring.end(i);
   }
   EXPECT_TRUE(at::equal(x, at::ones({2, 4})));
+}
+
+TEST(Examples, OfLayers) {
+  const c10::InferenceMode no_gradients;
+  const nlohmann::json json = {{"hidden_act", "relu"}};
+  const JsonFields fields(json, "config.json");
+  {
+    const at::Tensor x = at::tensor({-1.0f, 2.0f});
+    const Activation act = read_activation(fields, "hidden_act", "quick_gelu");
+    at::Tensor y = activate(x, act);
+    EXPECT_TRUE(at::equal(y, at::tensor({0.0f, 2.0f})));
+  }
+  const at::Tensor timesteps = at::tensor({999, 0}, at::TensorOptions(at::kLong));
+  at::Tensor token = timestep_sinusoid(timesteps, 1536);
+  EXPECT_EQ(token.size(1), 1536);
+  EXPECT_EQ(token[1][0].item<float>(), 1);
+
+  const Checkpoint checkpoint = Checkpoint::open("tests/golden/unidiffuser/model");
+  const nlohmann::json text_encoder = checkpoint.config("text_encoder");
+  const ClipLayersConfig config = read_clip_layers_config(JsonFields(text_encoder, "config.json"), {}, "config.json");
+  const Weights weights = checkpoint.weights("text_encoder");
+  Loader loader(weights, {});
+  const bool prefixed = weights.has("text_model.embeddings.token_embedding.weight");
+  const Scope scope = prefixed ? loader.root() / "text_model" : loader.root();
+  const at::Tensor x = at::zeros({1, 3, config.hidden_size});
+  const ClipLayers layers(scope / "encoder", config, {});
+  at::Tensor states = layers(x, {.causality = Causality::bottom_right});
+  EXPECT_EQ(states.sizes(), x.sizes());
+}
+
+[[maybe_unused]] void played_on_a_gpu(const std::function<void()>& launch) {
+  const auto entry = reinterpret_cast<cuda::GraphEntry>(cuda::plugin_symbol(cuda::graph_entry));
+  const cuda::GraphPlugin* graphs = entry(cuda::graph_version);
+  void* const graph = graphs->capture(launch, nullptr);
+  graphs->play(graph);
+  graphs->release(graph);
+}
+
+TEST(Examples, OfRecordedSteps) {
+  const c10::InferenceMode no_gradients;
+  const auto options = [] { return RunOptions{}; };
+  const auto on_remark = [](const std::string&) {};
+  const auto transformer = [](const at::Tensor& latents, const at::Tensor& modulation) { return latents * modulation; };
+  const at::Tensor latents = at::ones({2}), modulation = at::full({2}, 3.0);
+  const LayerAttention attention = full_attention();
+  StepGraphs graphs(options(), on_remark);
+  const StepGraphs::Step step = [&](const std::vector<at::Tensor>& in) { return transformer(in[0], in[1]); };
+  const at::Tensor y = graphs.run(attention, {latents, modulation}, step);
+  EXPECT_TRUE(at::equal(y, modulation));
+}
+
+struct Unit {
+  static constexpr const char* name = "avx2";
+};
+const RowKernels<Bf16>& bf16_kernels() {
+  return RowKernelsOf<Unit, Bf16>::table;
+}
+
+TEST(Examples, OfRowKernels) {
+  EXPECT_STREQ(bf16_kernels().name, "avx2");
 }
 
 }  // namespace
