@@ -32,6 +32,10 @@ TEST_F(Examples, OfWeightFiles) {
               if (!all_finite(weight)) throw Error("transformer: tensor proj_out.bias is not finite");
             }),
             "transformer: tensor proj_out.bias is not finite\n");
+  EXPECT_EQ(error_text([&] {
+              if (!all_finite(weight.const_data_ptr(), 2, at::kFloat)) throw Error("not the first two either");
+            }),
+            "not the first two either\n");
 }
 
 TEST_F(Examples, OfWeightsInHostMemory) {
