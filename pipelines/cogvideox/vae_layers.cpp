@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "pipelines/layers/cuda/cuda_group_norm.h"
 #include "pipelines/layers/work_clock.h"
@@ -48,6 +49,11 @@ bool splits_first_frame(const at::Tensor& x) {
   return x.size(2) > 1 && x.size(2) % 2 == 1;
 }
 
+// So that some of them are a convolution's input as they are.
+bool frames_lie_together(const at::Tensor& x) {
+  return x.size(0) == 1 && x.is_contiguous(at::MemoryFormat::ChannelsLast3d);
+}
+
 at::Tensor rest_of(const at::Tensor& x) {
   return x.narrow(2, 1, x.size(2) - 1);
 }
@@ -75,6 +81,24 @@ at::Tensor CausalConv3d::operator()(const at::Tensor& x, ConvCaches& caches) con
   const ConvInput input = room_for(x);
   input.frames().copy_(x);
   return (*this)(input, caches);
+}
+
+at::Tensor CausalConv3d::where_it_lies(const at::Tensor& x, ConvCaches& caches) const {
+  constexpr std::int64_t before = ConvInput::before;
+  const std::int64_t frames = x.size(2);
+  if (frames <= before) return (*this)(x, caches);
+  at::Tensor some = (*this)(x.narrow(2, 0, before), caches);
+  const Timed until_done("convolution");
+  caches[this] = x.narrow(2, frames - before, before).clone();
+  std::vector<std::int64_t> sizes = x.sizes().vec();
+  sizes[1] = weight.size(0);
+  const at::Tensor y = at::empty(sizes, x.options(), weight.suggest_memory_format());
+  y.narrow(2, 0, before).copy_(some);
+  for (std::int64_t t = before; t < frames; t += before) {
+    some = at::conv3d(x.narrow(2, t - before, std::min(2 * before, frames - t + before)), weight, bias, 1, {0, 1, 1});
+    y.narrow(2, t, some.size(2)).copy_(some);
+  }
+  return y;
 }
 
 PointwiseConv3d::PointwiseConv3d(const Scope& scope, std::int64_t in, std::int64_t out)
@@ -138,9 +162,15 @@ VaeResnet::VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, cons
 
 at::Tensor VaeResnet::operator()(at::Tensor x, const at::Tensor& latent, ConvCaches& caches) const {
   const auto first = [&] {
+    const auto shortcut = [&] { return timed("shortcut", [&] { return (*conv_shortcut)(x); }); };
+    if (conv_shortcut && frames_lie_together(x)) {
+      const at::Tensor normed = std::exchange(x, shortcut());
+      norm1(normed, latent, normed);
+      return conv1.where_it_lies(normed, caches);
+    }
     const ConvInput input = conv1.room_for(x);
     norm1(x, latent, input.frames());
-    if (conv_shortcut) x = timed("shortcut", [&] { return (*conv_shortcut)(x); });
+    if (conv_shortcut) x = shortcut();
     return conv1(input, caches);
   };
   at::Tensor residual = norm2.then(conv2, first(), latent, caches);

@@ -48,6 +48,10 @@ struct CausalConv3d {
   [[nodiscard]] ConvInput room_for(const at::Tensor& x) const;
   at::Tensor operator()(const ConvInput& input, ConvCaches& caches) const;
   at::Tensor operator()(const at::Tensor& x, ConvCaches& caches) const;  // copies x into its place
+  // Of frames that lie one behind the other in memory, as with the channels last: they are a convolution's input as
+  // they are, two at a time, so that little is there besides x and the result. Only the first two, which look at
+  // frames before x, are copied.
+  [[nodiscard]] at::Tensor where_it_lies(const at::Tensor& x, ConvCaches& caches) const;
 };
 
 // 1x1x1: no neighbours, so no cache.
@@ -89,7 +93,7 @@ struct VaeResnet {
   std::optional<PointwiseConv3d> conv_shortcut;
 
   VaeResnet(const Scope& scope, std::int64_t in, std::int64_t out, const VaeNormOptions& norms);
-  // x is given up as soon as may be: it is among the largest tensors of a decoder.
+  // x is given up as soon as may be, or written over: it is among the largest tensors of a decoder.
   at::Tensor operator()(at::Tensor x, const at::Tensor& latent, ConvCaches& caches) const;
 };
 
