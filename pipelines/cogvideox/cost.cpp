@@ -16,10 +16,10 @@ namespace {
 // Tensors of [passes, tokens, inner] that live at once in a block: x, its norm, q, k, v, the attention's output, the
 // feed-forward's hidden layer, four times as wide, and on a CPU attention's operands once more in fp32. On a GPU
 // allocated_bytes of an H200 at its peak (step-h200.json, tokens-h200.json) say how many.
-double tensors_in_a_block(const RunOptions& options) {
+double tensors_in_a_block(const TransformerConfig& config, const RunOptions& options) {
   if (options.device.is_cpu()) return 24;
-  if (options.elementwise == Elementwise::composed) return 20;
-  return 9.5;
+  if (options.elementwise == Elementwise::fused) return 9.5;
+  return config.use_rotary_positional_embeddings ? 20 : 12;
 }
 
 // cuBLAS's own.
@@ -33,7 +33,7 @@ double library_bytes(const RunOptions& options) {
 // on a GPU likewise (vae-h200.json).
 double tensors_in_the_decoder(const RunOptions& options) {
   if (options.device.is_cpu()) return 5.5;
-  return options.vae_layout == ConvolutionLayout::planar ? 4.0 : 2.75;
+  return options.vae_layout == ConvolutionLayout::planar ? 4.0 : 2.4;
 }
 
 // What the C library's heap keeps of blocks that have been freed: those under 16 MiB (app/allocation.h).
@@ -305,7 +305,7 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
   cost.denoise = {
       .weight_bytes = transformer_bytes(denoiser, options, bytes),
       .activation_bytes =
-          bytes * (real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block(options) + modulations) +
+          bytes * (real(passes * tokens * denoiser.inner_dim()) * tensors_in_a_block(denoiser, options) + modulations) +
           unpacked_bytes(denoiser, options, bytes) + library_bytes(options),
       .product_flop = step.flop,
       .attention_flop = real(cost.layers) * attention_flop(cost.attention),
