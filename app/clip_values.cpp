@@ -18,12 +18,15 @@ namespace {
 // Models read 226 tokens, a few kilobytes; to find that out of a megabyte of Chinese takes SentencePiece 12 s.
 constexpr std::size_t most_prompt_bytes = std::size_t{128} << 10;
 
+// A rate by 1001, if `fps` is one to as many decimals as it has, and those are two at least.
 double exact_rate(double fps) {
-  constexpr double written_to = 0.005;  // two decimals at least
-  if (fps == std::round(fps)) return fps;
+  const std::string written = fmt::format("{}", fps);
+  const std::size_t point = written.find('.');
+  const auto decimals = static_cast<double>(point == std::string::npos ? 0 : written.size() - point - 1);
+  if (decimals < 2) return fps;
   for (const double whole : {24.0, 30.0, 48.0, 60.0, 120.0}) {
     const double exact = whole * 1000 / 1001;
-    if (std::abs(fps - exact) < written_to) return exact;
+    if (std::abs(fps - exact) <= 0.5 * std::pow(10.0, -decimals)) return exact;
   }
   return fps;
 }
@@ -63,7 +66,7 @@ double fps_from(const std::string& text, const std::string& where) {
     throw UsageError(fmt::format("{} is \"{}\", expected a number from {} to {} or a fraction such as 24000/1001",
                                  where, text, least, most));
   }
-  return slash == std::string_view::npos ? exact_rate(*fps) : *fps;
+  return exact_rate(*fps);
 }
 
 }  // namespace bitreel

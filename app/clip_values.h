@@ -17,7 +17,7 @@ std::string utf8_from(const std::string& text, const std::string& where);
 std::string prompt_from(const std::string& text, const std::string& where);
 
 // From 0.1 to 240, as a number or a fraction. The rates of film and television are quotients by 1001 whose decimals
-// nobody writes out: 23.976, 29.97, 47.952, 59.94, 119.88 mean those.
+// nobody writes out: 23.976, 23.98, 29.97, 47.952, 59.94, 119.88 mean those. Any other comes back from its decimals.
 double fps_from(const std::string& text, const std::string& where);
 
 }  // namespace bitreel

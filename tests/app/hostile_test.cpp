@@ -1,6 +1,7 @@
 // Files that somebody made to harm, streams that go away, signals: the whole program, from outside.
 #include <ATen/ATen.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -13,6 +14,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "app/clip_values.h"
 #include "app/files/latents_file.h"
 #include "base/json_file.h"
 #include "pipelines/checkpoint/safetensors.h"
@@ -191,6 +193,16 @@ TEST(Config, TakesTheRatesOfFilm) {
   EXPECT_NEAR(fps_of("23.976"), 24000.0 / 1001, 1e-6);
   EXPECT_NEAR(fps_of("30000/1001"), 30000.0 / 1001, 1e-6);
   EXPECT_THAT(run_bitreel(quick_clip(folder / "b.mp4") + Strings{"--fps", "24/0"}).err, HasSubstr("or a fraction"));
+}
+
+TEST(Config, RatesComeBackFromTheirDecimals) {
+  for (const char* text : {"24001/1001", "2397/100", "2398/100", "24000/1001", "23.976", "29.970", "12.5", "8"}) {
+    const double fps = fps_from(text, "--fps");
+    EXPECT_EQ(fps_from(fmt::format("{}", fps), "--fps"), fps) << text;
+  }
+  EXPECT_EQ(fps_from("23.98", "--fps"), 24000.0 / 1001);
+  EXPECT_EQ(fps_from("23.97", "--fps"), 23.97);
+  EXPECT_EQ(fps_from("24001/1001", "--fps"), 24001.0 / 1001);
 }
 
 // Weights.
