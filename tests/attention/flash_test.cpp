@@ -15,13 +15,13 @@
 namespace bitreel {
 namespace {
 
+#if defined(__x86_64__)
 Backend with(void (*run)(const AttendCall&)) {
   Backend backend = backend_named("cpu-flash");
   backend.run = run;
   return backend;
 }
 
-#if defined(__x86_64__)
 TEST(FlashKernels, GiveTheSameBitsWithAvx2AndAvx512) {
   if (!x86_features().avx512_vnni) GTEST_SKIP() << "the processor has no AVX-512";
   const Backend narrow = with([](const AttendCall& call) { run_flash(cpu_flash_avx2::kernels(), call); });
