@@ -320,8 +320,9 @@ std::vector<Setting> make_settings() {
           vae_tiling_setting(), model,
           "Decode in tiles: less memory, slightly other pixels; auto: where too little is free for the whole, which "
           "is said"),
-      with_help(choice("vae-layout", &Options::vae_layout, vae_layouts), model,
-                "How the decoder's tensors lie in memory: speed is the device's, pixels differ by rounding"),
+      with_help(
+          choice("vae-layout", &Options::vae_layout, vae_layouts), model,
+          "How the decoder's tensors lie in memory: channels-last on a GPU when absent; pixels differ by rounding"),
       with_help(path("output", &Options::output), file,
                 "The video, picture or text; its extension picks the format (bitreel-SEED.mp4, .png or .txt)", "o"),
       with_help(optional_text("codec", &Options::codec), file, "Video codec; the extension's usual one when absent"),

@@ -57,7 +57,7 @@ struct GenerateOptions {
   Offload offload = Offload::none;
   std::optional<double> gpu_memory_limit;  // GiB
   Tiling vae_tiling = Tiling::off;
-  ConvolutionLayout vae_layout = ConvolutionLayout::planar;
+  std::optional<ConvolutionLayout> vae_layout;
   std::filesystem::path output;
   std::string codec;                // chosen by the output's extension when empty
   std::optional<std::int64_t> crf;  // the codec's own default when empty

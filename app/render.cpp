@@ -108,7 +108,7 @@ RunOptions run_options(const GenerateOptions& options) {
           .linear = {options.linear, options.linear_path, options.weights},
           .graphs = options.cuda_graph ? CudaGraphs::recorded : CudaGraphs::off,
           .vae_tiling = options.vae_tiling,
-          .vae_layout = options.vae_layout,
+          .vae_layout = options.vae_layout.value_or(default_vae_layout(device, options.elementwise)),
           .offload = device.is_cpu() ? Offload::none : options.offload};
 }
 
@@ -186,6 +186,7 @@ Render resolve(GenerateOptions options, std::shared_ptr<Pipeline> model, Inputs 
     render.video.fps = options.fps.value_or(model->traits().fps);
     options.num_frames = request.num_frames;
     options.fps = render.video.fps;
+    options.vae_layout = model->options().vae_layout;
   }
   options.steps = request.steps;
   options.guidance_scale = request.guidance_scale;

@@ -5,6 +5,7 @@
 
 #include "base/cpu_features.h"
 #include "base/error.h"
+#include "pipelines/layers/cuda/cuda_rows.h"
 
 namespace bitreel {
 
@@ -40,6 +41,11 @@ at::ScalarType default_dtype(const Weights& weights, at::Device device) {
   const at::ScalarType stored = stored_dtype(weights);
   if (!device.is_cpu() || (stored != at::kHalf && stored != at::kBFloat16)) return stored;
   return x86_features().avx512 ? at::kBFloat16 : at::kFloat;
+}
+
+ConvolutionLayout default_vae_layout(at::Device device, Elementwise elementwise) {
+  const bool fused = elementwise == Elementwise::fused && cuda::has_plugin(device);
+  return fused ? ConvolutionLayout::channels_last : ConvolutionLayout::planar;
 }
 
 }  // namespace bitreel

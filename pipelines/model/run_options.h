@@ -53,4 +53,7 @@ at::ScalarType stored_dtype(const Weights& weights);
 // both without AVX-512, where products in bf16 take fifty times as long.
 at::ScalarType default_dtype(const Weights& weights, at::Device device);
 
+// Channels last where a GPU's fused norms are: convolutions are faster so, but LibTorch's group norm is not.
+ConvolutionLayout default_vae_layout(at::Device device, Elementwise elementwise);
+
 }  // namespace bitreel

@@ -83,7 +83,7 @@ TEST(BenchVae, TimesConvolutionsNormsAndFrames) {
   const TemporaryFolder folder;
   const std::string cases =
       write_text(folder / "cases.yaml",
-                 "rounds: 1\nvariants: {planar: {}, last: {vae_layout: channels-last}}\ncases:\n"
+                 "rounds: 1\nvariants: {planar: {vae_layout: planar}, last: {vae_layout: channels-last}}\ncases:\n"
                  "  - {name: small, model: assets/pocket, width: 96, height: 32, num_frames: 9, dtype: fp32}\n");
   const Outcome outcome = run_bitreel({"bench", "vae", cases, "--output", folder / "results.json"});
   ASSERT_EQ(outcome.code, 0) << outcome.err;

@@ -98,7 +98,7 @@ part_memory() {
   mkdir -p "$out"
   [[ -e $model/model_index.json ]] || python3 tests/gpu/random_published.py "$model" || return 1
   local clip=(generate --model "$model" --prompt "a red circle moves right" --seed 1 --device "$device" --steps 2
-    --vae-layout channels-last --progress json)
+    --progress json)
   for name in none layers layers-12 fp8-12 fp8-layers-12; do
     # shellcheck disable=SC2086  # flags are words
     "$bitreel" "${clip[@]}" ${flags[$name]} --output "$out/$name.mp4" --save-latents "$out/$name.safetensors" \
@@ -143,14 +143,14 @@ part_clip() {
   local status=0 name
   local -A flags=([full]="" [composed]="--elementwise composed" [int8]="--attention int8"
     [linear-int8]="--linear int8" [linear-fp8]="--linear fp8" [linear-fp8-plain]="--linear fp8 --linear-path plain"
-    [channels-last]="--vae-layout channels-last" [launched]="--no-cuda-graph")
+    [planar]="--vae-layout planar" [launched]="--no-cuda-graph")
   for name in "${!flags[@]}"; do
     # shellcheck disable=SC2086  # flags are words
     "$bitreel" generate --prompt "a red circle moves right on a navy background" --seed 1 --device "$device" \
       --steps "${BITREEL_STEP_STEPS:-50}" ${flags[$name]} --output "$results/clip-$name.mp4" --progress plain || status=1
   done
   "$bitreel" compare "$results"/clip-full.mp4 "$results"/clip-{composed,int8,linear-int8}.mp4 \
-    "$results"/clip-{linear-fp8,linear-fp8-plain,channels-last,launched}.mp4 --output "$results/compare" || status=1
+    "$results"/clip-{linear-fp8,linear-fp8-plain,planar,launched}.mp4 --output "$results/compare" || status=1
   return "$status"
 }
 
