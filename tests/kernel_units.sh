@@ -5,7 +5,7 @@
 set -euo pipefail
 nm=$1 units=$2
 shift 2
-symbols=$("$nm" -A -C --defined-only "$@" | grep -E ':(kernels|rows)_[a-z0-9_]+\.cpp\.o:')
+symbols=$("$nm" -A -C --defined-only "$@" | grep -E ':(kernels|rows|products)_[a-z0-9_]+\.cpp\.o:')
 found=$(cut -d: -f2 <<<"$symbols" | sort -u | wc -l)
 [[ $found == "$units" ]] || { echo "expected $units units of kernels, found $found in $*"; exit 1; }
 shared=$(grep -vE ' [a-z] |kernels\(\)$' <<<"$symbols" || true)

@@ -50,6 +50,7 @@ static inline void pack_keys(const KeysAndValues& source, std::int64_t block, co
 template <class L, class Panel>
 inline void add_products(const float* rows, const float* columns, std::int64_t inner,
                          typename L::F (&sums)[Panel::rows][Panel::vectors]) {
+#pragma GCC unroll 4  // less counting: it competes with the products for a core's front end
   for (std::int64_t i = 0; i < inner; ++i) {
     typename L::F column[Panel::vectors];
 #pragma GCC unroll 8

@@ -85,8 +85,8 @@ at::Tensor TransformerBlock::feed_forward(const Normed& normed) const {
   const at::Tensor& x = normed.sum;
   const bool fused = path_of(elementwise_, x.device(), x.scalar_type()) == Elementwise::fused;
   if (const auto* rows = std::get_if<at::Tensor>(&normed.rows);
-      fused && rows != nullptr && ff_in_.takes_gelu_after(*rows)) {
-    const at::Tensor hidden = timed("ff in", [&] { return ff_in_.gelu_after(*rows); });
+      fused && rows != nullptr && ff_in_.takes_gelu_after(*rows, Gelu::tanh)) {
+    const at::Tensor hidden = timed("ff in", [&] { return ff_in_.gelu_after(*rows, Gelu::tanh); });
     return timed("ff out", [&] { return ff_out_(hidden); });
   }
   const at::Tensor before = timed("ff in", [&] { return product_of(ff_in_, normed); });

@@ -8,6 +8,7 @@
 #include "pipelines/cogvideox/request.h"
 #include "pipelines/cogvideox/vae.h"
 #include "pipelines/layers/block_ring.h"
+#include "pipelines/layers/panel_linear.h"
 #include "pipelines/model/tally.h"
 
 namespace bitreel {
@@ -57,9 +58,6 @@ Tally text_encoder(const T5Config& config, double tokens) {
   tally.holds(config.d_model);
   return tally;
 }
-
-// Whether GELU is read and written as a pass of its own.
-enum class GeluPass { own, in_a_product };
 
 // What runs in every step; the projection of the text and what timesteps say to the blocks, which run once, only hold
 // parameters.
@@ -298,7 +296,9 @@ Cost cost_of(const Request& request, const CogVideoXConfig& config, const RunOpt
                                                                          .keys = geometry.text_tokens,
                                                                          .head_dim = t5.d_kv})};
 
-  const bool fuses = options.device.is_cuda() && options.elementwise == Elementwise::fused;
+  const bool takes_gelu =
+      options.device.is_cuda() || multiplies_in_panels(options.linear, options.device, options.dtype.value());
+  const bool fuses = takes_gelu && options.elementwise == Elementwise::fused;
   const Tally step = transformer(denoiser, real(passes), real(geometry.text_tokens), real(geometry.video_tokens),
                                  fuses ? GeluPass::in_a_product : GeluPass::own);
   const double modulations = real(request.steps * (12 * denoiser.num_layers + 2) * denoiser.inner_dim());

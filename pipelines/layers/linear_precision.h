@@ -33,7 +33,7 @@ std::string_view name_of(LinearPrecision precision);
 std::string_view name_of(LinearPath path);
 std::string_view name_of(WeightStorage storage);
 
-// Who multiplies there: "LibTorch" in full precision, "oneDNN", "cuBLASLt", or "plain".
+// Who multiplies there: in full precision "LibTorch", or "bitreel" (panel_linear.h); "oneDNN", "cuBLASLt", or "plain".
 std::string_view linear_library(const LinearOptions& linear, at::Device device, at::ScalarType dtype);
 
 }  // namespace bitreel

@@ -5,6 +5,7 @@
 
 #include "base/cpu_features.h"
 #include "pipelines/layers/cuda/cuda_rows.h"
+#include "pipelines/layers/panel_linear.h"
 #include "pipelines/layers/quantized_linear.h"
 
 namespace bitreel {
@@ -41,6 +42,11 @@ void Linear::pack(const LinearOptions& options) {
     scales_ = stored.scales;
     return;
   }
+  if (PanelLinear::takes(weight)) {
+    panels_ = std::make_shared<PanelLinear>(weight);
+    weight.reset();
+    return;
+  }
   const bool has_operator = at::hasMKLDNN() && x86_features().avx512;  // LibTorch refuses it on other processors
   if (!weight.is_cpu() || weight.scalar_type() != at::kBFloat16 || !has_operator) return;
   static const auto reorder = onednn_operator<Reorder>("mkldnn::_reorder_linear_weight");
@@ -53,6 +59,7 @@ void Linear::list_tensors(TensorList& list) {
     if (tensor->defined()) list.push_back(tensor);
   }
   if (quantized_) quantized_->list_tensors(list);
+  if (panels_) panels_->list_tensors(list);
 }
 
 // The scales are fp32: one rounding.
@@ -62,6 +69,7 @@ at::Tensor Linear::multiplied(at::ScalarType dtype) const {
 
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   if (quantized_) return (*quantized_)(x, bias);
+  if (panels_) return (*panels_)(x, bias);
   if (packed_.defined()) {
     static const auto product = onednn_operator<LinearPointwise>("mkldnn::_linear_pointwise");
     const std::optional<at::Tensor> maybe_bias = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
@@ -70,12 +78,14 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
   return at::linear(x, multiplied(x.scalar_type()), bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
 }
 
-bool Linear::takes_gelu_after(const at::Tensor& x) const {
-  return weight.defined() && bias.defined() && x.is_cuda() && x.is_contiguous();
+bool Linear::takes_gelu_after(const at::Tensor& x, Gelu form) const {
+  if (panels_) return true;
+  return form == Gelu::tanh && weight.defined() && bias.defined() && x.is_cuda() && x.is_contiguous();
 }
 
 // LibTorch's name for it; its GELU is the tanh form on a GPU alone.
-at::Tensor Linear::gelu_after(const at::Tensor& x) const {
+at::Tensor Linear::gelu_after(const at::Tensor& x, Gelu form) const {
+  if (panels_) return (*panels_)(x, bias, form);
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(0);
   const at::Tensor rows = x.view({-1, weight.size(1)}), factor = multiplied(x.scalar_type());

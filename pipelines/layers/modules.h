@@ -13,11 +13,13 @@
 #include "pipelines/checkpoint/loader.h"
 #include "pipelines/layers/block_ring.h"
 #include "pipelines/layers/linear_precision.h"
+#include "pipelines/layers/products/products.h"
 
 namespace bitreel {
 
 enum class Bias { none, present };
 
+class PanelLinear;
 class QuantizedLinear;
 struct QuantizedRows;
 struct RowFormat;
@@ -31,11 +33,11 @@ struct Linear {
          std::optional<at::ScalarType> dtype = {});
   at::Tensor operator()(const at::Tensor& x) const;
 
-  // With the tanh form of GELU in the same pass, for GPUs: after a product in full precision (cuBLASLt), which rounds
-  // once instead of twice; or, in 8 bits, before it, as x is quantized. Where they take x; each has its twin in
-  // LibTorch's gelu and operator().
-  [[nodiscard]] bool takes_gelu_after(const at::Tensor& x) const;
-  [[nodiscard]] at::Tensor gelu_after(const at::Tensor& x) const;
+  // With GELU in the same pass: after a product in full precision (in panels both forms, cuBLASLt the tanh form), which
+  // rounds once instead of twice; or, in 8 bits on GPUs, the tanh form before it, as x is quantized. Where they take x;
+  // each has its twin in LibTorch's gelu and operator().
+  [[nodiscard]] bool takes_gelu_after(const at::Tensor& x, Gelu form) const;
+  [[nodiscard]] at::Tensor gelu_after(const at::Tensor& x, Gelu form) const;
   [[nodiscard]] bool takes_gelu_before(const at::Tensor& x) const;
   [[nodiscard]] at::Tensor gelu_before(const at::Tensor& x) const;
 
@@ -44,9 +46,9 @@ struct Linear {
   [[nodiscard]] std::optional<RowFormat> row_format() const;
   [[nodiscard]] at::Tensor operator()(const QuantizedRows& rows) const;
 
-  // For layers that run many times. In full precision rearranges the weight once into oneDNN's own blocks, which saves
-  // doing so in every product (bf16 on the CPU only, elsewhere nothing happens); in 8 bits, or to be stored in them,
-  // quantizes it. `weight` is given up.
+  // For layers that run many times. In full precision on a CPU rearranges the weight once, which saves doing so in
+  // every product: into panels where we multiply (panel_linear.h), into oneDNN's own blocks in bf16 with AVX-512;
+  // elsewhere nothing happens. In 8 bits, or to be stored in them, quantizes it. `weight` is given up.
   void pack(const LinearOptions& options = {});
   void list_tensors(TensorList& list);
 
@@ -57,6 +59,7 @@ struct Linear {
   at::Tensor packed_;
   at::Tensor scales_;  // [out, 1] fp32, of a weight that is stored in fp8
   std::shared_ptr<QuantizedLinear> quantized_;
+  std::shared_ptr<PanelLinear> panels_;
 };
 
 struct LayerNorm {

@@ -6,6 +6,7 @@
 #include "base/cpu_features.h"
 #include "base/error.h"
 #include "pipelines/layers/cuda/cuda_rows.h"
+#include "pipelines/layers/panel_linear.h"
 
 namespace bitreel {
 namespace {
@@ -65,6 +66,7 @@ std::string_view name_of(WeightStorage storage) {
 }
 
 std::string_view linear_library(const LinearOptions& linear, at::Device device, at::ScalarType dtype) {
+  if (multiplies_in_panels(linear, device, dtype)) return "bitreel";
   if (linear.precision == LinearPrecision::full) return "LibTorch";
   if (linear.path == LinearPath::library) {
     if (device.is_cpu() && linear.precision == LinearPrecision::int8 && has_onednn()) return "oneDNN";

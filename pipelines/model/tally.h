@@ -19,6 +19,9 @@ inline double real(std::int64_t count) {
   return static_cast<double>(count);
 }
 
+// Whether GELU is read and written as a pass of its own.
+enum class GeluPass { own, in_a_product };
+
 class Tally {
  public:
   double parameters = 0;
@@ -67,7 +70,7 @@ class Tally {
   std::vector<Work> works_;  // bytes: not yet, but numbers
 };
 
-// On a CPU in bf16 a denoiser's matrices are packed for oneDNN: a copy beside the mapped file.
+// On a CPU in bf16 a denoiser's matrices are packed for oneDNN or for us: a copy beside the mapped file.
 inline double weight_copies(const RunOptions& options) {
   return options.device.is_cpu() && options.dtype == at::kBFloat16 ? 2 : 1;
 }

@@ -7,6 +7,7 @@
 #include <span>
 #include <utility>
 
+#include "pipelines/layers/panel_linear.h"
 #include "pipelines/model/tally.h"
 #include "pipelines/unidiffuser/beam_search.h"
 #include "pipelines/unidiffuser/joint_denoiser.h"
@@ -22,7 +23,7 @@ constexpr double tensors_in_a_block = 16;
 // Of a picture at full resolution in the autoencoder's widest level there.
 constexpr double tensors_in_the_decoder = 6;
 
-Tally uvit(const UVitConfig& config, double passes) {
+Tally uvit(const UVitConfig& config, double passes, GeluPass gelu) {
   Tally tally;
   const std::int64_t dim = config.inner_dim(), patch = config.patch_size * config.patch_size * config.in_channels;
   const double tokens = passes * real(config.tokens()), patches = passes * real(config.patches());
@@ -44,7 +45,7 @@ Tally uvit(const UVitConfig& config, double passes) {
     tally.attention(passes, real(config.tokens()), dim);
     tally.product("out", dim, dim, tokens);
     tally.product("ff in", dim, before, tokens);
-    tally.numbers_moved("gelu", tokens * real(before + hidden));
+    if (gelu == GeluPass::own) tally.numbers_moved("gelu", tokens * real(before + hidden));
     tally.product("ff out", hidden, dim, tokens);
     tally.holds(4 * dim);
     tally.numbers_moved("norm", 2 * 3 * tokens * real(dim));  // of a sum of two
@@ -161,7 +162,7 @@ PhaseCost decoding(UniDiffuserMode mode, const UniDiffuserConfig& config, std::i
 }  // namespace
 
 double parameters_of(const UVitConfig& config) {
-  return uvit(config, 1).parameters;
+  return uvit(config, 1, GeluPass::own).parameters;
 }
 
 Cost cost_of(const Request& request, const UniDiffuserConfig& config, const RunOptions& options) {
@@ -181,7 +182,9 @@ Cost cost_of(const Request& request, const UniDiffuserConfig& config, const RunO
                     .queries = tokens,
                     .keys = tokens,
                     .head_dim = denoiser.attention_head_dim};
-  const Tally step = uvit(denoiser, real(batch));
+  const bool takes_gelu = denoiser.activation != UVitActivation::geglu &&
+                          multiplies_in_panels(options.linear, options.device, options.dtype.value());
+  const Tally step = uvit(denoiser, real(batch), takes_gelu ? GeluPass::in_a_product : GeluPass::own);
   const double kept_by_skips = real(denoiser.depth());
   cost.encode = encoding(stages.front(), config, bytes);
   cost.decode = decoding(stages.back(), config, request.count, bytes);

@@ -62,6 +62,11 @@ at::Tensor UVit::Block::attend(const at::Tensor& x, const UVitConfig& config, co
 }
 
 at::Tensor UVit::Block::feed_forward(const at::Tensor& x, UVitActivation activation) const {
+  const Gelu form = activation == UVitActivation::gelu_tanh ? Gelu::tanh : Gelu::erf;
+  if (activation != UVitActivation::geglu && ff_in.takes_gelu_after(x, form)) {
+    const at::Tensor hidden = timed("ff in", [&] { return ff_in.gelu_after(x, form); });
+    return timed("ff out", [&] { return ff_out(hidden); });
+  }
   const at::Tensor before = timed("ff in", [&] { return ff_in(x); });
   const at::Tensor hidden = timed("gelu", [&] { return activated(before, activation); });
   return timed("ff out", [&] { return ff_out(hidden); });

@@ -15,6 +15,7 @@
 #include "pipelines/layers/block_ring.h"
 #include "pipelines/layers/clip_layers.h"
 #include "pipelines/layers/modules.h"
+#include "pipelines/layers/panel_linear.h"
 #include "pipelines/layers/rows/rows_body.h"
 #include "pipelines/layers/sinusoid.h"
 #include "pipelines/model/cuda/graph_plugin.h"
@@ -98,6 +99,27 @@ const RowKernels<Bf16>& bf16_kernels() {
 
 TEST(Examples, OfRowKernels) {
   EXPECT_STREQ(bf16_kernels().name, "avx2");
+}
+
+TEST(Examples, PanelLinear) {
+  const at::Tensor weight = at::eye(32), bias = at::zeros({32}), x = at::ones({2, 32});
+  if (!PanelLinear::takes(weight)) GTEST_SKIP() << "LibTorch's products are used on this processor";
+  const PanelLinear map(weight);                 // where it takes(weight), [out, in], which may go then
+  const at::Tensor y = map(x, bias, Gelu::erf);  // [..., in] -> [..., out], bias [out] or undefined
+  EXPECT_TRUE(at::allclose(y, at::gelu(x)));
+}
+
+TEST(Examples, Products) {
+  const std::int64_t rows = 2;
+  const std::vector<float> numbers(43 * 24 * 256, 0.5f), inputs(rows * 256, 2.0f);
+  std::vector<float> outputs(rows * 1024);
+  const float *const x = inputs.data(), *const panels = numbers.data(), *const bias = numbers.data();
+  float* const y = outputs.data();
+  if (product_kernels<float>() == nullptr) GTEST_SKIP() << "the processor has no AVX2, or AVX-512 as well";
+  const ProductKernels<float>* kernels = product_kernels<float>();  // null where LibTorch's products are the better
+  const ProductWeight<float> weight{.panels = panels, .bias = bias, .in = 256, .out = 1024};
+  kernels->multiply(x, rows, weight, Gelu::none, y);  // [rows, 256] -> [rows, 1024]
+  EXPECT_THAT(outputs, testing::Each(256.5f));
 }
 
 }  // namespace
