@@ -55,7 +55,8 @@ TEST(Includes, GoDownwardsInsideAttention) {
 
 TEST(Includes, FromAboveAreOfThePublicFace) {
   const std::set<std::string> face = {"attention/attention.h", "attention/precision.h",
-                                      "attention/cuda/load_cuda.h",     // what makes CUDA available to all rooms
+                                      "attention/cpu/share_out.h",   // how cores that are not equally fast share work
+                                      "attention/cuda/load_cuda.h",  // what makes CUDA available to all rooms
                                       "attention/cuda/load_plugin.h"};  // and the kernels, rows of features' among them
   for (const fs::path& file : sources({"app", "pipelines", "schedulers"})) {
     for (const std::string& header : includes(file, "attention/")) {
