@@ -92,7 +92,7 @@ at::Tensor CausalConv3d::where_it_lies(const at::Tensor& x, ConvCaches& caches) 
   caches[this] = x.narrow(2, frames - before, before).clone();
   std::vector<std::int64_t> sizes = x.sizes().vec();
   sizes[1] = weight.size(0);
-  const at::Tensor y = at::empty(sizes, x.options(), weight.suggest_memory_format());
+  at::Tensor y = at::empty(sizes, x.options(), weight.suggest_memory_format());
   y.narrow(2, 0, before).copy_(some);
   for (std::int64_t t = before; t < frames; t += before) {
     some = at::conv3d(x.narrow(2, t - before, std::min(2 * before, frames - t + before)), weight, bias, 1, {0, 1, 1});
@@ -228,12 +228,11 @@ at::Tensor Upsample3d::operator()(const at::Tensor& x) const {
   const Timed until_done("resize");
   const std::int64_t batch = x.size(0), frames = x.size(2);
   const at::MemoryFormat layout = weight.suggest_memory_format();
-  const at::Tensor y = in_time(grow_and_convolve(frame_by_frame(x).contiguous(layout), *this), batch);
+  at::Tensor y = in_time(grow_and_convolve(frame_by_frame(x).contiguous(layout), *this), batch);
   if (time == TimeScaling::keep || frames == 1) return y;
   // The two frames that one becomes are equal, so it is convolved once.
   const std::int64_t alone = frames % 2, all = alone + 2 * (frames - alone);
-  const at::Tensor doubled =
-      in_time(at::empty({batch * all, y.size(1), y.size(3), y.size(4)}, y.options(), layout), batch);
+  at::Tensor doubled = in_time(at::empty({batch * all, y.size(1), y.size(3), y.size(4)}, y.options(), layout), batch);
   doubled.narrow(2, 0, alone).copy_(y.narrow(2, 0, alone));
   doubled.narrow(2, alone, all - alone).unflatten(2, {-1, 2}).copy_(y.narrow(2, alone, frames - alone).unsqueeze(3));
   return doubled;

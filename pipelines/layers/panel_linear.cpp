@@ -61,7 +61,8 @@ at::Tensor PanelLinear::operator()(const at::Tensor& x, const at::Tensor& bias, 
   }
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = out_;
-  const at::Tensor rows = x.contiguous(), y = at::empty(shape, x.options());
+  const at::Tensor rows = x.contiguous();
+  at::Tensor y = at::empty(shape, x.options());
   const at::Tensor added = bias.defined() ? bias.to(x.scalar_type()).contiguous() : bias;
   const auto run = [&]<class T>(T) {
     const ProductWeight<T> weight{.panels = static_cast<const T*>(panels_.const_data_ptr()),
