@@ -4,6 +4,7 @@
 #include <array>
 
 #include "pipelines/unidiffuser/pipeline.h"
+#include "tests/pipelines/unidiffuser/results.h"
 
 namespace bitreel {
 namespace {
@@ -21,11 +22,10 @@ TEST(JointModel, DrawsWhatItIsToldAndTellsWhatItIsShown) {
   drawing.prompt = "a large red circle in the center on a white background";
   drawing.steps = 20;
   drawing.seed = 1;
-  Picture picture;
-  model.decode(drawing, model.denoise(drawing, model.encode(drawing)), {.on_image = [&](const Frame& frame) {
-                 const auto bytes = static_cast<std::ptrdiff_t>(frame.width) * frame.height * 3;
-                 picture = {.width = frame.width, .height = frame.height, .rgb = {frame.rgb, frame.rgb + bytes}};
-               }});
+  Results drawn;
+  model.decode(drawing, model.denoise(drawing, model.encode(drawing)), drawn.sink());
+  ASSERT_EQ(drawn.pictures.size(), 1U);
+  const Picture& picture = drawn.pictures[0];
   ASSERT_EQ(picture.width, 128);
   ASSERT_EQ(picture.height, 128);
   using testing::ElementsAre, testing::Gt, testing::Lt;
@@ -38,9 +38,10 @@ TEST(JointModel, DrawsWhatItIsToldAndTellsWhatItIsShown) {
   telling.steps = 20;
   telling.guidance_scale = 4;
   telling.seed = 1;
-  std::string caption;
-  model.decode(telling, model.denoise(telling, model.encode(telling)),
-               {.on_text = [&](const std::string& text) { caption = text; }});
+  Results told;
+  model.decode(telling, model.denoise(telling, model.encode(telling)), told.sink());
+  ASSERT_EQ(told.texts.size(), 1U);
+  const std::string& caption = told.texts[0];
   EXPECT_THAT(caption, testing::ContainsRegex("large red (circle|disc|disk)")) << caption;
   EXPECT_THAT(caption, testing::HasSubstr("white"));
 }

@@ -14,6 +14,7 @@
 #include "tests/error_text.h"
 #include "tests/files.h"
 #include "tests/golden.h"
+#include "tests/pipelines/unidiffuser/results.h"
 #include "tests/temporary_folder.h"
 #include "tests/test_device.h"
 
@@ -47,23 +48,6 @@ void expect_picture(const Picture& ours, const at::Tensor& rgb) {
   EXPECT_LE(apart.max().item<double>(), tolerance::pixel);
   EXPECT_LT(apart.mean().item<double>(), 0.1);
 }
-
-// What a run ends in.
-struct Results {
-  std::vector<Picture> pictures;
-  std::vector<std::string> texts, remarks;
-
-  DecodeSink sink() {
-    DecodeSink sink;
-    sink.on_image = [this](const Frame& frame) {
-      const auto bytes = static_cast<std::ptrdiff_t>(frame.width) * frame.height * 3;
-      pictures.push_back({.width = frame.width, .height = frame.height, .rgb = {frame.rgb, frame.rgb + bytes}});
-    };
-    sink.on_text = [this](const std::string& text) { texts.push_back(text); };
-    sink.on_remark = [this](const std::string& remark) { remarks.push_back(remark); };
-    return sink;
-  }
-};
 
 // LibTorch looks for its CUDA library once, at the first convolution; other tests of this binary must not come first.
 class DeviceBeforeAnyTest : public testing::Environment {
