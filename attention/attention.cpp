@@ -74,12 +74,14 @@ at::Tensor empty_output(const at::Tensor& q) {
   return at::empty({q.size(0), q.size(2), q.size(1), q.size(3)}, q.options()).transpose(1, 2);
 }
 
-}  // namespace
+at::Tensor heads_first(const at::Tensor& x, Layout layout) {
+  return layout == Layout::tokens_first && x.dim() == 4 ? x.transpose(1, 2) : x;
+}
 
-at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttendOptions& options) {
-  const bool swaps = options.layout == Layout::tokens_first && q.dim() == 4 && k.dim() == 4 && v.dim() == 4;
-  const auto heads_first = [&](const at::Tensor& x) { return swaps ? x.transpose(1, 2) : x; };
-  AttendCall call{.q = heads_first(q), .k = heads_first(k), .v = heads_first(v)};
+// Checked, with memory for its results.
+AttendCall call_of(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttendOptions& options) {
+  AttendCall call{
+      .q = heads_first(q, options.layout), .k = heads_first(k, options.layout), .v = heads_first(v, options.layout)};
   check_shapes(call.q, call.k, call.v);
   call.recipe = recipe_for(options, call.q.device().type());
   call.scale = options.scale.value_or(1.0 / std::sqrt(static_cast<double>(call.q.size(3))));
@@ -92,9 +94,11 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
   call.out = empty_output(call.q);
   if (options.log_sum_exp != nullptr) {
     call.log_sum_exp = at::empty({call.q.size(0), call.q.size(1), call.q.size(2)}, call.q.options().dtype(at::kFloat));
-    *options.log_sum_exp = call.log_sum_exp;
   }
-  const Chosen chosen = choose_backend(call, options.backend);
+  return call;
+}
+
+at::Tensor run(const Chosen& chosen, const AttendCall& call, const AttendOptions& options) {
   if (options.report != nullptr) {
     options.report->add({.precision = call.recipe ? call.recipe->precision : Precision::full,
                          .recipe = call.recipe,
@@ -102,7 +106,47 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                          .fallback = chosen.fallback});
   }
   chosen.backend.run(call);
-  return heads_first(call.out);
+  if (options.log_sum_exp != nullptr) *options.log_sum_exp = call.log_sum_exp;
+  return heads_first(call.out, options.layout);
+}
+
+void check_norms(const AttendCall& call, const HeadNorms& norms) {
+  const std::int64_t tokens = call.q.size(2), dim = call.q.size(3);
+  const auto fits = [&](const at::Tensor& x, at::IntArrayRef sizes, at::ScalarType type) {
+    return x.defined() && x.sizes() == sizes && x.scalar_type() == type && x.device() == call.q.device() &&
+           x.is_contiguous();
+  };
+  bool all = call.q.sizes() == call.k.sizes();
+  for (const HeadNorms::Norm* norm : {&norms.q, &norms.k}) {
+    all = all && fits(norm->weight, {dim}, call.q.scalar_type()) && fits(norm->bias, {dim}, call.q.scalar_type());
+  }
+  if (norms.cos.defined() || norms.sin.defined()) {
+    const std::int64_t angles[] = {tokens - norms.first_rotated, dim};
+    all = all && fits(norms.cos, angles, at::kFloat) && fits(norms.sin, angles, at::kFloat);
+  }
+  if (!all) {
+    throw Error(
+        fmt::format("attend_before_norms: q {}, k {}; expected as many of each, weights and biases [{}] of "
+                    "their dtype, angles [{} - {}, {}] float, all on one device and contiguous",
+                    shape_of(call.q), shape_of(call.k), dim, tokens, norms.first_rotated, dim));
+  }
+}
+
+}  // namespace
+
+at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttendOptions& options) {
+  const AttendCall call = call_of(q, k, v, options);
+  return run(choose_backend(call, options.backend), call, options);
+}
+
+std::optional<at::Tensor> attend_before_norms(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                              const HeadNorms& norms, const AttendOptions& options) {
+  AttendCall call = call_of(q, k, v, options);
+  check_norms(call, norms);
+  const Chosen chosen = choose_backend(call, options.backend);
+  call.norms = norms;
+  if (chosen.backend.takes_norms == nullptr || !chosen.backend.takes_norms(call)) return std::nullopt;
+  return run(chosen, call, options);
 }
 
 }  // namespace bitreel

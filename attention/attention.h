@@ -2,7 +2,8 @@
 //
 //   at::Tensor o = attend(q, k, v, {.precision = Precision::int8});
 //
-// This header is the room's public face: precisions, recipes, backends, reports and similarity come with it.
+// This header is the room's public face: precisions, recipes, backends, reports and similarity come with it, and
+// attend_before_norms().
 // schedulers/precision, which knows no tensors, includes precision.h alone.
 //
 // q [B, Hq, Nq, D]; k, v [B, Hkv, Nkv, D], or [B, N, H, D] with Layout::tokens_first; Hq a multiple of Hkv (grouped
@@ -23,6 +24,7 @@
 #include <string>
 
 #include "attention/attend_report.h"
+#include "attention/head_norms.h"
 #include "attention/precision.h"
 #include "attention/recipes.h"
 #include "attention/registry.h"

@@ -14,6 +14,7 @@
 #include <string>
 #include <string_view>
 
+#include "attention/head_norms.h"
 #include "attention/recipe.h"
 
 namespace bitreel {
@@ -31,6 +32,7 @@ struct AttendCall {
   at::Tensor bias = {};                    // added to the logits, broadcast to [B, Hq, Nq, Nkv]; undefined when none
   at::Tensor out = {};                     // [B, Hq, Nq, D] in q's dtype, any strides, the last 1: to be filled
   at::Tensor log_sum_exp = {};             // [B, Hq, Nq] fp32 to be filled (natural logarithm), or undefined
+  std::optional<HeadNorms> norms = {};     // still to be done to q and k; only where the backend takes them
   double* quantization_seconds = nullptr;  // set to the time that quantizing took, when not null; CPU kernels only
 };
 
@@ -50,6 +52,8 @@ struct Backend {
   // Why it can't do this call (shape, dtype, recipe); empty when it can. What is merely slower is for `preference`.
   std::string (*refuses)(const AttendCall&);
   void (*run)(const AttendCall&);
+  // Whether run() would do the norms of a call that has them and that it could do without. Null: never.
+  bool (*takes_norms)(const AttendCall&) = nullptr;
   // Among kernels that can do a call, the highest goes first, then the earlier in the table. 0 when there is none.
   int (*preference)(const AttendCall&) = nullptr;
   // 1e12 multiplications and additions a second that the instruction it multiplies with reaches on this machine, on

@@ -161,6 +161,19 @@ void run(const AttendCall& call) {
   work.attend();
 }
 
+// Heads as they lie in one projection of 16-bit numbers, queries with a scale each (sm90/projections.cuh).
+bool takes_norms(const AttendCall& call) {
+  const std::int64_t dim = call.q.size(3), vector = 8;
+  const bool whole = (dim == 64 || dim == 128) && call.q.scalar_type() != at::kFloat &&
+                     call.q.size(2) * dim < std::numeric_limits<std::int32_t>::max();
+  const auto on_vectors = [&](const at::Tensor& x) {
+    return reinterpret_cast<std::uintptr_t>(x.const_data_ptr()) % 16 == 0 && x.stride(0) % vector == 0 &&
+           x.stride(1) % vector == 0 && x.stride(2) % vector == 0;
+  };
+  return whole && on_vectors(call.q) && on_vectors(call.k) && !call.log_sum_exp.defined() &&
+         call.recipe->q_scales == Granularity::token;
+}
+
 template <Kernel kernel>
 void quantize(const AttendCall& call) {
   const c10::DeviceGuard on(call.q.device());
@@ -176,6 +189,7 @@ Backend backend_of(std::string_view name, std::string_view summary) {
           .missing = missing<kernel>,
           .refuses = refuses<kernel>,
           .run = run<kernel>,
+          .takes_norms = kernel == Kernel::sm90 ? takes_norms : nullptr,
           .quantize = quantize<kernel>};
 }
 

@@ -104,6 +104,14 @@ struct Octet {
   }
 };
 
+// Over lanes that lie side by side, as those that share a token; each gets it.
+template <int Lanes, class Number>
+__device__ Number sum_of_lanes(Number x) {
+#pragma unroll
+  for (int step = 1; step < Lanes; step *= 2) x += __shfl_xor_sync(~0u, x, step);
+  return x;
+}
+
 // Tokens of one head. `aligned`: every group of eight channels lies on 16 bytes and is whole.
 template <class T>
 struct HeadRows {

@@ -15,9 +15,24 @@
 
 namespace bitreel::cuda {
 
+// LayerNorm over the channels of a head, [dim] of the inputs' type.
+struct NormOfHead {
+  const void *weight, *bias;
+  float eps;
+};
+
+// What is still to be done to q and k (attention/head_norms.h); nothing where `keys` is null.
+struct NormsOfHeads {
+  NormOfHead q, k;
+  const float *cos, *sin;      // [tokens - first_rotated, dim]; null when nothing is rotated
+  std::int32_t first_rotated;  // token
+  void* keys;                  // memory for the keys as they come out, [B, H, keys, dim] of the inputs' type
+};
+
 // The inputs of a call, as they lie in the caller's memory.
 struct SourceCall {
   Rows q, k, v;
+  NormsOfHeads norms;
   Element element;
   std::int32_t dim;      // the caller's; PackedCall::dim is 64 or 128
   double scale;          // of the logits

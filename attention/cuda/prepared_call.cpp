@@ -21,6 +21,11 @@ Rows rows_of(const at::Tensor& x) {
       .data = x.const_data_ptr(), .batch_stride = x.stride(0), .head_stride = x.stride(1), .token_stride = x.stride(2)};
 }
 
+NormOfHead norm_of(const HeadNorms::Norm& norm) {
+  return {
+      .weight = norm.weight.const_data_ptr(), .bias = norm.bias.const_data_ptr(), .eps = static_cast<float>(norm.eps)};
+}
+
 // One piece of memory for everything that a call needs, cut into arrays at multiples of 256 bytes.
 class Layout {
  public:
@@ -104,6 +109,15 @@ PreparedCall::PreparedCall(const AttendCall& call, const PackedFormats& formats)
   layout.want(source_.extremes, need.extremes);
   layout.want(source_.v_divisors, need.of_channels);
   layout.want(source_.v_offsets, need.of_channels);
+  if (call.norms) {
+    source_.norms = {.q = norm_of(call.norms->q),
+                     .k = norm_of(call.norms->k),
+                     .cos = call.norms->cos.defined() ? call.norms->cos.const_data_ptr<float>() : nullptr,
+                     .sin = call.norms->sin.defined() ? call.norms->sin.const_data_ptr<float>() : nullptr,
+                     .first_rotated = static_cast<std::int32_t>(call.norms->first_rotated),
+                     .keys = nullptr};
+    layout.want(source_.norms.keys, call.k.numel() * call.k.element_size());
+  }
   if (call.recipe->v_mean == ValueMean::exact) layout.want(source_.v_sums, need.of_channels);
   if (call.log_sum_exp.defined()) layout.want(packed_.lse_shift, query_heads * queries);
   if (call.key_mask.defined()) {

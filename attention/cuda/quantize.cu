@@ -1,5 +1,6 @@
 // The quantization pass: sums of chunks of k and v, what follows from them, then integers of q, k and v
 // (statistics.cuh, tokens.cuh, values.cuh). Two launches for the means of keys and values, three for the integers.
+// Queries and keys that are still to be normed become integers and keys with their sums first (sm90/projections.cu).
 //
 // k and v are read twice. One launch for all, in which a head's sums go so shortly before its integers that it is still
 // in the GPU's cache, was slower: LOG.md.
@@ -9,11 +10,24 @@
 namespace bitreel::cuda {
 namespace {
 
-// grid (chunks, key heads, k and v).
+// On a multiprocessor: on Hopper, 85 registers do where numbers have 16 bits.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900
+template <class T>
+constexpr int blocks_of_sums = 1;
+#else
+template <class T>
+constexpr int blocks_of_sums = sizeof(T) == 2 ? 3 : 1;
+#endif
+
+enum class Summed { keys, values };
+
+// grid (chunks, key heads, `first` alone or both).
 template <class T, int Dim>
-__global__ void __launch_bounds__(pass_threads) sum_chunks(SourceCall source, PackedCall call) {
+__global__ void __launch_bounds__(pass_threads, blocks_of_sums<T>)
+    sum_chunks(SourceCall source, PackedCall call, Summed first) {
   __shared__ SumMemory<Dim> memory;
-  sum_chunk<T, Dim>(source, call, blockIdx.y, blockIdx.z, blockIdx.x, gridDim.x, memory);
+  const int which = static_cast<int>(first) + blockIdx.z;
+  sum_chunk<T, Dim>(source, call, blockIdx.y, which, blockIdx.x, gridDim.x, memory);
 }
 
 // grid (key heads).
@@ -45,19 +59,37 @@ __global__ void __launch_bounds__(Dim) exact_means(SourceCall source, PackedCall
   finish_mean_of_values<Dim>(source, call, blockIdx.x);
 }
 
+#ifndef BITREEL_CUDA_SM90
+int norm_projections(const SourceCall&, const Recipe&, const PackedCall&, cudaStream_t) {
+  return cudaErrorNotSupported;
+}
+#endif
+
 template <class T, int Dim>
-int launch(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream) {
+int launch(SourceCall source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream) {
   const int chunks = (call.keys + statistics_chunk - 1) / statistics_chunk, key_heads = call.batch * call.key_heads;
   const dim3 of_queries(padded(call.queries) / block_tokens, call.query_heads, call.batch);
   const dim3 of_keys(padded(call.keys) / block_tokens, call.key_heads, call.batch);
-  start(sum_chunks<T, Dim>, dim3(chunks, key_heads, 2), pass_threads, stream, source, call);
+  const bool normed = source.norms.keys == nullptr;
+  if (normed) {
+    start(sum_chunks<T, Dim>, dim3(chunks, key_heads, 2), pass_threads, stream, source, call, Summed::keys);
+  } else {
+    if (const int error = norm_projections(source, recipe, call, stream); error != cudaSuccess) return error;
+    source.k = {.data = source.norms.keys,
+                .batch_stride = std::int64_t{call.key_heads} * call.keys * Dim,
+                .head_stride = std::int64_t{call.keys} * Dim,
+                .token_stride = Dim};
+    start(sum_chunks<T, Dim>, dim3(chunks, key_heads, 1), pass_threads, stream, source, call, Summed::values);
+  }
   start(finish_heads<Dim>, key_heads, finish_threads, stream, source, recipe, call, chunks);
   if (call.values == ValueFormat::int8 || call.values == ValueFormat::e4m3) {
     start(numbers_of_values<T, Dim, 1>, of_keys, token_threads, stream, source, call);
   } else {
     start(numbers_of_values<T, Dim, 2>, of_keys, token_threads, stream, source, call);
   }
-  start(integers_of_tokens<T, Dim, Side::query>, of_queries, token_threads, stream, source, recipe, call);
+  if (normed) {
+    start(integers_of_tokens<T, Dim, Side::query>, of_queries, token_threads, stream, source, recipe, call);
+  }
   start(integers_of_tokens<T, Dim, Side::key>, of_keys, token_threads, stream, source, recipe, call);
   if (source.v_sums != nullptr) start(exact_means<Dim>, dim3(key_heads), Dim, stream, source, call);
   return last_start_error();

@@ -20,6 +20,9 @@ inline constexpr float e4m3_max = 448.0f;
 int keys_that_count(const SourceCall& source, const PackedCall& call, cudaStream_t stream);
 // quantize.cu: q, q_scales, lse_shift, q_means; k, k_scales, k_mean; v, v_scales, v_mean.
 int quantize_heads(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream);
+// sm90/projections.cu, where the plugin has it: q and q_scales, source.norms.keys and their chunks' sums, of a call
+// that has norms.
+int norm_projections(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream);
 // bias.cu: qk_bias.
 int bias_of_means(const SourceCall& source, const PackedCall& call, cudaStream_t stream);
 

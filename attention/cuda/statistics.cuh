@@ -21,76 +21,72 @@ struct SumMemory {
   float least[pass_threads / 32][Dim], most[pass_threads / 32][Dim];
 };
 
-// One chunk of keys (which = 0) or values (1) of a head.
+// What a thread knows of its eight channels of the tokens that it has seen.
 template <class T, int Dim>
-__device__ void sum_chunk(const SourceCall& source, const PackedCall& call, int head, int which, int chunk, int chunks,
-                          SumMemory<Dim>& memory) {
-  constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row;
-  const int batch = head / call.key_heads, lane = threadIdx.x % 32;
-  const int count = call.key_count == nullptr ? call.keys : call.key_count[batch];
-  const int first = chunk * statistics_chunk, last = min(first + statistics_chunk, count);
-  const HeadRows<T> x = head_rows<T>(which == 0 ? source.k : source.v, batch, head % call.key_heads, source.dim, Dim);
-  const std::int32_t* const kept = source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
-  const int channel = threadIdx.x % threads_of_row * 8;
-
-  double sum[8] = {};
-  constexpr int words = Octet<T>::word_count;
-  unsigned low[words], high[words];
+class ChannelSums {
+ public:
+  __device__ ChannelSums() {
 #pragma unroll
-  for (int w = 0; w < words; ++w) {
-    low[w] = Word<T>::of(INFINITY);
-    high[w] = Word<T>::of(-INFINITY);
+    for (int w = 0; w < words; ++w) {
+      low_[w] = Word<T>::of(INFINITY);
+      high_[w] = Word<T>::of(-INFINITY);
+    }
   }
-  for (int group = first + threadIdx.x / threads_of_row; group < last; group += rows * tokens_at_once) {
-    Octet<T> raw[tokens_at_once];
-    x.load_up_to(kept, group, rows, last, channel, raw);
-    float weight[tokens_at_once];  // a quarter: four of bf16's largest fit; none for the last one read again
+
+  // counts: 0.25 for a token that counts, a quarter so that four of bf16's largest fit; 0 for one that others hold too.
+  template <int Tokens>
+  __device__ void add(const Octet<T> (&x)[Tokens], const float (&counts)[Tokens]) {
+    static_assert(Tokens % tokens_in_fp32 == 0);
 #pragma unroll
-    for (int j = 0; j < tokens_at_once; ++j) {
-      weight[j] = group + j * rows < last ? 0.25f : 0.0f;
+    for (int j = 0; j < Tokens; ++j) {
 #pragma unroll
       for (int w = 0; w < words; ++w) {
-        low[w] = Word<T>::smaller(low[w], raw[j].word(w));
-        high[w] = Word<T>::larger(high[w], raw[j].word(w));
+        low_[w] = Word<T>::smaller(low_[w], x[j].word(w));
+        high_[w] = Word<T>::larger(high_[w], x[j].word(w));
       }
     }
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
 #pragma unroll
-      for (int j = 0; j < tokens_at_once; j += tokens_in_fp32) {
+      for (int j = 0; j < Tokens; j += tokens_in_fp32) {
         if constexpr (sizeof(T) == 2) {
           float some = 0;
 #pragma unroll
-          for (int t = j; t < j + tokens_in_fp32; ++t) some = fmaf(raw[t][i], weight[t], some);
-          sum[i] += 4 * static_cast<double>(some);
+          for (int t = j; t < j + tokens_in_fp32; ++t) some = fmaf(x[t][i], counts[t], some);
+          sum_[i] += 4 * static_cast<double>(some);
         } else {
 #pragma unroll
-          for (int t = j; t < j + tokens_in_fp32; ++t) sum[i] += weight[t] == 0 ? 0.0 : static_cast<double>(raw[t][i]);
+          for (int t = j; t < j + tokens_in_fp32; ++t) sum_[i] += counts[t] == 0 ? 0.0 : static_cast<double>(x[t][i]);
         }
       }
     }
   }
+
+  // Of all threads of the block, to the chunk's place. which: keys (0) or values (1) of a head.
+  __device__ void write(const SourceCall& source, int head, int which, int chunk, int chunks, SumMemory<Dim>& memory) {
+    constexpr int threads_of_row = Dim / 8;
+    const int channel = threadIdx.x % threads_of_row * 8;
 #pragma unroll
-  for (int step = threads_of_row; step < 32; step *= 2) {  // lanes with the same channels
+    for (int step = threads_of_row; step < 32; step *= 2) {  // lanes with the same channels
 #pragma unroll
-    for (int w = 0; w < words; ++w) {
-      low[w] = Word<T>::smaller(low[w], __shfl_xor_sync(~0u, low[w], step));
-      high[w] = Word<T>::larger(high[w], __shfl_xor_sync(~0u, high[w], step));
+      for (int w = 0; w < words; ++w) {
+        low_[w] = Word<T>::smaller(low_[w], __shfl_xor_sync(~0u, low_[w], step));
+        high_[w] = Word<T>::larger(high_[w], __shfl_xor_sync(~0u, high_[w], step));
+      }
+#pragma unroll
+      for (int i = 0; i < 8; ++i) sum_[i] += __shfl_xor_sync(~0u, sum_[i], step);
     }
+    if (threadIdx.x % 32 < threads_of_row) {
 #pragma unroll
-    for (int i = 0; i < 8; ++i) sum[i] += __shfl_xor_sync(~0u, sum[i], step);
-  }
-  if (lane < threads_of_row) {
-#pragma unroll
-    for (int i = 0; i < 8; ++i) {
-      memory.sum[threadIdx.x / 32][channel + i] = sum[i];
-      constexpr int of_word = Octet<T>::of_word;
-      memory.least[threadIdx.x / 32][channel + i] = Word<T>::number(low[i / of_word], i % of_word);
-      memory.most[threadIdx.x / 32][channel + i] = Word<T>::number(high[i / of_word], i % of_word);
+      for (int i = 0; i < 8; ++i) {
+        memory.sum[threadIdx.x / 32][channel + i] = sum_[i];
+        constexpr int of_word = Octet<T>::of_word;
+        memory.least[threadIdx.x / 32][channel + i] = Word<T>::number(low_[i / of_word], i % of_word);
+        memory.most[threadIdx.x / 32][channel + i] = Word<T>::number(high_[i / of_word], i % of_word);
+      }
     }
-  }
-  __syncthreads();
-  if (threadIdx.x < Dim) {
+    __syncthreads();
+    if (threadIdx.x >= Dim) return;
     const int c = threadIdx.x;
     double total = 0;
     float lowest = INFINITY, highest = -INFINITY;
@@ -105,6 +101,35 @@ __device__ void sum_chunk(const SourceCall& source, const PackedCall& call, int 
     source.extremes[at * 2 * Dim + c] = lowest;
     source.extremes[at * 2 * Dim + Dim + c] = highest;
   }
+
+ private:
+  static constexpr int words = Octet<T>::word_count;
+  double sum_[8] = {};
+  unsigned low_[words], high_[words];
+};
+
+// One chunk of keys (which = 0) or values (1) of a head.
+template <class T, int Dim>
+__device__ void sum_chunk(const SourceCall& source, const PackedCall& call, int head, int which, int chunk, int chunks,
+                          SumMemory<Dim>& memory) {
+  constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row;
+  const int batch = head / call.key_heads;
+  const int count = call.key_count == nullptr ? call.keys : call.key_count[batch];
+  const int first = chunk * statistics_chunk, last = min(first + statistics_chunk, count);
+  const HeadRows<T> x = head_rows<T>(which == 0 ? source.k : source.v, batch, head % call.key_heads, source.dim, Dim);
+  const std::int32_t* const kept = source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
+  const int channel = threadIdx.x % threads_of_row * 8;
+
+  ChannelSums<T, Dim> sums;
+  for (int token = first + threadIdx.x / threads_of_row; token < last; token += rows * tokens_at_once) {
+    Octet<T> raw[tokens_at_once];
+    x.load_up_to(kept, token, rows, last, channel, raw);
+    float counts[tokens_at_once];  // the last one is read again in place of those behind it
+#pragma unroll
+    for (int j = 0; j < tokens_at_once; ++j) counts[j] = token + j * rows < last ? 0.25f : 0.0f;
+    sums.add(raw, counts);
+  }
+  sums.write(source, head, which, chunk, chunks, memory);
 }
 
 struct Channel {

@@ -36,9 +36,13 @@ inline __device__ int group_of(Granularity granularity, Side side, int token) {
   }
 }
 
+// Of numbers without a sign, the larger; of NaN and a number, NaN: their bits compare as unsigned numbers.
+inline __device__ float larger_magnitude(float a, float b) {
+  return __uint_as_float(max(__float_as_uint(a), __float_as_uint(b)));
+}
+
 // Of numbers without a sign, as many in each of as many lanes that lie side by side: in lane i the largest of the i-th.
-// Of NaN in one and a number in another, NaN: their bits compare as unsigned numbers. Each exchange halves what a lane
-// still answers for.
+// Each exchange halves what a lane still answers for.
 template <int Lanes>
 __device__ float largest_by_lane(float (&x)[Lanes]) {
 #pragma unroll
@@ -46,19 +50,11 @@ __device__ float largest_by_lane(float (&x)[Lanes]) {
     const bool upper = (threadIdx.x & half) != 0;
 #pragma unroll
     for (int i = 0; i < half; ++i) {
-      const unsigned kept = __float_as_uint(upper ? x[i + half] : x[i]);
-      const float given = __shfl_xor_sync(~0u, upper ? x[i] : x[i + half], half);
-      x[i] = __uint_as_float(max(kept, __float_as_uint(given)));
+      const float kept = upper ? x[i + half] : x[i];
+      x[i] = larger_magnitude(kept, __shfl_xor_sync(~0u, upper ? x[i] : x[i + half], half));
     }
   }
   return x[0];
-}
-
-template <int Lanes>
-__device__ double sum_of_lanes(double x) {
-#pragma unroll
-  for (int step = 1; step < Lanes; step *= 2) x += __shfl_xor_sync(~0u, x, step);
-  return x;
 }
 
 // The integer nearest to x * factor, ties to even, in the lowest bits: beyond 2^23 floats are whole numbers. The

@@ -69,15 +69,30 @@ Normed TransformerBlock::norm_for(const Linear& reader, const NormZero& zero, Re
   return timed("norm", [&] { return normed(residual, zero.norm, m, reader.row_format(), elementwise_); });
 }
 
+// Queries and keys are normed on their way into the kernel that attends, where it does that, else in a pass of their
+// own.
 at::Tensor TransformerBlock::attend_jointly(const Normed& normed, std::int64_t text_tokens, const Rotary& rotary,
-                                            const Attention& attention) const {
+                                            const Attends& attends) const {
+  const auto& [layer, attention] = attends;
   const std::int64_t batch = normed.sum.size(0), tokens = normed.sum.size(1);
   const at::Tensor qkv =
       timed("qkv", [&] { return product_of(to_qkv_, normed); }).view({batch, tokens, 3, heads_, head_dim_});
-  const QueryKeyValue heads =
-      timed("heads", [&] { return split_heads(qkv, norm_q_, norm_k_, rotary, text_tokens, elementwise_); });
-  const at::Tensor attended = timed("attention", [&] { return attention(heads.q, heads.k, heads.v); });
-  return timed("out", [&] { return to_out_(attended.transpose(1, 2).reshape({batch, tokens, heads_ * head_dim_})); });
+  std::optional<at::Tensor> attended;
+  if (attention.before_norms && path_of(elementwise_, qkv.device(), qkv.scalar_type()) == Elementwise::fused) {
+    const HeadNorms norms = {.q = {norm_q_.weight, norm_q_.bias, norm_q_.eps},
+                             .k = {norm_k_.weight, norm_k_.bias, norm_k_.eps},
+                             .cos = rotary.cos,
+                             .sin = rotary.sin,
+                             .first_rotated = text_tokens};
+    const auto heads = [&](std::int64_t which) { return qkv.select(2, which).transpose(1, 2); };
+    attended = timed("attention", [&] { return attention.before_norms(layer, heads(0), heads(1), heads(2), norms); });
+  }
+  if (!attended) {
+    const QueryKeyValue heads =
+        timed("heads", [&] { return split_heads(qkv, norm_q_, norm_k_, rotary, text_tokens, elementwise_); });
+    attended = timed("attention", [&] { return attention(layer, heads.q, heads.k, heads.v); });
+  }
+  return timed("out", [&] { return to_out_(attended->transpose(1, 2).reshape({batch, tokens, heads_ * head_dim_})); });
 }
 
 // GELU is a pass of its own where neither product takes it in.
@@ -96,13 +111,13 @@ at::Tensor TransformerBlock::feed_forward(const Normed& normed) const {
 }
 
 Residual TransformerBlock::operator()(Residual residual, const at::Tensor& modulation, std::int64_t text_tokens,
-                                      const Rotary& rotary, const Attention& attention) const {
+                                      const Rotary& rotary, const Attends& attends) const {
   const std::int64_t batch = residual.x.size(0);
   const std::vector<at::Tensor> halves = modulation.chunk(2, 1);
   const Modulations m1 = modulations_of(halves[0], batch, text_tokens);
   const Modulations m2 = modulations_of(halves[1], batch, text_tokens);
   Normed first = norm_for(to_qkv_, norm1_, std::move(residual), m1);
-  at::Tensor attended = attend_jointly(first, text_tokens, rotary, attention);
+  at::Tensor attended = attend_jointly(first, text_tokens, rotary, attends);
   Residual between{.x = std::move(first.sum), .update = std::move(attended), .gates = m1};
   first = {};
   Normed second = norm_for(ff_in_, norm2_, std::move(between), m2);

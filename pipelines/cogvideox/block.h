@@ -1,10 +1,8 @@
 // One layer of the CogVideoX transformer: modulated norms, joint attention with rotary positions, feed-forward.
 //
-//   const TransformerBlock::Attention in_full = [](const auto& q, const auto& k, const auto& v) {
-//     return attend(q, k, v);
-//   };
 //   const at::Tensor modulation = block.modulation(time);    // of all steps at once: time [steps, time_embed_dim]
-//   residual = block(std::move(residual), modulation.narrow(0, step, 1), text_tokens, rotary, in_full);
+//   residual = block(std::move(residual), modulation.narrow(0, step, 1), text_tokens, rotary,
+//                    {.layer = 0, .attention = full_attention()});
 //   x = sum_of(residual, Elementwise::fused);
 //
 // x: [B, text + video, D]; what a block adds last is added by the norm of the next (Residual). Source: diffusers
@@ -14,19 +12,22 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <functional>
 
 #include "pipelines/cogvideox/config.h"
 #include "pipelines/cogvideox/elementwise.h"
 #include "pipelines/cogvideox/positions.h"
 #include "pipelines/layers/modules.h"
+#include "pipelines/model/layer_attention.h"
 
 namespace bitreel {
 
 class TransformerBlock {
  public:
-  // q, k, v [B, H, N, D] to [B, H, N, D].
-  using Attention = std::function<at::Tensor(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v)>;
+  // Which layer this is of those that `attention` knows.
+  struct Attends {
+    std::int64_t layer;
+    const LayerAttention& attention;
+  };
 
   // linear: of the four products over all tokens; the others see one row a step.
   TransformerBlock(const Scope& scope, const TransformerConfig& config, Elementwise elementwise,
@@ -36,7 +37,7 @@ class TransformerBlock {
   [[nodiscard]] at::Tensor modulation(const at::Tensor& time) const;
   // modulation: [1, 12 D], of the step, or [B, 12 D]; text_tokens: how many rows of x are text.
   [[nodiscard]] Residual operator()(Residual residual, const at::Tensor& modulation, std::int64_t text_tokens,
-                                    const Rotary& rotary, const Attention& attention) const;
+                                    const Rotary& rotary, const Attends& attends) const;
   void list_tensors(TensorList& list);
 
  private:
@@ -51,7 +52,7 @@ class TransformerBlock {
   [[nodiscard]] Normed norm_for(const Linear& reader, const NormZero& zero, Residual residual,
                                 const Modulations& m) const;
   [[nodiscard]] at::Tensor attend_jointly(const Normed& normed, std::int64_t text_tokens, const Rotary& rotary,
-                                          const Attention& attention) const;
+                                          const Attends& attends) const;
   [[nodiscard]] at::Tensor feed_forward(const Normed& normed) const;
 
   std::int64_t heads_, head_dim_;

@@ -31,6 +31,7 @@ bool takes_rows(const at::Tensor& x) {
 
 bool takes_heads(const at::Tensor& qkv) {
   return cuda::rows_take(qkv) && qkv.size(4) <= cuda::widest_head && qkv.numel() < std::int64_t{1} << 35 &&
+         qkv.size(1) * qkv.size(4) < std::int64_t{1} << 31 &&
          std::has_single_bit(static_cast<std::uint64_t>(qkv.size(4)));
 }
 

@@ -161,12 +161,10 @@ at::Tensor Transformer::operator()(const at::Tensor& latents, const Conditioning
   });
   std::int64_t layer = 0;
   for (const TransformerBlock& block : blocks_) {
-    const auto attend_layer = [&](const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
-      return context.attention(layer, q, k, v);
-    };
     const at::Tensor of_block = modulation.narrow(1, layer * 12 * dim, 12 * dim);
     if (ring_) ring_->begin(static_cast<std::size_t>(layer));
-    residual = block(std::move(residual), of_block, text_tokens, conditioning.rotary, attend_layer);
+    residual = block(std::move(residual), of_block, text_tokens, conditioning.rotary,
+                     {.layer = layer, .attention = context.attention});
     if (ring_) ring_->end(static_cast<std::size_t>(layer));
     if (context.on_layer) context.on_layer(layer, sum_of(residual, elementwise_));
     ++layer;

@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "attention/head_norms.h"
+
 namespace bitreel {
 
 // Made of any function of (layer, q, k, v).
@@ -34,6 +36,11 @@ struct LayerAttention {
   }
 
   Call call;
+  // The same of q and k whose norms are still to be done, where what attends does them on its way; nothing where it
+  // does not. Null where nobody asks it.
+  std::function<std::optional<at::Tensor>(std::int64_t layer, const at::Tensor& q, const at::Tensor& k,
+                                          const at::Tensor& v, const HeadNorms& norms)>
+      before_norms = {};
   // Steps of one clip with equal texts here launch the same kernels in the same order and look at no result, so that
   // one's can be played again for another (step_graphs.h), which `repeated` is then told. None: nobody knows.
   std::optional<std::string> repeats = {};

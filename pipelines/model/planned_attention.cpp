@@ -29,6 +29,14 @@ LayerAttention PlannedAttention::operator()(const DenoisingStep& step) {
   };
   const bool looks_at_results = options_.times != nullptr || (guard_ && guard_->due(step.index));
   if (looks_at_results) return attention;
+  attention.before_norms = [this, row](std::int64_t layer, const at::Tensor& q, const at::Tensor& k,
+                                       const at::Tensor& v, const HeadNorms& norms) -> std::optional<at::Tensor> {
+    const Precision precision = row.at(static_cast<std::size_t>(layer));
+    if (precision == Precision::full) return std::nullopt;
+    return attend_before_norms(
+        q, k, v, norms,
+        {.precision = precision, .backend = options_.backends.of(precision), .report = options_.report});
+  };
   attention.repeats.emplace();
   for (const Precision precision : row) attention.repeats->append(name_of(precision)).append(" ");
   attention.repeated = [this, row] {

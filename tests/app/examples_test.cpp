@@ -290,11 +290,9 @@ TEST_F(Examples, OfABlock) {
   const TransformerBlock block(loader.root() / "transformer_blocks" / 0, config, Elementwise::fused);
   const std::int64_t step = 0;
   Residual residual{.x = x};
-  const TransformerBlock::Attention in_full = [](const auto& q, const auto& k, const auto& v) {
-    return attend(q, k, v);
-  };
   const at::Tensor modulation = block.modulation(time);
-  residual = block(std::move(residual), modulation.narrow(0, step, 1), text_tokens, rotary, in_full);
+  residual = block(std::move(residual), modulation.narrow(0, step, 1), text_tokens, rotary,
+                   {.layer = 0, .attention = full_attention()});
   x = sum_of(residual, Elementwise::fused);
   EXPECT_EQ(x.size(1), 230);
 

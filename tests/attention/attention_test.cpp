@@ -265,6 +265,30 @@ TEST(AttendErrors, SayWhatIsWrongWithAnOption) {
   EXPECT_THAT(error_text([&] { (void)attend(strided, strided, strided); }), HasSubstr("last stride of 4, expected 1"));
 }
 
+TEST(AttendErrors, SayWhatNormsHaveToBe) {
+  const at::Tensor x = at::ones({2, 2, 6, 8}), ones = at::ones({8}), angles = at::ones({4, 8});
+  const HeadNorms::Norm norm = {.weight = ones, .bias = ones, .eps = 1e-6};
+  const HeadNorms good = {.q = norm, .k = norm, .cos = angles, .sin = angles, .first_rotated = 2};
+  EXPECT_FALSE(attend_before_norms(x, x, x, good, {}));
+  const auto expect_error = [&](const at::Tensor& k, const HeadNorms& norms) {
+    EXPECT_THAT(error_text([&] { (void)attend_before_norms(x, k, k, norms, {}); }),
+                AllOf(HasSubstr("q [2, 2, 6, 8] Float"), HasSubstr("angles [6 - ")));
+  };
+  expect_error(at::ones({2, 2, 5, 8}), good);
+  HeadNorms wrong = good;
+  wrong.k.weight = ones.to(at::kHalf);
+  expect_error(x, wrong);
+  wrong = good;
+  wrong.q.bias = at::Tensor();
+  expect_error(x, wrong);
+  wrong = good;
+  wrong.first_rotated = 3;
+  expect_error(x, wrong);
+  wrong = good;
+  wrong.sin = at::Tensor();
+  expect_error(x, wrong);
+}
+
 TEST(AttentionNames, AreThoseOfTheCommandLine) {
   for (const Precision precision : all_precisions()) EXPECT_EQ(precision_from(name_of(precision)), precision);
   EXPECT_EQ(precision_from("sage2-4b"), Precision::sage2_4b);

@@ -11,7 +11,7 @@
 #include <dlfcn.h>
 #include <gtest/gtest.h>
 
-#include "attention/recipes.h"
+#include "attention/attention.h"
 #include "tests/attention/calls.h"
 #include "tests/attention/packed_checks.h"
 #include "tests/attention/tolerances.h"
@@ -62,6 +62,23 @@ TEST_F(CudaKernels, RunEveryRecipeTwiceAlike) {
         EXPECT_TRUE(at::equal(first.log_sum_exp, again.log_sum_exp)) << backend->name << " " << text;
       }
     }
+  }
+}
+
+// The same for heads before their norms (tests/pipelines/cogvideox/elementwise_test.cpp has the numbers).
+TEST_F(CudaKernels, RunEveryRecipeTwiceAlikeBeforeNorms) {
+  const Inputs in =
+      random_inputs({.batch = 2, .query_heads = 3, .key_heads = 3, .queries = 200, .keys = 200}, 20, at::kBFloat16);
+  const at::Tensor weight = at::ones({64}, in.q.options()), bias = at::zeros({64}, in.q.options());
+  const at::Tensor angles = at::ones({150, 64}, in.q.options().dtype(at::kFloat));
+  const HeadNorms::Norm norm = {.weight = weight, .bias = bias, .eps = 1e-6};
+  const HeadNorms norms = {.q = norm, .k = norm, .cos = angles, .sin = angles, .first_rotated = 50};
+  for (const std::string& text : recipe_texts()) {
+    const AttendOptions options = {.recipe = recipe_from(text, at::kCUDA)};
+    const auto first = attend_before_norms(in.q, in.k, in.v, norms, options),
+               again = attend_before_norms(in.q, in.k, in.v, norms, options);
+    EXPECT_EQ(first.has_value(), again.has_value());
+    EXPECT_TRUE(!first || (at::equal(*first, *again) && first->isfinite().all().item<bool>())) << text;
   }
 }
 

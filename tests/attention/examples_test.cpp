@@ -58,6 +58,17 @@ TEST(Examples, OfBackend) {
   EXPECT_EQ(call.out.isnan().any().item<bool>(), !cpu_flash.missing(at::kCPU).empty());
 }
 
+TEST(Examples, OfHeadNorms) {
+  const at::Tensor weight = at::ones({64}), bias = at::zeros({64}), k = in.q, v = in.q;
+  const auto normed = [&](const at::Tensor& x) { return at::layer_norm(x, {64}, weight, bias, 1e-6); };
+  const HeadNorms norms = {.q = {.weight = weight, .bias = bias, .eps = 1e-6},
+                           .k = {.weight = weight, .bias = bias, .eps = 1e-6}};
+  std::optional<at::Tensor> out = attend_before_norms(q, k, v, norms, {.precision = Precision::int8});
+  EXPECT_FALSE(out) << "no kernel of a CPU takes them";
+  if (!out) out = attend(normed(q), normed(k), v, {.precision = Precision::int8});
+  EXPECT_EQ(out->sizes(), q.sizes());
+}
+
 TEST(Examples, OfRegistry) {
   const AttendCall call = call_of(in, {.recipe = recipe_of(Precision::int8, at::kCPU)});
   for (const Backend& backend : backends()) fmt::print("{}: {}\n", backend.name, backend.missing(at::kCPU));

@@ -8,9 +8,9 @@
 
 #include <cuda_fp8.h>
 
+#include "attention/cuda/vectors.cuh"
 #include "pipelines/layers/cuda/folds.cuh"
 #include "pipelines/layers/cuda/rows_plugin.h"
-#include "pipelines/layers/cuda/vectors.cuh"
 
 namespace bitreel::cuda {
 

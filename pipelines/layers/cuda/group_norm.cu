@@ -2,9 +2,9 @@
 #include <cuda_runtime.h>
 
 #include "attention/cuda/start.cuh"
+#include "attention/cuda/vectors.cuh"
 #include "pipelines/layers/cuda/by_element.cuh"
 #include "pipelines/layers/cuda/group_norm_call.h"
-#include "pipelines/layers/cuda/vectors.cuh"
 
 namespace bitreel::cuda {
 namespace {

@@ -4,11 +4,12 @@
 
 #include <type_traits>
 
+#include "attention/cuda/head_norm.cuh"
 #include "attention/cuda/start.cuh"
+#include "attention/cuda/vectors.cuh"
 #include "pipelines/layers/cuda/eight_bits.cuh"
 #include "pipelines/layers/cuda/folds.cuh"
 #include "pipelines/layers/cuda/rows_plugin.h"
-#include "pipelines/layers/cuda/vectors.cuh"
 
 namespace bitreel::cuda {
 namespace {
@@ -124,32 +125,10 @@ __global__ void norm_rotate_heads(const __grid_constant__ NormRotateCall call) {
   const int first = static_cast<int>(thread % Lanes) * vector;
   const std::int64_t from = ((std::int64_t{of_token / 2} * 3 + which) * heads + head) * dim + first;
   const Octet<T> x = loaded(static_cast<const T*>(call.qkv) + from);
+  const HeadNormVector<T> norm(call.weight[which], call.bias[which], first, call.eps[which]);
+  const int angle = angle_at(call.cos, place.token, call.rows.text_tokens, dim, first);
   float values[vector];
-  float sum = 0;
-#pragma unroll
-  for (int j = 0; j < vector; ++j) sum += values[j] = x[j];
-  const float mean = fold_lanes<Sum, Lanes>(sum) / dim;
-  float squares = 0;
-#pragma unroll
-  for (int j = 0; j < vector; ++j) {
-    values[j] -= mean;
-    squares += values[j] * values[j];
-  }
-  const float factor = rsqrtf(fold_lanes<Sum, Lanes>(squares) / dim + call.eps[which]);
-  const Octet<T> weight = loaded(static_cast<const T*>(call.weight[which]) + first);
-  const Octet<T> bias = loaded(static_cast<const T*>(call.bias[which]) + first);
-#pragma unroll
-  for (int j = 0; j < vector; ++j) values[j] = values[j] * factor * weight[j] + bias[j];
-  if (call.cos != nullptr && place.token >= call.rows.text_tokens) {
-    const std::int64_t angle = std::int64_t{place.token - call.rows.text_tokens} * dim + first;
-    const Octet<float> cos = loaded(call.cos + angle), sin = loaded(call.sin + angle);
-#pragma unroll
-    for (int j = 0; j < vector; j += 2) {
-      const float a = values[j], b = values[j + 1];
-      values[j] = a * cos[j] - b * sin[j];
-      values[j + 1] = b * cos[j + 1] + a * sin[j + 1];
-    }
-  }
+  norm.template apply<Lanes>(x, call.cos, call.sin, angle, values);
   const std::int64_t to = ((place.clip * heads + head) * tokens + place.token) * dim + first;
   if (inside) store(static_cast<T*>(call.out[which]) + to, values);
 }

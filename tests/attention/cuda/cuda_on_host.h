@@ -68,6 +68,12 @@ T __shfl_xor_sync(unsigned /*everybody*/, T given, int difference) {
   return bitreel::cuda_on_host::exchange(given, threadIdx.x % 32 ^ static_cast<unsigned>(difference));
 }
 
+// Of lane `from` of each group of so many.
+template <class T>
+T __shfl_sync(unsigned /*everybody*/, T given, int from, int group) {
+  return bitreel::cuda_on_host::exchange(given, threadIdx.x % 32 / group * group + static_cast<unsigned>(from));
+}
+
 inline unsigned __ballot_sync(unsigned /*everybody*/, bool given) {
   unsigned ballot = given ? 1u << threadIdx.x % 32 : 0;
   for (int difference = 1; difference < 32; difference *= 2) ballot |= __shfl_xor_sync(~0u, ballot, difference);

@@ -1,7 +1,11 @@
 // The quantization pass of the CUDA kernels, run on the CPU (cuda_on_host.h): the same source, thread by thread, writes
 // the oracle's bytes. What it can't show, such as races and misaligned accesses, is for a GPU (tests/attention/
 // cuda_backend_test.cpp).
+#include <ATen/ATen.h>
 #include <gtest/gtest.h>
+
+#include <optional>
+#include <utility>
 
 #include "attention/cuda/quantize.cuh"
 #include "attention/recipes.h"
@@ -132,6 +136,107 @@ TEST(QuantizePass, MarksBrokenQueriesAndHeads) {
     const cuda::PreparedCall again(call_of(mended, asked), given.formats);
     EXPECT_TRUE(at::equal(quantize_on_host(again, *asked.recipe).q[0][0], packed.q[0][0]));
   }
+}
+
+// Heads as one projection of them makes them: [B, N, 3, H, D], seen as three of [B, H, N, D].
+struct Projected {
+  Inputs in;
+  HeadNorms norms;
+};
+
+Projected projected(std::int64_t tokens, std::int64_t dim, std::int64_t first_rotated, at::ScalarType dtype) {
+  const at::Tensor qkv = (2 * normal({2, tokens, 3, 2, dim}, 31) + 0.5).to(dtype);
+  const auto heads = [&](std::int64_t which) { return qkv.select(2, which).transpose(1, 2); };
+  const auto norm = [&](std::uint64_t seed) {
+    return HeadNorms::Norm{
+        .weight = (1 + 0.3 * normal({dim}, seed)).to(dtype), .bias = normal({dim}, seed + 1).to(dtype), .eps = 1e-6};
+  };
+  Projected made{.in = {heads(0), heads(1), heads(2)}, .norms = {.q = norm(32), .k = norm(34)}};
+  if (first_rotated < tokens) {
+    const at::Tensor angles = normal({tokens - first_rotated, dim}, 36);
+    made.norms.cos = angles.cos();
+    made.norms.sin = angles.sin();
+    made.norms.first_rotated = first_rotated;
+  }
+  return made;
+}
+
+// As LibTorch's operations have it, in fp64, rounded once.
+at::Tensor normed_by(const at::Tensor& x, const HeadNorms::Norm& norm, const HeadNorms& norms) {
+  const at::Tensor y =
+      at::layer_norm(x.to(at::kDouble), {x.size(3)}, norm.weight.to(at::kDouble), norm.bias.to(at::kDouble), norm.eps);
+  if (!norms.cos.defined()) return y.to(x.scalar_type());
+  const at::Tensor video = y.slice(2, norms.first_rotated), pairs = video.unflatten(3, {-1, 2});
+  const at::Tensor turned = at::stack({-pairs.select(-1, 1), pairs.select(-1, 0)}, -1).flatten(3);
+  return at::cat({y.slice(2, 0, norms.first_rotated), video * norms.cos + turned * norms.sin}, 2).to(x.scalar_type());
+}
+
+cuda::PackedTensors quantize_projected(const Projected& given, const PackedFormats& formats, const Recipe& recipe,
+                                       at::Tensor* keys, std::optional<cuda::PreparedCall>& prepared) {
+  AttendCall call = call_of(given.in, {.recipe = recipe});
+  call.log_sum_exp.reset();
+  call.norms = given.norms;
+  prepared.emplace(call, formats);
+  if (keys == nullptr) return quantize_on_host(*prepared, recipe);
+  const cuda::PackedTensors packed = quantize_on_host(*prepared, recipe);
+  *keys = at::from_blob(prepared->source().norms.keys, given.in.k.sizes(), given.in.k.scalar_type()).clone();
+  return packed;
+}
+
+// The keys that the pass leaves behind are the norms' to their type's rounding; all else is, byte for byte, what it
+// makes of such queries and keys that come normed.
+TEST(QuantizePass, NormsProjectionsOnTheWay) {
+  struct Of {
+    std::int64_t tokens, dim, first_rotated;
+    at::ScalarType dtype;
+  };
+  for (const Of& of : {Of{600, 64, 226, at::kBFloat16}, Of{130, 64, 130, at::kHalf}, Of{77, 128, 0, at::kBFloat16}}) {
+    for (const Case& given : {cases()[0], cases()[3]}) {
+      SCOPED_TRACE(testing::Message() << given.recipe << " " << of.tokens << " x " << of.dim << " " << of.dtype);
+      const Recipe recipe = recipe_from(given.recipe, at::kCPU);
+      const Projected both = projected(of.tokens, of.dim, of.first_rotated, of.dtype);
+      Projected swapped = both;  // queries in the place of keys, so that they can be looked at
+      std::swap(swapped.in.q, swapped.in.k);
+      std::swap(swapped.norms.q, swapped.norms.k);
+
+      std::optional<cuda::PreparedCall> prepared, other, apart;
+      Inputs normed = both.in;
+      const cuda::PackedTensors packed = quantize_projected(both, given.formats, recipe, &normed.k, prepared);
+      quantize_projected(swapped, given.formats, recipe, &normed.q, other);
+      const double ulp = of.dtype == at::kBFloat16 ? 0x1p-8 : 0x1p-11;
+      EXPECT_TRUE(at::allclose(normed.k, normed_by(both.in.k, both.norms.k, both.norms), 2 * ulp, ulp));
+      EXPECT_TRUE(at::allclose(normed.q, normed_by(both.in.q, both.norms.q, both.norms), 2 * ulp, ulp));
+
+      apart.emplace(call_of(normed, {.recipe = recipe}), given.formats);
+      const cuda::PackedTensors expected = quantize_on_host(*apart, recipe);
+      const auto same = [](const at::Tensor& a, const at::Tensor& b) {
+        return at::equal(a.contiguous().view(at::kByte), b.contiguous().view(at::kByte));
+      };
+      EXPECT_TRUE(same(packed.q, expected.q));
+      EXPECT_TRUE(same(packed.q_scales, expected.q_scales));
+      EXPECT_TRUE(same(packed.k, expected.k) && same(packed.k_scales, expected.k_scales));
+      EXPECT_TRUE(same(packed.k_mean, expected.k_mean));
+      EXPECT_TRUE(same(packed.v, expected.v) && same(packed.v_scales, expected.v_scales));
+      EXPECT_TRUE(same(packed.v_mean, expected.v_mean));
+    }
+  }
+}
+
+TEST(QuantizePass, MarksBrokenProjections) {
+  Projected given = projected(140, 64, 20, at::kBFloat16);
+  given.in.q[0][1][7][3] = std::numeric_limits<double>::quiet_NaN();
+  const Recipe recipe = recipe_from("int8@cuda", at::kCPU);
+  std::optional<cuda::PreparedCall> prepared, other;
+  const cuda::PackedTensors packed = quantize_projected(given, cases()[0].formats, recipe, nullptr, prepared);
+  at::Tensor broken = at::zeros({2, 2, 256}, at::kBool);
+  broken[0][1][7] = true;
+  EXPECT_TRUE(at::equal(packed.q_scales.isnan(), broken));
+  EXPECT_FALSE(packed.q[0][1][7].any().item<bool>());
+  EXPECT_FALSE(packed.v_scales.isnan().any().item<bool>());
+  given.in.k[1][0][139][5] = std::numeric_limits<double>::infinity();
+  const cuda::PackedTensors of_keys = quantize_projected(given, cases()[0].formats, recipe, nullptr, other);
+  EXPECT_TRUE(of_keys.v_scales[1][0].isnan().all().item<bool>());
+  EXPECT_FALSE(of_keys.v_scales[1][1].isnan().any().item<bool>());
 }
 
 }  // namespace

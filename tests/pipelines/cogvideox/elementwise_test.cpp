@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "attention/attention.h"
 #include "pipelines/layers/rows/rows_units.h"
 #include "tests/golden.h"
 #include "tests/test_device.h"
@@ -132,6 +133,37 @@ TEST_P(Fused, HeadsAreNormedAndRotatedLikeTheComposedOnes) {
     expect_near(ours.q, composed.q);
     expect_near(ours.k, composed.k);
     expect_near(ours.v, composed.v);
+  }
+}
+
+// Where the kernel that attends norms queries and keys on its way, it gives the bits that it gives of normed ones.
+TEST_P(Fused, HeadsAttendBeforeTheirNormsAsTheyDoAfter) {
+  for (const auto& [tokens, text_tokens, dim, rotated] :
+       {std::tuple{300, 226, 64, true}, std::tuple{1100, 226, 64, false}, std::tuple{130, 0, 128, true}}) {
+    const at::Tensor qkv = there({2, tokens, 3, 3, dim}, 3);
+    const LayerNorm norm_q = norm_there(dim);
+    LayerNorm norm_k = norm_q;
+    norm_k.weight = there({dim}, 5);
+    Rotary rotary;
+    if (rotated) {
+      const at::Tensor angle = random({tokens - text_tokens, dim}, 4, at::kFloat).to(device);
+      rotary = {.cos = at::cos(angle), .sin = at::sin(angle)};
+    }
+    const HeadNorms norms = {.q = {norm_q.weight, norm_q.bias, norm_q.eps},
+                             .k = {norm_k.weight, norm_k.bias, norm_k.eps},
+                             .cos = rotary.cos,
+                             .sin = rotary.sin,
+                             .first_rotated = text_tokens};
+    const auto heads = [&](std::int64_t which) { return qkv.select(2, which).transpose(1, 2); };
+    const QueryKeyValue normed = split_heads(qkv, norm_q, norm_k, rotary, text_tokens, Elementwise::fused);
+    for (const Precision precision : {Precision::int8, Precision::int4}) {
+      SCOPED_TRACE(testing::Message() << tokens << " tokens, heads of " << dim << ", " << name_of(precision));
+      AttendReport report;
+      const at::Tensor after = attend(normed.q, normed.k, normed.v, {.precision = precision, .report = &report});
+      const auto before = attend_before_norms(heads(0), heads(1), heads(2), norms, {.precision = precision});
+      EXPECT_EQ(before.has_value(), report.rows().front().backend == "cuda-sm90" && dtype != at::kFloat);
+      EXPECT_TRUE(!before || at::equal(*before, after));
+    }
   }
 }
 

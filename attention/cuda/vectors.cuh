@@ -29,11 +29,16 @@ __device__ void store(T* to, const Octet<T>& octet) {
 }
 
 template <class T>
-__device__ void store(T* to, const float (&values)[vector]) {
+__device__ Octet<T> rounded(const float (&values)[vector]) {
   Octet<T> octet;
 #pragma unroll
   for (int i = 0; i < vector; ++i) narrow(values[i], octet.values[i]);
-  store(to, octet);
+  return octet;
+}
+
+template <class T>
+__device__ void store(T* to, const float (&values)[vector]) {
+  store(to, rounded<T>(values));
 }
 
 template <class T>

@@ -1,0 +1,124 @@
+// Queries and keys as their projection made them, on their way to integers: normed and rotated (head_norm.cuh), rounded
+// to T as they would be in memory. Part of the quantization pass (quantize.cuh).
+//
+// Queries with a scale each become integers at once. Keys want their mean taken off first, so they are written as they
+// are now, with the sums of their chunk.
+#pragma once
+
+#include "attention/cuda/head_norm.cuh"
+#include "attention/cuda/tokens.cuh"
+#include "attention/cuda/vectors.cuh"
+
+namespace bitreel::cuda::sm90 {
+
+inline constexpr int projections_at_once = 4;  // tokens that a thread has on their way
+
+// A head's rows, whole and on 16 bytes, at a channel.
+template <class T>
+__device__ const T* rows_at(const Rows& rows, int batch, int head, int channel) {
+  return static_cast<const T*>(rows.data) + batch * rows.batch_stride + head * rows.head_stride + channel;
+}
+
+// Eight channels of a token, normed.
+template <class T, int Lanes>
+__device__ Octet<T> normed(const Octet<T>& x, const HeadNormVector<T>& norm, const NormsOfHeads& norms, int token,
+                           int channel) {
+  const int angle = angle_at(norms.cos, token, norms.first_rotated, Lanes * 8, channel);
+  float values[8];
+  norm.template apply<Lanes>(x, norms.cos, norms.sin, angle, values);
+  return rounded<T>(values);
+}
+
+// One chunk of keys of a head.
+template <class T, int Dim>
+__device__ void norm_keys(const SourceCall& source, const PackedCall& call, int batch, int of_batch, int chunk,
+                          int chunks, SumMemory<Dim>& memory) {
+  constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row;
+  const int first = chunk * statistics_chunk, last = min(first + statistics_chunk, call.keys);
+  const int head = batch * call.key_heads + of_batch, channel = threadIdx.x % threads_of_row * 8;
+  const T* const from = rows_at<T>(source.k, batch, of_batch, channel);
+  T* const to = static_cast<T*>(source.norms.keys) + std::int64_t{head} * call.keys * Dim + channel;
+  const HeadNormVector<T> norm(source.norms.k.weight, source.norms.k.bias, channel, source.norms.k.eps);
+
+  ChannelSums<T, Dim> sums;
+  // The whole block, since a row's lanes sum together.
+  for (int group = first; group < last; group += rows * projections_at_once) {
+    const int own = group + static_cast<int>(threadIdx.x) / threads_of_row;
+    Octet<T> x[projections_at_once];
+#pragma unroll
+    for (int j = 0; j < projections_at_once; ++j)
+      x[j].load(from + min(own + j * rows, last - 1) * source.k.token_stride);
+    float counts[projections_at_once];
+#pragma unroll
+    for (int j = 0; j < projections_at_once; ++j) {
+      const int token = own + j * rows;
+      x[j] = normed<T, threads_of_row>(x[j], norm, source.norms, min(token, last - 1), channel);
+      counts[j] = token < last ? 0.25f : 0.0f;
+      if (token < last) store(to + std::int64_t{token} * Dim, x[j]);
+    }
+    sums.add(x, counts);
+  }
+  sums.write(source, head, 0, chunk, chunks, memory);
+}
+
+// One chunk of queries of a head.
+template <class T, int Dim>
+__device__ void quantize_projected_queries(const SourceCall& source, const Recipe& recipe, const PackedCall& call,
+                                           int batch, int of_batch, int chunk) {
+  constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row, at_once = projections_at_once;
+  static_assert(threads_of_row >= at_once);
+  const int first = chunk * statistics_chunk, last = min(first + statistics_chunk, call.queries);
+  const std::int64_t padded_queries = padded(call.queries);
+  const int end = min(first + statistics_chunk, static_cast<int>(padded_queries));
+  const std::int64_t before = (std::int64_t{batch} * call.query_heads + of_batch) * padded_queries;
+  const int row = threadIdx.x / threads_of_row, lane = threadIdx.x % threads_of_row, channel = lane * 8;
+  const T* const from = rows_at<T>(source.q, batch, of_batch, channel);
+  const HeadNormVector<T> norm(source.norms.q.weight, source.norms.q.bias, channel, source.norms.q.eps);
+  const float levels = recipe.qk == QkFormat::int8 ? 127.0f : 7.0f;
+  const float log2_scale = static_cast<float>(fabs(source.scale) * 1.4426950408889634);
+
+  for (int group = first; group < end; group += rows * at_once) {
+    Octet<T> x[at_once];
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) x[j].load(from + min(group + row + j * rows, last - 1) * source.q.token_stride);
+    float largest[at_once];
+#pragma unroll
+    for (int j = 0; j < at_once; ++j) {
+      x[j] = normed<T, threads_of_row>(x[j], norm, source.norms, min(group + row + j * rows, last - 1), channel);
+      largest[j] = x[j].largest();
+#pragma unroll
+      for (int step = at_once; step < threads_of_row; step *= 2) {
+        largest[j] = larger_magnitude(largest[j], __shfl_xor_sync(~0u, largest[j], step));
+      }
+    }
+    // In each lane of four, of the token that is its own among the row's. A query that holds NaN or infinity becomes
+    // zeros without a scale, padding zeros.
+    const int own_token = group + row + lane % at_once * rows;
+    const float amax = larger_magnitude(largest_by_lane(largest), least_amax);
+    const bool broken = !isfinite(amax), counts = own_token < last;
+    const float factor = broken || !counts ? 0.0f : (source.scale < 0 ? -levels : levels) / amax;
+    if (lane < at_once && own_token < end) {
+      call.q_scales[before + own_token] = !counts ? 0.0f : broken ? NAN : amax / levels * log2_scale;
+    }
+    std::int8_t* const to = call.q + (before + group + row) * Dim + channel;
+    const auto write = [&](const auto& pack) {
+#pragma unroll
+      for (int j = 0; j < at_once; ++j) {
+        const float of_token = __shfl_sync(~0u, factor, j, at_once);
+        if (group + row + j * rows >= end) continue;
+        if (of_token == 0) x[j].clear();
+        float values[8];
+#pragma unroll
+        for (int i = 0; i < 8; ++i) values[i] = x[j][i];
+        *reinterpret_cast<uint2*>(to + std::int64_t{j} * rows * Dim) = pack(values, of_token);
+      }
+    };
+    if (call.integers == IntegerFormat::e4m3) {
+      write(eight_e4m3);
+    } else {
+      write(eight_bytes);
+    }
+  }
+}
+
+}  // namespace bitreel::cuda::sm90
