@@ -3,6 +3,9 @@
 //
 //   start(compact_keys, dim3(call.batch), threads, stream, source, call);
 //   return last_start_error();   // a cudaError_t, 0 for none
+//
+// start_early() lets a kernel onto multiprocessors as the one before leaves them, on GPUs since Hopper (programmatic
+// dependent launch): it begins with take_turn(), which waits for the end of all that came before.
 #pragma once
 
 #include <cuda_runtime.h>
@@ -13,6 +16,28 @@ namespace bitreel::cuda {
 template <class... Parameters, class... Arguments>
 void start(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream, const Arguments&... arguments) {
   kernel<<<grid, threads, 0, stream>>>(arguments...);
+}
+
+template <class... Parameters, class... Arguments>
+void start_early(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
+                 const Arguments&... arguments) {
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = dim3(threads);
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...);  // last_start_error() has its error
+}
+
+// The next kernel may come onto multiprocessors; what came before is over, its memory can be read.
+inline __device__ void take_turn() {
+#if __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;\n griddepcontrol.wait;" ::: "memory");
+#endif
 }
 
 inline int last_start_error() {

@@ -12,6 +12,7 @@ constexpr int blocks = 3;  // on a multiprocessor: of 85 registers a thread
 template <class T, int Dim>
 __global__ void __launch_bounds__(pass_threads, std::is_same_v<T, __half> ? 1 : blocks)  // fp16 would spill
     norm_chunks_of_keys(SourceCall source, PackedCall call) {
+  take_turn();
   __shared__ SumMemory<Dim> memory;
   norm_keys<T, Dim>(source, call, blockIdx.z, blockIdx.x, blockIdx.y, gridDim.y, memory);
 }
@@ -20,6 +21,7 @@ __global__ void __launch_bounds__(pass_threads, std::is_same_v<T, __half> ? 1 : 
 template <class T, int Dim>
 __global__ void __launch_bounds__(pass_threads, blocks)
     integers_of_projections(SourceCall source, Recipe recipe, PackedCall call) {
+  take_turn();
   quantize_projected_queries<T, Dim>(source, recipe, call, blockIdx.z, blockIdx.x, blockIdx.y);
 }
 
@@ -33,8 +35,8 @@ int norm_projections(const SourceCall& source, const Recipe& recipe, const Packe
       return cudaErrorNotSupported;
     } else {
       const dim3 grid(call.key_heads, (call.keys + statistics_chunk - 1) / statistics_chunk, call.batch);
-      start(sm90::integers_of_projections<T, dim>, grid, pass_threads, stream, source, recipe, call);
-      start(sm90::norm_chunks_of_keys<T, dim>, grid, pass_threads, stream, source, call);
+      start_early(sm90::integers_of_projections<T, dim>, grid, pass_threads, stream, source, recipe, call);
+      start_early(sm90::norm_chunks_of_keys<T, dim>, grid, pass_threads, stream, source, call);
       return last_start_error();
     }
   });

@@ -167,6 +167,12 @@ void start(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t /
            const Arguments&... arguments) {
   cuda_on_host::run_grid(grid, threads, [&] { kernel(arguments...); });
 }
+template <class... Parameters, class... Arguments>
+void start_early(void (*kernel)(Parameters...), dim3 grid, int threads, cudaStream_t stream,
+                 const Arguments&... arguments) {
+  start(kernel, grid, threads, stream, arguments...);
+}
+inline void take_turn() {}
 // The runtime's, which would have to be linked.
 inline int last_start_error() {
   return cudaSuccess;
