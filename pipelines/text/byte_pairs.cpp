@@ -79,6 +79,15 @@ std::string token_bytes(std::string_view token) {
   return bytes;
 }
 
+std::int64_t token_id(const json& id, std::string_view token, const std::string& where) {
+  constexpr std::int64_t most = 1 << 24;
+  if (!id.is_number_integer() || id < 0 || id > most) {
+    fail(where,
+         fmt::format("token \"{}\" has the id {}, expected a whole number from 0 to {}", token, id.dump(), most));
+  }
+  return id.get<std::int64_t>();
+}
+
 BytePairs BytePairs::open(const fs::path& folder, BytePairOptions options) {
   BytePairs pairs;
   pairs.options_ = std::move(options);
@@ -116,13 +125,8 @@ BytePairs BytePairs::open(const fs::path& folder, BytePairOptions options) {
 void BytePairs::read(const json& vocabulary, const std::vector<std::pair<std::string, std::string>>& merges,
                      const std::string& file) {
   if (!vocabulary.is_object()) fail(file, "expected an object of tokens and their ids");
-  constexpr std::int64_t most = 1 << 24;
   for (const auto& [token, id] : vocabulary.items()) {
-    if (!id.is_number_integer() || id.get<std::int64_t>() < 0 || id.get<std::int64_t>() > most) {
-      fail(file,
-           fmt::format("token \"{}\" has the id {}, expected a whole number from 0 to {}", token, id.dump(), most));
-    }
-    const auto number = id.get<std::int64_t>();
+    const std::int64_t number = token_id(id, token, file);
     ids_.emplace(token, number);
     if (!tokens_.emplace(number, token).second) fail(file, fmt::format("two tokens have the id {}", number));
     size_ = std::max(size_, number + 1);

@@ -55,4 +55,8 @@ class BytePairs {
 // The bytes that a token's characters stand for; a token with other characters stands for itself.
 std::string token_bytes(std::string_view token);
 
+// A token's id as a tokenizer's files give it. Error, which begins with `where`, unless it is a whole number that an
+// embedding may have a row for.
+std::int64_t token_id(const nlohmann::json& id, std::string_view token, const std::string& where);
+
 }  // namespace bitreel

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/json_file.h"
+#include "base/number_text.h"
 
 namespace bitreel {
 namespace {
@@ -51,11 +52,14 @@ class Reader {
     const json extra = object_in(folder_ / "added_tokens.json");
     const json decoder = config.value("added_tokens_decoder", json::object());
     for (const auto& [content, id] : extra.items()) {
-      add({.content = content, .id = id.get<std::int64_t>(), .normalized = true, .special = false});
+      add_with_id({.content = content, .normalized = true, .special = false}, id);
     }
-    for (const auto& [id, value] : decoder.items()) add_with_id(value, std::stoll(id));
+    for (const auto& [id, value] : decoder.get_ref<const json::object_t&>()) {
+      const auto number = number_from<std::int64_t>(id);
+      add_with_id(token_from(value), number ? json(*number) : json(id));
+    }
     for (const json& value : whole.value("added_tokens", json::array())) {
-      add_with_id(value, value.at("id").get<std::int64_t>());
+      add_with_id(token_from(value), value.at("id"));
     }
     const bool flags_known = !decoder.empty() || whole.contains("added_tokens");
     // In the order in which the peer adds them: of two that are spelled alike, the later one's flags count.
@@ -97,11 +101,17 @@ class Reader {
       *known = token;
     else
       tokens_.push_back(token);
+    // Texts are searched for all of them at every place; the published tokenizers have less than two hundred.
+    constexpr std::size_t most = 4096;
+    if (tokens_.size() > most) throw Error(fmt::format("{}: more than {} added tokens", folder_.string(), most));
   }
 
-  void add_with_id(const json& value, std::int64_t id) {
-    AddedToken token = token_from(value);
-    token.id = id;
+  void add_with_id(AddedToken token, const json& id) {
+    if (token.content.empty()) {
+      throw Error(fmt::format("{}: an added token, of id {}, is empty", folder_.string(), id.dump()),
+                  "download the tokenizer folder again");
+    }
+    token.id = token_id(id, token.content, folder_.string());
     add(token);
   }
 

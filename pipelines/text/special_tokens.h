@@ -6,7 +6,8 @@
 //   special.end.content;   // "<|EOS|>" where special_tokens_map.json says so, whatever the config says
 //
 // Reads tokenizer.json's added_tokens, tokenizer_config.json, special_tokens_map.json and added_tokens.json, whichever
-// are there, and weighs them as transformers 5 does. Errors: Error when a file is malformed or names an unknown token.
+// are there, and weighs them as transformers 5 does. Errors: Error when a file is malformed, names an unknown token, an
+// empty one or more than 4096.
 #pragma once
 
 #include <cstdint>

@@ -115,5 +115,27 @@ TEST_F(BytePairFolder, WhoseFilesDoNotFitIsRefused) {
   EXPECT_THAT(refusal(), HasSubstr("holds neither vocab.json and merges.txt nor tokenizer.json"));
 }
 
+TEST_F(BytePairFolder, WhoseAddedTokensAreNoneIsRefused) {
+  const auto refusal_of = [&](const char* file, const char* text) {
+    test::write_text(folder.path() / file, text);
+    const std::string said = refusal();
+    std::filesystem::copy_file(good / "tokenizer_config.json", folder.path() / "tokenizer_config.json",
+                               std::filesystem::copy_options::overwrite_existing);
+    std::filesystem::remove(folder.path() / "added_tokens.json");
+    return said;
+  };
+  EXPECT_THAT(refusal_of("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "a"}}})"),
+              HasSubstr(R"(token "a" has the id "x", expected a whole number from 0 to)"));
+  EXPECT_THAT(refusal_of("tokenizer_config.json", R"({"added_tokens_decoder": "all"})"), HasSubstr("malformed"));
+  EXPECT_THAT(refusal_of("tokenizer_config.json", R"({"added_tokens_decoder": {"99999999999": {"content": "a"}}})"),
+              HasSubstr("has the id 99999999999"));
+  EXPECT_THAT(refusal_of("added_tokens.json", R"({"a": -5})"), HasSubstr(R"(token "a" has the id -5)"));
+  EXPECT_THAT(refusal_of("added_tokens.json", R"({"a": 1e300})"), HasSubstr("has the id 1e+300"));
+  EXPECT_THAT(refusal_of("added_tokens.json", R"({"": 7})"), HasSubstr("an added token, of id 7, is empty"));
+  json many;
+  for (int i = 0; i < 5000; ++i) many[std::to_string(i)] = 600 + i;
+  EXPECT_THAT(refusal_of("added_tokens.json", many.dump().c_str()), HasSubstr("more than 4096 added tokens"));
+}
+
 }  // namespace
 }  // namespace bitreel
