@@ -111,14 +111,16 @@ Picture to_picture(const at::Tensor& pixels) {
 }
 
 at::Tensor preprocessed(const Picture& picture, const ClipImageProcessor& processor) {
-  const at::Tensor whole = to_tensor(
-      processor.do_resize ? resized(picture, target_size(picture, processor), processor.resampling) : picture);
-  at::Tensor pixels = whole;
-  if (processor.do_center_crop) {
-    const PictureSize crop = processor.crop_size;
-    pixels = whole.narrow(2, (whole.size(2) - crop.height) / 2, crop.height)
-                 .narrow(3, (whole.size(3) - crop.width) / 2, crop.width);
+  const PictureSize whole =
+      processor.do_resize ? target_size(picture, processor) : PictureSize{picture.width, picture.height};
+  const PictureSize seen = processor.do_center_crop ? processor.crop_size : whole;
+  if (seen.width > whole.width || seen.height > whole.height) {
+    throw Error(fmt::format("a picture of {}x{} pixels: {} cuts out {}x{} without resizing, expected no less",
+                            whole.width, whole.height, processor_file, seen.width, seen.height));
   }
+  const PictureWindow middle{
+      .left = (whole.width - seen.width) / 2, .top = (whole.height - seen.height) / 2, .size = seen};
+  at::Tensor pixels = to_tensor(resized(picture, whole, processor.resampling, middle));
   if (processor.do_rescale) pixels = pixels * processor.rescale_factor;
   if (processor.do_normalize) pixels = (pixels - column(processor.image_mean)) / column(processor.image_std);
   return pixels.contiguous();

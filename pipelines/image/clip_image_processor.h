@@ -5,7 +5,8 @@
 //   at::Tensor pixels = preprocessed(picture, processor);                      // [1, 3, 224, 224] fp32
 //
 // Source: transformers image_processing_clip.py (the Pillow backend; torchvision's resizes by other arithmetic).
-// Errors: Error for a configuration whose crop is larger than what is resized; keys' ranges.
+// Errors: Error for a configuration whose crop is larger than what is resized, or than the picture where nothing is;
+// keys' ranges.
 #pragma once
 
 #include <ATen/core/Tensor.h>

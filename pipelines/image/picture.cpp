@@ -88,7 +88,7 @@ Encode encoder_of(const fs::path& path) {
 
 }  // namespace
 
-Picture read_picture(const fs::path& path) {
+Picture read_picture(const fs::path& path, const PictureLimits& most) {
   const std::string bytes = read_bytes(path);
   if (is_animated(bytes)) {
     throw UsageError(fmt::format("{}: a GIF or an animation, expected a still picture", path.string()),
@@ -97,14 +97,15 @@ Picture read_picture(const fs::path& path) {
   std::optional<Picture> picture;
   std::string reason = "not a picture that can be read";
   try {
-    picture = decode_picture(bytes);
+    picture = decode_picture(bytes, most);
   } catch (const Error& error) {
     reason = error.what();
   }
   if (!picture) {
     throw UsageError(
         fmt::format("{}: {}", path.string(), reason),
-        fmt::format("expected a PNG, JPEG, WebP, TIFF or BMP file of at most {0}x{0} pixels", most_picture_side));
+        fmt::format("expected a PNG, JPEG, WebP, TIFF or BMP file of at most {} pixels a side, {} million in all",
+                    most.side, most.pixels / 1'000'000));
   }
   return *std::move(picture);
 }

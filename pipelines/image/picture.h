@@ -27,10 +27,13 @@ struct Picture {
   std::vector<std::uint8_t> rgb;  // rows from the top, three bytes a pixel
 };
 
-// The longest side that is read, in pixels.
-inline constexpr std::int64_t most_picture_side = 32768;
+// What is read at most: a file of a few hundred bytes may say that it holds a gigapixel.
+struct PictureLimits {
+  std::int64_t side = 32768;
+  std::int64_t pixels = std::int64_t{1} << 28;  // 268 million: 0.8 GB, and twice that while some kinds are decoded
+};
 
-Picture read_picture(const std::filesystem::path& path);
+Picture read_picture(const std::filesystem::path& path, const PictureLimits& most = {});
 // UsageError unless the extension is one of those.
 void check_can_be_written(const std::filesystem::path& path);
 void write_picture(const std::filesystem::path& path, const Picture& picture);
@@ -40,5 +43,14 @@ enum class Resampling { bilinear, bicubic, lanczos };
 // Antialiased, horizontally and then vertically with 8-bit rounding between, in Pillow's fixed-point arithmetic: the
 // same bytes as its version 11.3's (13 sometimes takes columns first). Source: Pillow's Resample.c.
 Picture resized(const Picture& picture, PictureSize size, Resampling resampling);
+
+// A part of what that makes, without making the rest: a line of pixels, resized until its shorter side is 224, would be
+// gigabytes.
+struct PictureWindow {
+  std::int64_t left = 0;
+  std::int64_t top = 0;
+  PictureSize size;
+};
+Picture resized(const Picture& picture, PictureSize size, Resampling resampling, const PictureWindow& part);
 
 }  // namespace bitreel

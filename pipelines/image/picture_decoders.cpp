@@ -25,9 +25,11 @@ const unsigned char* data_of(std::string_view bytes) {
   return reinterpret_cast<const unsigned char*>(bytes.data());
 }
 
-Picture blank(std::int64_t width, std::int64_t height) {
-  if (width > most_picture_side || height > most_picture_side)
-    throw Error(fmt::format("{}x{} pixels, expected at most {} a side", width, height, most_picture_side));
+Picture blank(std::int64_t width, std::int64_t height, const PictureLimits& most) {
+  if (width > most.side || height > most.side)
+    throw Error(fmt::format("{}x{} pixels, expected at most {} a side", width, height, most.side));
+  if (width * height > most.pixels)
+    throw Error(fmt::format("{}x{} pixels, expected at most {} in all", width, height, most.pixels));
   return {
       .width = width, .height = height, .rgb = std::vector<std::uint8_t>(static_cast<std::size_t>(width * height * 3))};
 }
@@ -64,7 +66,7 @@ Picture turned(Picture picture, int orientation) {
   return upright;
 }
 
-Picture decode_jpeg(std::string_view bytes) {
+Picture decode_jpeg(std::string_view bytes, const PictureLimits& most) {
   const std::unique_ptr<void, decltype(&tjDestroy)> decoder(tjInitDecompress(), tjDestroy);
   const auto check = [&](int result) {
     const std::string reason = tjGetErrorStr2(decoder.get());
@@ -74,9 +76,11 @@ Picture decode_jpeg(std::string_view bytes) {
   };
   int width = 0, height = 0, sampling = 0, space = 0;
   check(tjDecompressHeader3(decoder.get(), data_of(bytes), bytes.size(), &width, &height, &sampling, &space));
-  Picture picture = blank(width, height);
+  Picture picture = blank(width, height, most);
   const auto decode_into = [&](std::vector<std::uint8_t>& pixels, TJPF format) {
-    check(tjDecompress2(decoder.get(), data_of(bytes), bytes.size(), pixels.data(), width, 0, height, format, 0));
+    // Each scan of a progressive file costs a pass over the whole picture, be it a few bytes long: at most 500.
+    check(tjDecompress2(decoder.get(), data_of(bytes), bytes.size(), pixels.data(), width, 0, height, format,
+                        TJFLAG_LIMITSCANS));
   };
   if (space != TJCS_CMYK && space != TJCS_YCCK) {
     decode_into(picture.rgb, TJPF_RGB);
@@ -94,10 +98,10 @@ Picture decode_jpeg(std::string_view bytes) {
   return picture;
 }
 
-Picture decode_webp(std::string_view bytes) {
+Picture decode_webp(std::string_view bytes, const PictureLimits& most) {
   int width = 0, height = 0;
   if (WebPGetInfo(data_of(bytes), bytes.size(), &width, &height) == 0) throw Error("not a WebP file");
-  Picture picture = blank(width, height);
+  Picture picture = blank(width, height, most);
   if (WebPDecodeRGBInto(data_of(bytes), bytes.size(), picture.rgb.data(), picture.rgb.size(), width * 3) == nullptr)
     throw Error("a damaged WebP file");
   return picture;
@@ -125,13 +129,13 @@ FramePtr upper_bytes(FramePtr frame) {
   return narrow;
 }
 
-Picture decode_by_libav(std::string_view bytes, AVCodecID codec) {
+Picture decode_by_libav(std::string_view bytes, AVCodecID codec, const PictureLimits& most) {
   keep_libav_log();
   const AVCodec* decoder = avcodec_find_decoder(codec);
   if (decoder == nullptr) throw Error(fmt::format("this libav has no decoder of {}", avcodec_get_name(codec)));
   const CodecContextPtr context(check_allocated(avcodec_alloc_context3(decoder)));
   context->thread_count = 1;
-  context->max_pixels = std::int64_t{1} << 28;
+  context->max_pixels = most.pixels;
   // Of TIFF, AV_EF_EXPLODE refuses every tag that libav has no use for; files cut short it refuses without.
   context->err_recognition = AV_EF_CRCCHECK | (codec == AV_CODEC_ID_TIFF ? 0 : AV_EF_EXPLODE);
   check_libav(avcodec_open2(context.get(), decoder, nullptr), avcodec_get_name(codec));
@@ -142,7 +146,7 @@ Picture decode_by_libav(std::string_view bytes, AVCodecID codec) {
   check_libav(avcodec_send_packet(context.get(), packet.get()), "damaged");
   check_libav(avcodec_send_packet(context.get(), nullptr), "damaged");
   check_libav(avcodec_receive_frame(context.get(), frame.get()), "damaged");
-  Picture picture = blank(frame->width, frame->height);
+  Picture picture = blank(frame->width, frame->height, most);
   frame = upper_bytes(std::move(frame));
   const ScalerPtr scaler(check_allocated(
       sws_getContext(frame->width, frame->height, static_cast<AVPixelFormat>(frame->format), frame->width,
@@ -155,13 +159,15 @@ Picture decode_by_libav(std::string_view bytes, AVCodecID codec) {
 
 }  // namespace
 
-std::optional<Picture> decode_picture(std::string_view bytes) {
+std::optional<Picture> decode_picture(std::string_view bytes, const PictureLimits& most) {
   using namespace std::string_view_literals;
-  if (bytes.starts_with("\xff\xd8\xff"sv)) return turned(decode_jpeg(bytes), orientation_of(bytes));
-  if (bytes.starts_with("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP"sv) return decode_webp(bytes);
-  if (bytes.starts_with("\x89PNG\r\n\x1a\n"sv)) return decode_by_libav(bytes, AV_CODEC_ID_PNG);
-  if (bytes.starts_with("BM"sv)) return decode_by_libav(bytes, AV_CODEC_ID_BMP);
-  if (bytes.starts_with("II*\0"sv) || bytes.starts_with("MM\0*"sv)) return decode_by_libav(bytes, AV_CODEC_ID_TIFF);
+  if (bytes.starts_with("\xff\xd8\xff"sv)) return turned(decode_jpeg(bytes, most), orientation_of(bytes));
+  if (bytes.starts_with("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP"sv)
+    return decode_webp(bytes, most);
+  if (bytes.starts_with("\x89PNG\r\n\x1a\n"sv)) return decode_by_libav(bytes, AV_CODEC_ID_PNG, most);
+  if (bytes.starts_with("BM"sv)) return decode_by_libav(bytes, AV_CODEC_ID_BMP, most);
+  if (bytes.starts_with("II*\0"sv) || bytes.starts_with("MM\0*"sv))
+    return decode_by_libav(bytes, AV_CODEC_ID_TIFF, most);
   return std::nullopt;
 }
 

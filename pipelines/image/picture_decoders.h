@@ -10,6 +10,6 @@
 
 namespace bitreel {
 
-std::optional<Picture> decode_picture(std::string_view bytes);
+std::optional<Picture> decode_picture(std::string_view bytes, const PictureLimits& most);
 
 }  // namespace bitreel

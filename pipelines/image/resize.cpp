@@ -55,18 +55,21 @@ struct Taps {
   std::vector<std::int32_t> weights;
 };
 
-std::vector<Taps> taps_of(std::int64_t in, std::int64_t out, const Filter& filter) {
+// Of the output pixels from `begin` to `end`.
+std::vector<Taps> taps_of(std::int64_t in, std::int64_t out, std::int64_t begin, std::int64_t end,
+                          const Filter& filter) {
   const double scale = static_cast<double>(in) / static_cast<double>(out);
   const double stretch = std::max(scale, 1.0);  // shrinking widens the filter: antialiasing
   const double support = filter.support * stretch;
   std::vector<Taps> all;
-  for (std::int64_t i = 0; i < out; ++i) {
+  all.reserve(static_cast<std::size_t>(end - begin));
+  for (std::int64_t i = begin; i < end; ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
     const auto first = std::max<std::int64_t>(static_cast<std::int64_t>(center - support + 0.5), 0);
-    const auto end = std::min<std::int64_t>(static_cast<std::int64_t>(center + support + 0.5), in);
+    const auto last = std::min<std::int64_t>(static_cast<std::int64_t>(center + support + 0.5), in);
     std::vector<double> weights;
     double sum = 0;
-    for (std::int64_t j = first; j < end; ++j) {
+    for (std::int64_t j = first; j < last; ++j) {
       weights.push_back(filter.weight((static_cast<double>(j) - center + 0.5) * (1.0 / stretch)));
       sum += weights.back();
     }
@@ -109,21 +112,23 @@ void resample(const std::uint8_t* in, std::uint8_t* out, const std::vector<Taps>
 
 }  // namespace
 
-Picture resized(const Picture& picture, PictureSize size, Resampling resampling) {
+Picture resized(const Picture& picture, PictureSize size, Resampling resampling, const PictureWindow& part) {
   const Filter filter = filter_of(resampling);
-  Picture wide = picture;
-  if (size.width != picture.width) {
-    wide = {.width = size.width, .height = picture.height, .rgb = {}};
-    wide.rgb.resize(static_cast<std::size_t>(3 * wide.width * wide.height));
-    resample(picture.rgb.data(), wide.rgb.data(), taps_of(picture.width, size.width, filter),
-             {.lines = picture.height, .line_step = 3 * picture.width, .in_step = 3, .out_step = 3}, 3 * wide.width);
-  }
-  if (size.height == picture.height) return wide;
-  Picture out{.width = size.width, .height = size.height, .rgb = {}};
+  Picture wide{.width = part.size.width, .height = picture.height, .rgb = {}};
+  wide.rgb.resize(static_cast<std::size_t>(3 * wide.width * wide.height));
+  resample(picture.rgb.data(), wide.rgb.data(),
+           taps_of(picture.width, size.width, part.left, part.left + wide.width, filter),
+           {.lines = picture.height, .line_step = 3 * picture.width, .in_step = 3, .out_step = 3}, 3 * wide.width);
+  Picture out{.width = wide.width, .height = part.size.height, .rgb = {}};
   out.rgb.resize(static_cast<std::size_t>(3 * out.width * out.height));
-  resample(wide.rgb.data(), out.rgb.data(), taps_of(picture.height, size.height, filter),
-           {.lines = size.width, .line_step = 3, .in_step = 3 * size.width, .out_step = 3 * size.width}, 3);
+  resample(wide.rgb.data(), out.rgb.data(),
+           taps_of(picture.height, size.height, part.top, part.top + out.height, filter),
+           {.lines = out.width, .line_step = 3, .in_step = 3 * out.width, .out_step = 3 * out.width}, 3);
   return out;
+}
+
+Picture resized(const Picture& picture, PictureSize size, Resampling resampling) {
+  return resized(picture, size, resampling, {.size = size});
 }
 
 }  // namespace bitreel

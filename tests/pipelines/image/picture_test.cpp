@@ -59,6 +59,28 @@ TEST_F(Pictures, ResizeToPillowsBytes) {
   EXPECT_EQ(compared, 28);
 }
 
+TEST_F(Pictures, ResizeToAPartAsToTheWhole) {
+  constexpr PictureWindow part{.left = 5, .top = 3, .size = {8, 11}};
+  for (int i = 0; i < 7; ++i) {
+    const Picture picture = picture_of(sizes.tensor("picture." + std::to_string(i)));
+    const std::int64_t unchanged = std::max<std::int64_t>(picture.width, 13);
+    for (const PictureSize whole : {PictureSize{16, 16}, PictureSize{13, 40}, PictureSize{unchanged, 14}}) {
+      for (const Resampling filter : {Resampling::bilinear, Resampling::bicubic, Resampling::lanczos}) {
+        const at::Tensor cut = bytes_of(resized(picture, whole, filter)).narrow(0, 3, 11).narrow(1, 5, 8);
+        EXPECT_TRUE(at::equal(bytes_of(resized(picture, whole, filter, part)), cut)) << i;
+      }
+    }
+  }
+}
+
+TEST_F(Pictures, OfOneLineAreSeenByTheirMiddleAlone) {
+  Picture line{.width = 1, .height = 32768, .rgb = std::vector<std::uint8_t>(std::size_t{3} * 32768, 200)};
+  const ClipImageProcessor unscaled{.do_rescale = false, .do_normalize = false};
+  EXPECT_TRUE(preprocessed(line, unscaled).equal(at::full({1, 3, 224, 224}, 200.0F)));
+  std::swap(line.width, line.height);
+  EXPECT_TRUE(preprocessed(line, unscaled).equal(at::full({1, 3, 224, 224}, 200.0F)));
+}
+
 TEST_F(Pictures, ArePreparedForClipAsThePeerDoes) {
   const ClipImageProcessor processor =
       read_clip_image_processor(read_json(golden.folder() / "preprocessor_config.json"));
@@ -174,6 +196,39 @@ TEST_F(Pictures, FortyThousandPixelsWideAreRefusedAndOnePixelIsRead) {
   EXPECT_EQ(read_picture(folder / "dot.png").rgb, (std::vector<std::uint8_t>{1, 2, 3}));
 }
 
+std::string jpeg_that_says(int width, int height) {
+  std::string jpeg = encoded(".jpg", stripes());
+  const std::size_t frame = jpeg.find("\xff\xc0");
+  for (const auto& [at, value] : {std::pair{frame + 5, height}, std::pair{frame + 7, width}}) {
+    jpeg[at] = static_cast<char>(value >> 8);
+    jpeg[at + 1] = static_cast<char>(value & 0xff);
+  }
+  return jpeg;
+}
+
+TEST(PictureFiles, OfAThousandBytesThatSayThatTheyAreAGigapixelAreRefused) {
+  const test::TemporaryFolder folder;
+  test::write_text(folder / "a.jpg", jpeg_that_says(32768, 32768));
+  EXPECT_THAT(error_text<UsageError>([&] { (void)read_picture(folder / "a.jpg"); }),
+              AllOf(HasSubstr("32768x32768 pixels, expected at most 268435456 in all"),
+                    HasSubstr("at most 32768 pixels a side, 268 million in all")));
+  test::write_text(folder / "a.jpg", encoded(".jpg", stripes()));
+  EXPECT_THAT(error_text<UsageError>([&] { (void)read_picture(folder / "a.jpg", {.pixels = 900}); }),
+              HasSubstr("40x24 pixels, expected at most 900 in all"));
+}
+
+TEST(PictureFiles, OfMoreScansThanAnybodyNeedsAreRefused) {
+  const test::TemporaryFolder folder;
+  std::vector<uchar> bytes;
+  cv::imencode(".jpg", stripes(), bytes, {cv::IMWRITE_JPEG_PROGRESSIVE, 1});
+  const std::string jpeg(bytes.begin(), bytes.end());
+  const std::size_t scan = jpeg.rfind("\xff\xda"), end = jpeg.size() - 2;
+  std::string many = jpeg.substr(0, end);
+  for (int i = 0; i < 600; ++i) many += jpeg.substr(scan, end - scan);
+  test::write_text(folder / "a.jpg", many + jpeg.substr(end));
+  EXPECT_THAT(error_text<UsageError>([&] { (void)read_picture(folder / "a.jpg"); }), HasSubstr("scans"));
+}
+
 TEST_F(Pictures, AreWrittenByTheirExtensionWholeOrNotAtAll) {
   const test::TemporaryFolder folder;
   const Picture picture = read_picture(file("plain.png"));
@@ -187,6 +242,12 @@ TEST_F(Pictures, AreWrittenByTheirExtensionWholeOrNotAtAll) {
               HasSubstr("no kind of picture"));
   EXPECT_THAT(error_text([&] { write_picture(folder / "nowhere/copy.png", picture); }), HasSubstr("nowhere/copy.png"));
   EXPECT_THAT(folder.names(), testing::ElementsAre("COPY.PNG", "copy.jpg", "copy.png", "copy.webp"));
+}
+
+TEST(ClipImageProcessor, CutsNoMoreThanThereIs) {
+  const Picture small{.width = 2, .height = 3, .rgb = std::vector<std::uint8_t>(18)};
+  EXPECT_THAT(error_text([&] { (void)preprocessed(small, {.do_resize = false}); }),
+              HasSubstr("a picture of 2x3 pixels: clip_image_processor/preprocessor_config.json cuts out 224x224"));
 }
 
 TEST(ClipImageProcessor, ReadsOldAndNewConfigurations) {
