@@ -49,12 +49,19 @@ std::string to_text(const LedgerLine& line) {
   return json.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
+bool is_count(const ordered_json& number) {
+  return number.is_number_integer() && number >= 0 && number < std::int64_t{1} << 53;
+}
+
 std::optional<LedgerLine> from_text(const std::string& text) {
   const auto json = parse_json_if_any<ordered_json>(text);
   if (!json.is_object()) return std::nullopt;
   try {
     const auto state = std::ranges::find(state_names, json.at("state").get<std::string>());
     if (state == state_names.end()) return std::nullopt;
+    for (const char* number : {"attempt", "pid", "bytes"}) {  // what is compared and counted on from
+      if (json.contains(number) && !is_count(json[number])) return std::nullopt;
+    }
     return LedgerLine{.time = json.at("time"),
                       .key = json.at("key"),
                       .state = static_cast<JobState>(state - state_names.begin()),

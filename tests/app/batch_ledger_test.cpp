@@ -1,5 +1,6 @@
 // What a batch remembers, and who may work on it: ledger, lock, shards, keys.
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -83,6 +84,19 @@ TEST(Ledger, TellsLinesThatMakeNoSense) {
   const LedgerLines read = read_ledgers(folder.path());
   EXPECT_EQ(read.lines.size(), 2);
   EXPECT_THAT(read.warnings, ElementsAre(HasSubstr("ledger.2-of-4.jsonl:1:"), HasSubstr(":2:"), HasSubstr(":3:")));
+}
+
+TEST(Ledger, PassesByNumbersThatNobodyCountsTo) {
+  const TemporaryFolder folder;
+  for (const char* attempt : {"9223372036854775807", "-1", "1e300", "1.5"}) {
+    write_text(
+        folder / "ledger.jsonl",
+        fmt::format(R"({{"time": "t", "key": "k", "state": "started", "attempt": {}, "output": "o"}})", attempt) +
+            "\n");
+    const LedgerLines read = read_ledgers(folder.path());
+    EXPECT_THAT(read.lines, IsEmpty()) << attempt;
+    EXPECT_EQ(read.warnings.size(), 1) << attempt;
+  }
 }
 
 TEST(Ledger, TakesBackALineThatDoesNotFitOnTheDisk) {
