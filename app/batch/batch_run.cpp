@@ -123,7 +123,7 @@ class Batch {
 
   // Asked before the model is loaded: what is free later is free of its weights.
   std::set<Phase> keep_of(const std::vector<const Task*>& tasks, const Pipeline& model) {
-    const std::set<Phase> all = {Phase::encode, Phase::denoise, Phase::decode};
+    std::set<Phase> all = {Phase::encode, Phase::denoise, Phase::decode};
     if (lanes_.count > 1) return all;  // none may go while another lane's clip is in it
     double bytes = 0;
     for (const Task* task : tasks) bytes = std::max(bytes, task->cost.all_bytes());
@@ -182,6 +182,7 @@ class Batch {
     each(encode);
     if (members.size() > 1) {
       std::vector<ClipOfTask*> together;
+      together.reserve(members.size());
       for (const Member& member : members) together.push_back(member.clip.get());
       const std::string error = error_of([&] { denoise_in_turn(together); });
       if (!error.empty()) {
@@ -260,6 +261,7 @@ class Batch {
 
 std::vector<const Task*> tasks_of(const std::vector<Task>& tasks, Shard shard) {
   std::vector<double> costs;
+  costs.reserve(tasks.size());
   for (const Task& task : tasks) costs.push_back(task.cost.flop);
   const std::vector<int> owner = deal(costs, shard.count);
   std::vector<const Task*> own;

@@ -61,7 +61,7 @@ Lanes choose_lanes(const Pipeline& model, const LanesNeed& need, const LanesAske
 }
 
 std::string text_of(const Lanes& lanes) {
-  const std::string beside = lanes.count > 1 ? fmt::format("{} side by side", lanes.count) : "";
+  std::string beside = lanes.count > 1 ? fmt::format("{} side by side", lanes.count) : "";
   if (lanes.batch_size == 1) return beside;
   return fmt::format("in batches of {}{}", lanes.batch_size, beside.empty() ? "" : ", " + beside);
 }

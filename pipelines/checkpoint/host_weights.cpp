@@ -8,11 +8,11 @@ at::Tensor HostWeights::on_device(const std::string& name, at::ScalarType dtype,
                                   const std::function<at::Tensor()>& load) {
   const auto found = kept_.find({name, dtype});
   if (found != kept_.end()) {
-    const at::Tensor weight = at::empty(found->second.shape, at::TensorOptions(dtype).device(device_));
+    at::Tensor weight = at::empty(found->second.shape, at::TensorOptions(dtype).device(device_));
     found->second.copy.fetch_into(weight);
     return weight;
   }
-  const at::Tensor weight = load();
+  at::Tensor weight = load();
   kept_.emplace(std::pair(name, dtype), Kept{.copy = {weight, device_}, .shape = weight.sizes().vec()});
   return weight;
 }

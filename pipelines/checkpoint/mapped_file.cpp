@@ -122,11 +122,11 @@ MappedFile::~MappedFile() {
 }
 
 void MappedFile::let_go(const std::byte* begin, std::size_t size) const {
-  static const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const std::uintptr_t first = (reinterpret_cast<std::uintptr_t>(begin) + page - 1) / page * page;
-  const std::uintptr_t end = reinterpret_cast<std::uintptr_t>(begin + size) / page * page;
+  static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto offset = static_cast<std::size_t>(begin - data_);  // the file begins on a page
+  const std::size_t first = (offset + page - 1) / page * page, end = (offset + size) / page * page;
   // Advice: where it is not taken the pages stay, and nothing else changes.
-  if (first < end) ::madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+  if (first < end) ::madvise(const_cast<std::byte*>(data_) + first, end - first, MADV_DONTNEED);
 }
 
 void watch_mapped_files() {

@@ -47,7 +47,7 @@ Upload::Place& Upload::next_place() {
 
 std::optional<at::Tensor> Upload::operator()(const at::Tensor& stored, at::ScalarType dtype) {
   const at::Tensor from = stored.view({-1});
-  const at::Tensor weight = at::empty(stored.sizes(), at::TensorOptions(dtype).device(device_));
+  at::Tensor weight = at::empty(stored.sizes(), at::TensorOptions(dtype).device(device_));
   const at::Tensor to = weight.view({-1});
   const auto number = static_cast<std::int64_t>(stored.element_size());
   const std::int64_t at_once = piece_bytes_ / number;

@@ -85,7 +85,7 @@ at::Tensor JointDenoiser::predict(const JointTensors& current, std::int64_t time
                         .image_clip = out.image_clip.narrow(0, pass * samples, samples),
                         .text = out.text.narrow(0, pass * samples, samples)};
   };
-  const at::Tensor conditioned = flat(mode, of_pass(0));
+  at::Tensor conditioned = flat(mode, of_pass(0));
   if (count == 1) return conditioned;
   JointTensors unconditioned = of_pass(1);  // the text's, where text is made; the picture's come last
   if (makes_image(mode)) {

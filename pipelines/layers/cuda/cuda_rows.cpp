@@ -71,7 +71,7 @@ EightBits eight_bits(const QuantizedRows& room, double largest) {
 
 QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest, RowActivation activation) {
   const at::Tensor from = x.contiguous();
-  const QuantizedRows rows = room_in_eight_bits(x, precision);
+  QuantizedRows rows = room_in_eight_bits(x, precision);
   const QuantizeCall call{
       .element = row_element(x),
       .before = activation == RowActivation::gelu_tanh ? BeforeQuantizing::gelu_tanh : BeforeQuantizing::nothing,

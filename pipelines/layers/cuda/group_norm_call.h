@@ -80,7 +80,7 @@ inline NormShares shares_of(const GroupNormCall& call) {
 // every channel.
 inline std::int64_t sums_of(const GroupNormCall& call) {
   const std::int64_t slices = std::int64_t{call.frames} * shares_of(call).chunks(call, vectors_of_a_sum);
-  return call.clips * call.channels * (slices + 1);
+  return std::int64_t{call.clips} * call.channels * (slices + 1);
 }
 
 // The first CUDA error, 0 for none.
