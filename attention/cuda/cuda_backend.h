@@ -9,7 +9,8 @@
 //
 // Kernels run on LibTorch's current stream, and neither wait nor allocate but through LibTorch: a call can be captured
 // into a CUDA graph. Equal inputs give equal bits. With smooth_q heads come in chunks, so that memory beyond the packed
-// integers (3 bytes an element, 4 with fp16 PV) stays below cuda::bias_bytes (prepared_call.h).
+// integers (3 bytes an element, 4 with fp16 PV, and 2 of a key's that comes before its norm) stays below
+// cuda::bias_bytes (prepared_call.h).
 #pragma once
 
 #include "attention/backends.h"

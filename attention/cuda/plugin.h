@@ -52,14 +52,21 @@ struct QuantizationMemory {
   std::int64_t sums, extremes, of_channels;  // the last: each of v_divisors, v_offsets, v_sums
 };
 
-inline constexpr std::int32_t statistics_chunk = 512;  // tokens that one CTA sums
+// Tokens that one CTA sums: fewer where there are not two CTAs for each of a GPU's multiprocessors otherwise.
+constexpr std::int32_t chunk_tokens(const PackedCall& call) {
+  constexpr std::int32_t few = 128, many = 512, ctas = 2 * 132;
+  const std::int64_t heads = std::int64_t{call.batch} * call.key_heads;
+  return heads * ((call.keys + many - 1) / many) < ctas ? few : many;
+}
+
+constexpr std::int32_t chunk_count(const PackedCall& call) {
+  return (call.keys + chunk_tokens(call) - 1) / chunk_tokens(call);
+}
 
 inline QuantizationMemory quantization_memory(const PackedCall& call) {
   const std::int64_t heads = std::int64_t{call.batch} * call.key_heads;
-  const std::int64_t chunks = (call.keys + statistics_chunk - 1) / statistics_chunk;
-  return {.sums = heads * 2 * chunks * call.dim,
-          .extremes = heads * 2 * chunks * 2 * call.dim,
-          .of_channels = heads * call.dim};
+  const std::int64_t chunks = heads * 2 * chunk_count(call);
+  return {.sums = chunks * call.dim, .extremes = chunks * 2 * call.dim, .of_channels = heads * call.dim};
 }
 
 // Which units multiply P and V in e4m3: sm80: fp16, which holds its numbers, as every GPU since 8.0 has; sm89: e4m3.

@@ -10,21 +10,11 @@
 namespace bitreel::cuda {
 namespace {
 
-// On a multiprocessor: on Hopper, 85 registers do where numbers have 16 bits.
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900
-template <class T>
-constexpr int blocks_of_sums = 1;
-#else
-template <class T>
-constexpr int blocks_of_sums = sizeof(T) == 2 ? 3 : 1;
-#endif
-
 enum class Summed { keys, values };
 
 // grid (chunks, key heads, `first` alone or both).
 template <class T, int Dim>
-__global__ void __launch_bounds__(pass_threads, blocks_of_sums<T>)
-    sum_chunks(SourceCall source, PackedCall call, Summed first) {
+__global__ void __launch_bounds__(pass_threads) sum_chunks(SourceCall source, PackedCall call, Summed first) {
   take_turn();
   __shared__ SumMemory<Dim> memory;
   const int which = static_cast<int>(first) + blockIdx.z;
@@ -72,7 +62,7 @@ int norm_projections(const SourceCall&, const Recipe&, const PackedCall&, cudaSt
 
 template <class T, int Dim>
 int launch(SourceCall source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream) {
-  const int chunks = (call.keys + statistics_chunk - 1) / statistics_chunk, key_heads = call.batch * call.key_heads;
+  const int chunks = chunk_count(call), key_heads = call.batch * call.key_heads;
   const dim3 of_queries(padded(call.queries) / block_tokens, call.query_heads, call.batch);
   const dim3 of_keys(padded(call.keys) / block_tokens, call.key_heads, call.batch);
   // cuda-sm90's formats mean a GPU that has it.

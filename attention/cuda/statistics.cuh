@@ -115,7 +115,7 @@ __device__ void sum_chunk(const SourceCall& source, const PackedCall& call, int 
   constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row;
   const int batch = head / call.key_heads;
   const int count = call.key_count == nullptr ? call.keys : call.key_count[batch];
-  const int first = chunk * statistics_chunk, last = min(first + statistics_chunk, count);
+  const int tokens = chunk_tokens(call), first = chunk * tokens, last = min(first + tokens, count);
   const HeadRows<T> x = head_rows<T>(which == 0 ? source.k : source.v, batch, head % call.key_heads, source.dim, Dim);
   const std::int32_t* const kept = source.key_mask == nullptr ? nullptr : source.kept + std::int64_t{batch} * call.keys;
   const int channel = threadIdx.x % threads_of_row * 8;

@@ -102,11 +102,22 @@ struct Consumer {
     return moves;
   }
 
+  // Rounding base * scale moves scores by less than one of their steps, nothing where those are small. Queries and keys
+  // whose products are millions, as a few tokens' are in some models, have the base taken off first.
+  __device__ __forceinline__ float base_left_in_scores(const float (&scale)[2]) {
+    if constexpr (Kind::base == 0) return 0;
+    constexpr float small = 1.0f / 128;  // log2 units
+    if (!__any_sync(~0u, fmaxf(scale[0], scale[1]) > small)) return Kind::base;
+#pragma unroll
+    for (std::int32_t& score : scores) score = __float_as_int(Kind::value(score) - Kind::base);
+    return 0;
+  }
+
   __device__ __forceinline__ void weigh(const float (&scale)[2]) {
+    const float base = base_left_in_scores(scale);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      // Rounding base * scale moves scores by less than one of their steps.
-      const float shift = fmaf(-Kind::base, scale[r], weight_log2 - maximum[r]);
+      const float shift = fmaf(-base, scale[r], weight_log2 - maximum[r]);
       const Line line = line_of(scale[r], shift);
 #pragma unroll
       for (int i = 0; i < 16; ++i) {

@@ -34,7 +34,7 @@ int norm_projections(const SourceCall& source, const Recipe& recipe, const Packe
     if constexpr (sizeof(T) == 4) {
       return cudaErrorNotSupported;
     } else {
-      const dim3 grid(call.key_heads, (call.keys + statistics_chunk - 1) / statistics_chunk, call.batch);
+      const dim3 grid(call.key_heads, chunk_count(call), call.batch);
       start_early(sm90::integers_of_projections<T, dim>, grid, pass_threads, stream, source, recipe, call);
       start_early(sm90::norm_chunks_of_keys<T, dim>, grid, pass_threads, stream, source, call);
       return last_start_error();

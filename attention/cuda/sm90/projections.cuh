@@ -34,7 +34,7 @@ template <class T, int Dim>
 __device__ void norm_keys(const SourceCall& source, const PackedCall& call, int batch, int of_batch, int chunk,
                           int chunks, SumMemory<Dim>& memory) {
   constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row;
-  const int first = chunk * statistics_chunk, last = min(first + statistics_chunk, call.keys);
+  const int tokens = chunk_tokens(call), first = chunk * tokens, last = min(first + tokens, call.keys);
   const int head = batch * call.key_heads + of_batch, channel = threadIdx.x % threads_of_row * 8;
   const T* const from = rows_at<T>(source.k, batch, of_batch, channel);
   T* const to = static_cast<T*>(source.norms.keys) + std::int64_t{head} * call.keys * Dim + channel;
@@ -67,9 +67,9 @@ __device__ void quantize_projected_queries(const SourceCall& source, const Recip
                                            int batch, int of_batch, int chunk) {
   constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row, at_once = projections_at_once;
   static_assert(threads_of_row >= at_once);
-  const int first = chunk * statistics_chunk, last = min(first + statistics_chunk, call.queries);
+  const int tokens = chunk_tokens(call), first = chunk * tokens, last = min(first + tokens, call.queries);
   const std::int64_t padded_queries = padded(call.queries);
-  const int end = min(first + statistics_chunk, static_cast<int>(padded_queries));
+  const int end = min(first + tokens, static_cast<int>(padded_queries));
   const std::int64_t before = (std::int64_t{batch} * call.query_heads + of_batch) * padded_queries;
   const int row = threadIdx.x / threads_of_row, lane = threadIdx.x % threads_of_row, channel = lane * 8;
   const T* const from = rows_at<T>(source.q, batch, of_batch, channel);
