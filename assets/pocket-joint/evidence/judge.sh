@@ -18,6 +18,6 @@ judge() {  # judge NAME FLOORS FILES AND FLAGS
 
 judge t2i one.colour=98,one.shape=95,one.background=98 "$folder"/t2i/*.png --prompts "$prompts/unseen-stills.json"
 judge i2t one.colour=95,one.shape=95,one.all=90 "$folder"/i2t/*.txt --prompts "$prompts/unseen-pictures.json"
-judge joint all=90 "$folder"/joint/*.png --own-captions
+judge joint one.all=90 "$folder"/joint/*.png --own-captions
 judge variation one.colour=85,one.shape=85 "$folder"/variation/*.png --prompts "$prompts/unseen-pictures.json"
 exit $missed

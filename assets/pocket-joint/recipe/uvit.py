@@ -27,7 +27,7 @@ from stills import draw_still_labels, draw_stills, say
 from optim import Optimiser, recorded
 
 # Of a batch: (share, timestep of the picture, of the caption). "free": its own; "same": the picture's.
-TASKS = ((0.24, "free", 0), (0.26, 0, "free"), (0.30, "free", "same"), (0.02, "free", "free"),
+TASKS = ((0.18, "free", 0), (0.26, 0, "free"), (0.36, "free", "same"), (0.02, "free", "free"),
          (0.09, "free", parts.STEPS), (0.09, parts.STEPS, "free"))
 CLIP_WEIGHT, TEXT_WEIGHT = 0.3, 0.7   # of the losses, beside the picture's 1
 TWO_OBJECTS = 0.15                    # of pictures; joint generation makes as many
