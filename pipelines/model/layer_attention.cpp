@@ -26,7 +26,8 @@ LayerAttention each_on_its_own(std::vector<LayerAttention> clips, std::int64_t b
   }
   LayerAttention together = [clips, branches](std::int64_t layer, const at::Tensor& q, const at::Tensor& k,
                                               const at::Tensor& v) {
-    // Put together token by token, as the layer reads heads next.
+    // Put together token by token, as the layer reads heads next. Of all clips they come normed: not every one's
+    // attention may do that itself.
     std::vector<at::Tensor> attended;
     for (std::int64_t i = 0; i < std::ssize(clips); ++i) {
       const auto own = [&](const at::Tensor& x) { return x.narrow(0, i * branches, branches); };
