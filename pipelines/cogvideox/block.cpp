@@ -73,7 +73,7 @@ Normed TransformerBlock::norm_for(const Linear& reader, const NormZero& zero, Re
 // own.
 at::Tensor TransformerBlock::attend_jointly(const Normed& normed, std::int64_t text_tokens, const Rotary& rotary,
                                             const Attends& attends) const {
-  const auto& [layer, attention] = attends;
+  const LayerAttention& attention = attends.attention;
   const std::int64_t batch = normed.sum.size(0), tokens = normed.sum.size(1);
   const at::Tensor qkv =
       timed("qkv", [&] { return product_of(to_qkv_, normed); }).view({batch, tokens, 3, heads_, head_dim_});
@@ -85,12 +85,13 @@ at::Tensor TransformerBlock::attend_jointly(const Normed& normed, std::int64_t t
                              .sin = rotary.sin,
                              .first_rotated = text_tokens};
     const auto heads = [&](std::int64_t which) { return qkv.select(2, which).transpose(1, 2); };
-    attended = timed("attention", [&] { return attention.before_norms(layer, heads(0), heads(1), heads(2), norms); });
+    attended =
+        timed("attention", [&] { return attention.before_norms(attends.layer, heads(0), heads(1), heads(2), norms); });
   }
   if (!attended) {
     const QueryKeyValue heads =
         timed("heads", [&] { return split_heads(qkv, norm_q_, norm_k_, rotary, text_tokens, elementwise_); });
-    attended = timed("attention", [&] { return attention(layer, heads.q, heads.k, heads.v); });
+    attended = timed("attention", [&] { return attention(attends.layer, heads.q, heads.k, heads.v); });
   }
   return timed("out", [&] { return to_out_(attended->transpose(1, 2).reshape({batch, tokens, heads_ * head_dim_})); });
 }
