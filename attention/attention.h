@@ -2,8 +2,7 @@
 //
 //   at::Tensor o = attend(q, k, v, {.precision = Precision::int8});
 //
-// This header is the room's public face: precisions, recipes, backends, reports and similarity come with it, and
-// attend_before_norms().
+// This header is the room's public face: precisions, recipes, backends, reports and similarity come with it.
 // schedulers/precision, which knows no tensors, includes precision.h alone.
 //
 // q [B, Hq, Nq, D]; k, v [B, Hkv, Nkv, D], or [B, N, H, D] with Layout::tokens_first; Hq a multiple of Hkv (grouped
@@ -50,5 +49,10 @@ struct AttendOptions {
 };
 
 at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const AttendOptions& options = {});
+
+// The same of the q and k that norms make of these (head_norms.h); nothing where the backend that attend() would pick
+// does not take them so. q, k, v: as for attend(), of as many tokens and heads each.
+std::optional<at::Tensor> attend_before_norms(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                                              const HeadNorms& norms, const AttendOptions& options = {});
 
 }  // namespace bitreel

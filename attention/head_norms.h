@@ -13,7 +13,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
-#include <optional>
 
 namespace bitreel {
 
@@ -26,12 +25,5 @@ struct HeadNorms {
   at::Tensor cos = {}, sin = {};   // [N - first_rotated, D] fp32; undefined when nothing is rotated
   std::int64_t first_rotated = 0;  // token: those before it have no angle
 };
-
-struct AttendOptions;
-
-// attend() of the q and k that norms make of these; nothing where the backend that attend() would pick does not take
-// them so. q, k, v: as for attend(), of as many tokens and heads each.
-std::optional<at::Tensor> attend_before_norms(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                                              const HeadNorms& norms, const AttendOptions& options);
 
 }  // namespace bitreel

@@ -2,8 +2,10 @@
 
 #include <ATen/ATen.h>
 
+#include <optional>
 #include <utility>
 
+#include "attention/attention.h"
 #include "pipelines/layers/work_clock.h"
 
 namespace bitreel {

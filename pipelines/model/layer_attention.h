@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-#include "attention/head_norms.h"
-
 namespace bitreel {
+
+struct HeadNorms;  // attention/attention.h
 
 // Made of any function of (layer, q, k, v).
 struct LayerAttention {
