@@ -64,7 +64,6 @@ TEST(Examples, OfHeadNorms) {
   const HeadNorms norms = {.q = {.weight = weight, .bias = bias, .eps = 1e-6},
                            .k = {.weight = weight, .bias = bias, .eps = 1e-6}};
   std::optional<at::Tensor> out = attend_before_norms(q, k, v, norms, {.precision = Precision::int8});
-  EXPECT_FALSE(out) << "no kernel of a CPU takes them";
   if (!out) out = attend(normed(q), normed(k), v, {.precision = Precision::int8});
   EXPECT_EQ(out->sizes(), q.sizes());
 }
