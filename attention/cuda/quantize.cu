@@ -54,12 +54,6 @@ __global__ void __launch_bounds__(Dim) exact_means(SourceCall source, PackedCall
   finish_mean_of_values<Dim>(source, call, blockIdx.x);
 }
 
-#ifndef BITREEL_CUDA_SM90
-int norm_projections(const SourceCall&, const Recipe&, const PackedCall&, cudaStream_t) {
-  return cudaErrorNotSupported;
-}
-#endif
-
 template <class T, int Dim>
 int launch(SourceCall source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream) {
   const int chunks = chunk_count(call), key_heads = call.batch * call.key_heads;
@@ -97,6 +91,12 @@ int launch(SourceCall source, const Recipe& recipe, const PackedCall& call, cuda
 }
 
 }  // namespace
+
+#ifndef BITREEL_CUDA_SM90
+int norm_projections(const SourceCall&, const Recipe&, const PackedCall&, cudaStream_t) {
+  return cudaErrorNotSupported;
+}
+#endif
 
 int quantize_heads(const SourceCall& source, const Recipe& recipe, const PackedCall& call, cudaStream_t stream) {
   return with_element_and_dim(source.element, call.dim, [&](auto element, auto dim) {
