@@ -50,6 +50,7 @@ struct Consumer {
   std::uint32_t bases;         // shared memory with four of Kind::base
   float query_scale[2];
   float maximum[2];
+  float base;  // that scores still hold
   float output[outputs];
   std::int32_t scores[64];  // bits of floats, where products are those
   std::uint32_t weights[16];
@@ -83,14 +84,18 @@ struct Consumer {
   }
 
   // Where scores pass the maximum by more than the slack, they become it; then `correction` is what the output so far
-  // is to be multiplied with. The same for all threads of a warp.
+  // is to be multiplied with. The same for all threads of a warp. Sets `base`, rarely to none: in the branch that is
+  // rare too, since a vote of its own behind the wait for a product costs 1 to 5 % of the kernel (LOG.md, 17).
   __device__ __forceinline__ bool move_maximum(const float (&scale)[2], float (&correction)[2]) {
     std::int32_t top[2];
     largest(scores, top);
     const float x0 = (Kind::value(top[0]) - Kind::base) * scale[0];
     const float x1 = (Kind::value(top[1]) - Kind::base) * scale[1];
-    const bool moves = __any_sync(~0u, x0 > maximum[0] + slack || x1 > maximum[1] + slack);
+    const bool coarse = Kind::base != 0 && (scale[0] > fine_step || scale[1] > fine_step);
+    const bool moves = __any_sync(~0u, x0 > maximum[0] + slack || x1 > maximum[1] + slack || coarse);
+    base = Kind::base;
     if (moves) {
+      if (__any_sync(~0u, coarse)) take_base_off();
       const float x[2] = {largest_of_quad(x0), largest_of_quad(x1)};
 #pragma unroll
       for (int r = 0; r < 2; ++r) {
@@ -102,19 +107,17 @@ struct Consumer {
     return moves;
   }
 
-  // Rounding base * scale moves scores by less than one of their steps, nothing where those are small. Queries and keys
+  // Rounding base * scale moves scores by less than one of their steps, nothing where those are fine. Queries and keys
   // whose products are millions, as a few tokens' are in some models, have the base taken off first.
-  __device__ __forceinline__ float base_left_in_scores(const float (&scale)[2]) {
-    if constexpr (Kind::base == 0) return 0;
-    constexpr float small = 1.0f / 128;  // log2 units
-    if (!__any_sync(~0u, fmaxf(scale[0], scale[1]) > small)) return Kind::base;
+  static constexpr float fine_step = 1.0f / 128;  // log2 units
+
+  __device__ __forceinline__ void take_base_off() {
 #pragma unroll
     for (std::int32_t& score : scores) score = __float_as_int(Kind::value(score) - Kind::base);
-    return 0;
+    base = 0;
   }
 
   __device__ __forceinline__ void weigh(const float (&scale)[2]) {
-    const float base = base_left_in_scores(scale);
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const float shift = fmaf(-base, scale[r], weight_log2 - maximum[r]);
