@@ -4,9 +4,12 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "app/commands/info_system.h"
 #include "app/console.h"
@@ -43,10 +46,29 @@ std::string shown(std::string_view text) {
   return fmt::format("{}... ({} bytes)", printable(text.substr(0, most_bytes)), text.size());
 }
 
-// One component's line: its class, and what its weight files hold.
-std::string component_line(const Checkpoint& checkpoint, const Component& component) {
-  std::string line = fmt::format("  {:<13} {:<28}", component.name, shown(checkpoint.component_class(component.name)));
-  if (component.weights.empty()) return line + "\n";
+// What stands beside each other in columns as wide as their longest text.
+using Row = std::vector<std::string>;
+
+std::string table(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths;
+  for (const Row& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    // The last of a row may be as long as it likes.
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    text += "  ";
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) text += fmt::format("{:<{}}  ", row[i], widths[i]);
+    text += row.back() + "\n";
+  }
+  return text;
+}
+
+// One component: its class, and what its weight files hold.
+Row component_row(const Checkpoint& checkpoint, const Component& component) {
+  Row row = {component.name, shown(checkpoint.component_class(component.name))};
+  if (component.weights.empty()) return row;
   const Weights weights = checkpoint.weights(component.name);
   std::int64_t parameters = 0;
   std::size_t bytes = 0;
@@ -57,8 +79,9 @@ std::string component_line(const Checkpoint& checkpoint, const Component& compon
     parameters += c10::multiply_integers(info.shape);
     dtypes.insert(dtype_text(info.dtype));
   }
-  return line + fmt::format(" {} parameters, {}, {}, {} tensors in {} file(s)\n", parameters, fmt::join(dtypes, "+"),
-                            bytes_text(static_cast<double>(bytes)), weights.names().size(), weights.files().size());
+  row.push_back(fmt::format("{} parameters, {}, {}, {} tensors in {} file(s)", parameters, fmt::join(dtypes, "+"),
+                            bytes_text(static_cast<double>(bytes)), weights.names().size(), weights.files().size()));
+  return row;
 }
 
 std::string_view name_of(Medium medium) {
@@ -73,31 +96,38 @@ std::string_view name_of(Medium medium) {
   throw Error("there is no such medium");
 }
 
-std::string mode_line(const Mode& mode) {
+Row mode_row(const Mode& mode) {
   std::string made;
   for (const Medium medium : mode.makes) made += fmt::format("{}{}", made.empty() ? "" : " + ", name_of(medium));
-  return fmt::format("    {:<15} {} -> {}\n", mode.name, mode.takes ? name_of(*mode.takes) : "nothing", made);
+  return {fmt::format("  {}", mode.name), fmt::format("{} -> {}", mode.takes ? name_of(*mode.takes) : "nothing", made)};
 }
 
 std::string describe_checkpoint(const fs::path& folder) {
   const std::shared_ptr<Pipeline> model = open_pipeline(Checkpoint::open(folder), {});
   const Request request = model->default_request();
   const Cost cost = model->cost(request);
-  std::string text = fmt::format("{}\n  {}\n", folder.string(), shown(model->checkpoint().pipeline_class()));
-  for (const Component& component : model->traits().components) text += component_line(model->checkpoint(), component);
+  std::vector<Row> components, rows;
+  for (const Component& component : model->traits().components) {
+    components.push_back(component_row(model->checkpoint(), component));
+  }
   if (const std::vector<Mode>& modes = model->traits().modes; modes.size() > 1) {
-    text += "  modes         the first whose input is given is inferred\n";
-    for (const Mode& mode : modes) text += mode_line(mode);
+    rows.push_back({"modes", "the first whose input is given is inferred"});
+    for (const Mode& mode : modes) rows.push_back(mode_row(mode));
   }
   const bool makes_clips = request.num_frames > 0;
-  text += fmt::format("  default {}{}x{}, {}{} steps of {}, guidance {}\n", makes_clips ? "clip  " : "size  ",
-                      request.width, request.height, makes_clips ? fmt::format("{} frames, ", request.num_frames) : "",
-                      request.steps, name_of(request.scheduler), request.guidance_scale);
-  text += "  its size      ";
-  for (const auto& [name, shape] : model->latent_shapes(request))
-    text += fmt::format("{} {}, ", name, fmt::join(shape, " x "));
-  return text + fmt::format("{}\n  {:<13} {} layers, {} heads of {}\n", tokens_text(cost), model->traits().denoiser,
-                            cost.layers, cost.attention.heads, cost.attention.head_dim);
+  rows.push_back({makes_clips ? "default clip" : "default size",
+                  fmt::format("{}x{}, {}{} steps of {}, guidance {}", request.width, request.height,
+                              makes_clips ? fmt::format("{} frames, ", request.num_frames) : "", request.steps,
+                              name_of(request.scheduler), request.guidance_scale)});
+  std::string size;
+  for (const auto& [name, shape] : model->latent_shapes(request)) {
+    size += fmt::format("{} {}, ", name, fmt::join(shape, " x "));
+  }
+  rows.push_back({"its size", size + tokens_text(cost)});
+  rows.push_back({model->traits().denoiser, fmt::format("{} layers, {} heads of {}", cost.layers, cost.attention.heads,
+                                                        cost.attention.head_dim)});
+  return fmt::format("{}\n  {}\n{}{}", folder.string(), shown(model->checkpoint().pipeline_class()), table(components),
+                     table(rows));
 }
 
 constexpr std::size_t most_json_bytes = std::size_t{64} << 10;
