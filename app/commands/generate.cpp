@@ -115,7 +115,7 @@ void add_generate(CLI::App& app) {
   CLI::App* command = app.add_subcommand("generate", "One prompt, one video");
   auto state = std::make_shared<GenerateCommand>();
   state->flags = std::make_unique<Flags>(*command, [](const Setting&) { return true; });
-  command->add_option("--config", state->config, "YAML file of the flags above, with _ for - in their names; flags win")
+  command->add_option("--config", state->config, "YAML file of these flags, with _ for - in their names; flags win")
       ->type_name("FILE");
   command->add_flag("--print-config", state->print_config, "Print the resolved configuration as YAML and stop");
   add_progress_flag(*command, state->progress);
