@@ -30,7 +30,8 @@ from optim import Optimiser, recorded
 TASKS = ((0.18, "free", 0), (0.26, 0, "free"), (0.36, "free", "same"), (0.02, "free", "free"),
          (0.09, "free", parts.STEPS), (0.09, parts.STEPS, "free"))
 CLIP_WEIGHT, TEXT_WEIGHT = 0.3, 0.7   # of the losses, beside the picture's 1
-TWO_OBJECTS = 0.15                    # of pictures; joint generation makes as many
+TWO_OBJECTS = 0.4                     # of pictures
+ONE_OBJECT_TRIES = 2                  # joint generation draws again so often for one object: 0.4^3 of its pairs have two
 RENEWED, RENEWED_EVERY = 200, 4       # pictures, steps
 AVERAGED_STEPS = 400
 SAVE_EVERY = 120                      # seconds
@@ -43,8 +44,9 @@ def is_matrix(name):
 class Source:
     """New pictures with their captions: what the U-ViT sees of them.
 
-        drawn = source.draw(500)        # on the CPU: labels, and the captions' tokens
-        source.encode(drawn)            # latents [n, 4, 32, 32], image embeddings [n, 1, 64], captions' channels [n, 77, 32]
+        drawn = source.draw(500)    # on the CPU: labels, and the captions' tokens
+        source.encode(drawn)        # latents [n, 4, 32, 32], image embeddings [n, 1, 64], captions' channels [n, 77, 32],
+                                    # whether two objects are shown [n]
     """
 
     def __init__(self, model, device):
@@ -69,7 +71,7 @@ class Source:
             # As the peer's processor leaves an 8-bit picture of this size: -1..1.
             seen = self.image(pixel_values=((x + 1) * 127.5).round() / 127.5 - 1).image_embeds[:, None].half()
             told = self.decoder.encode_prefix(self.text(input_ids=ids.to(self.device)).last_hidden_state).half()
-        return latents, seen, told
+        return latents, seen, told, (labels.count == 2).to(self.device)
 
 
 def pool_of(source, count, seconds, batch):
@@ -79,7 +81,7 @@ def pool_of(source, count, seconds, batch):
         encoded.append(source.encode(source.draw(batch)))
     pool = tuple(torch.cat(part) for part in zip(*encoded))
     print(f"{len(pool[0])} pictures and captions encoded in {time.time() - start:.0f} s; deviations "
-          + ", ".join(f"{part.float().std():.3f}" for part in pool), flush=True)
+          + ", ".join(f"{part.float().std():.3f}" for part in pool[:3]), flush=True)
     return pool
 
 
@@ -93,8 +95,17 @@ def task_columns(batch, device):
     return fixed, same
 
 
+def renew_attention(block):
+    """A block's attention from the beginning again, silent: for one whose logits have grown until its heads no longer learn."""
+    torch.nn.init.zeros_(block.attn1.to_out[0].weight)
+    block.attn1.to_out[0].bias.data.zero_()
+    block.norm1.reset_parameters()
+    for projection in (block.attn1.to_q, block.attn1.to_k, block.attn1.to_v):
+        projection.reset_parameters()
+
+
 def train(unet, pool, source, device, seconds, batch, rates, warm_up, log, save):
-    latents, seen, told = pool
+    latents, seen, told, pairs = pool
     unet.to(device, torch.bfloat16).train()
     if device == "cuda":
         torch._dynamo.config.recompile_limit = 64  # more blocks than it allows one function by default
@@ -119,7 +130,9 @@ def train(unet, pool, source, device, seconds, batch, rates, warm_up, log, save)
         return noisy.bfloat16(), noise
 
     def step():
-        at = torch.randint(0, len(latents), (batch,), device=device)
+        at, *again = torch.randint(0, len(latents), (1 + ONE_OBJECT_TRIES, batch), device=device)
+        for other in again:
+            at = torch.where(same & pairs[at], other, at)
         own = (torch.stack([(strata + torch.rand(batch, device=device)) / batch, torch.rand(batch, device=device)], 1)
                * parts.STEPS).long().clamp(max=parts.STEPS - 1)
         # Where the picture is given, the strata serve the caption.
@@ -181,6 +194,7 @@ def main():
     arguments.add_argument("--batch", type=int, default=256)
     arguments.add_argument("--learning-rate", type=float, nargs=2, default=[2e-3, 0.0], metavar=("FROM", "TO"))
     arguments.add_argument("--warm-up", type=int, default=300, help="steps")
+    arguments.add_argument("--renew-attention", metavar="BLOCK", help="that block's attention starts anew: renew_attention()")
     arguments.add_argument("--log", default="uvit.csv")
     arguments.add_argument("--tiny", action="store_true", help="a toy of the same form, to try the recipe on a CPU")
     a = arguments.parse_args()
@@ -188,6 +202,8 @@ def main():
     source = Source(a.model, device)
     pool = pool_of(source, 32 if a.tiny else a.pictures, a.encode_seconds, 8 if a.tiny else 500)
     unet = parts.load(a.model, "unet", lambda: parts.new_unet(a.tiny))
+    if a.renew_attention:
+        renew_attention(unet.get_submodule(a.renew_attention))
     shell = parts.new_unet(a.tiny)  # what is saved: the averages, while the other goes on
     with open(a.log, "a", newline="") as file:
         out = csv.writer(file)
