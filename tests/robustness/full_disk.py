@@ -44,12 +44,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("binary")
     parser.add_argument("--step", type=int, default=os.sysconf("SC_PAGE_SIZE") // 1024, help="KiB")
+    parser.add_argument("--first", type=int, default=4, help="KiB; to go on where a run of one case was stopped")
     parser.add_argument("--cases", nargs="+", default=["rename", "pictures", "encode"], choices=list(CASES))
     arguments = parser.parse_args()
     failures = sizes = 0
     with tempfile.TemporaryDirectory() as folder:
         for case in arguments.cases:
-            kib, fits = 4, 0
+            kib, fits = arguments.first, 0
             while fits < 3:  # a little room more or less must not matter
                 ok, problems = clip_on(arguments.binary, case, folder, kib)
                 fits = fits + 1 if ok else 0
