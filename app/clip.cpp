@@ -12,6 +12,7 @@ namespace bitreel {
 std::vector<NamedTensors> encode_all(Pipeline& model, const std::vector<Request>& requests, Console& console,
                                      const std::string& if_interrupted) {
   std::vector<NamedTensors> all;
+  all.reserve(requests.size());
   console.begin("text", std::ssize(requests));
   for (const Request& request : requests) {
     check_interrupt(if_interrupted);
@@ -120,6 +121,7 @@ void RunningClip::encode() {
 
 void denoise(const std::vector<RunningClip*>& clips) {
   std::vector<Denoising> all;
+  all.reserve(clips.size());
   for (RunningClip* clip : clips) all.push_back(clip->work_->denoising());
   Pipeline& model = *clips.front()->work_->render.model;
   std::vector<NamedTensors> latents = model.denoise_together(all);

@@ -21,7 +21,7 @@ JobResult result_of(const Task& task) {
           .settings = to_json(task.job.options)};
 }
 
-TaskBook::TaskBook(std::vector<const Task*> tasks, TaskBookOptions options, Console& console)
+TaskBook::TaskBook(const std::vector<const Task*>& tasks, TaskBookOptions options, Console& console)
     : options_(std::move(options)),
       console_(console),
       lock_(FolderLock::take(options_.folder, options_.shard)),

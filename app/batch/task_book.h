@@ -37,7 +37,7 @@ struct TaskBookOptions {
 
 class TaskBook {
  public:
-  TaskBook(std::vector<const Task*> tasks, TaskBookOptions options, Console& console);
+  TaskBook(const std::vector<const Task*>& tasks, TaskBookOptions options, Console& console);
 
   // Those that are not done; the others' results are those of the run that rendered them.
   [[nodiscard]] std::vector<std::size_t> pending();

@@ -16,6 +16,7 @@ namespace {
 double seconds_of(at::Device device, const std::function<void()>& work) {
   constexpr int runs = 5;
   std::vector<double> seconds;
+  seconds.reserve(runs);
   work();
   for (int run = 0; run < runs; ++run) {
     if (device.is_cuda()) {
@@ -37,7 +38,7 @@ double Roofline::seconds_at_least(const Work& work) const {
 
 Roofline measure_roofline(at::Device device, at::ScalarType dtype) {
   const std::int64_t side = device.is_cuda() ? 8192 : 1024;
-  const std::int64_t copied = (device.is_cuda() ? 1024 : 64) * 1024 * 1024;
+  const std::int64_t copied = std::int64_t{1} << (device.is_cuda() ? 30 : 26);
   const at::TensorOptions there = at::TensorOptions(dtype).device(device);
   const at::Tensor a = at::randn({side, side}, there), b = at::randn({side, side}, there);
   at::Tensor product = at::empty({side, side}, there);

@@ -23,6 +23,7 @@ namespace fs = std::filesystem;
 // a/clip.mp4 and b/clip.mp4 -> clip and clip-2.
 std::vector<std::string> names_of(const std::vector<fs::path>& videos) {
   std::vector<std::string> names;
+  names.reserve(videos.size());
   for (const fs::path& video : videos) {
     const std::string stem = video.stem().string();
     std::string name = stem;
@@ -45,13 +46,13 @@ fs::path copy_to_play(const fs::path& video, const fs::path& folder, const std::
   VideoReader reader(video);
   fs::create_directories(folder);
   if (plays_in_browsers(reader.info())) {
-    const fs::path copy = folder / (name + video.extension().string());
+    fs::path copy = folder / (name + video.extension().string());
     const Partial partial(copy);
     fs::copy_file(video, partial.path(), fs::copy_options::overwrite_existing);
     partial.publish();
     return copy;
   }
-  const fs::path copy = folder / (name + ".mp4");
+  fs::path copy = folder / (name + ".mp4");
   VideoWriter writer(copy, {.fps = reader.info().fps > 0 ? reader.info().fps : 8}, reader.info().width,
                      reader.info().height);
   while (const std::optional<Frame> frame = reader.next()) writer.push(*frame);
@@ -74,6 +75,7 @@ void compare_videos(const std::vector<fs::path>& videos, const fs::path& folder,
   for (const fs::path& video : videos) check_moves(video);
   const std::vector<std::string> names = names_of(videos);
   std::vector<ClipMeasures> measures;
+  measures.reserve(videos.size());
   console.begin("measure", std::ssize(videos));
   for (const fs::path& video : videos) {
     check_interrupt("nothing was written");

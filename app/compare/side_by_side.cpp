@@ -28,6 +28,7 @@ void write_side_by_side(const std::vector<SideBySideClip>& clips, const std::str
                         const std::filesystem::path& folder, std::size_t index) {
   std::filesystem::create_directories(folder / "side-by-side");
   std::vector<std::unique_ptr<VideoReader>> readers;
+  readers.reserve(clips.size());
   std::vector<std::vector<cv::Mat>> kept(clips.size());
   for (const SideBySideClip& clip : clips) readers.push_back(std::make_unique<VideoReader>(clip.frames));
   const auto frames = clips.front().facts.at("frames").get<std::size_t>();

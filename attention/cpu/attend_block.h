@@ -179,6 +179,12 @@ inline std::int64_t list_items(const Queries& queries, std::int64_t pass, std::i
   return count;
 }
 
+template <class Products, std::int64_t D, class Scores>
+inline auto attend_items_of(Exponential kind) {
+  if (kind == Exponential::table) return Products::template attend_items<D, Scores, Exponential::table>;
+  return Products::template attend_items<D, Scores, Exponential::exact>;
+}
+
 template <class L, class Products, std::int64_t D>
 void attend_block(const Queries& queries, const Head& head, const Recipe& recipe, Workspace& work) {
   for (std::int64_t t = 0; t < tiles_of_block; ++t) {
@@ -192,13 +198,8 @@ void attend_block(const Queries& queries, const Head& head, const Recipe& recipe
   const bool by_strip = recipe.smooth_q == Smoothing::off && recipe.k_scales != Granularity::token &&
                         recipe.k_scales != Granularity::thread &&
                         largest_score_of<D>(recipe, work.largest_factor) < largest_of_strips;
-  const bool table_of_powers = recipe.exponential == Exponential::table;
-  using Strips = StripScores<L>;
-  using Keys = KeyScores<L>;
-  const auto attend_to = by_strip ? table_of_powers ? Products::template attend_items<D, Strips, Exponential::table>
-                                                    : Products::template attend_items<D, Strips, Exponential::exact>
-                         : table_of_powers ? Products::template attend_items<D, Keys, Exponential::table>
-                                           : Products::template attend_items<D, Keys, Exponential::exact>;
+  auto attend_to = attend_items_of<Products, D, KeyScores<L>>(recipe.exponential);
+  if (by_strip) attend_to = attend_items_of<Products, D, StripScores<L>>(recipe.exponential);
   for (float& x : work.bias) x = 0;
   int biased = 1;
   const std::int64_t padded = head.finite != 0 ? head.padded : 0;

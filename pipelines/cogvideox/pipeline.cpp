@@ -281,6 +281,7 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
     }
     const auto batched = [&](auto part) {
       std::vector<at::Tensor> parts;
+      parts.reserve(running.size());
       for (const ClipDenoising* clip : running) parts.push_back((clip->*part)());
       return parts.size() == 1 ? parts.front() : at::cat(parts);
     };
@@ -291,6 +292,7 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
     }
     const std::int64_t branches = running.front()->branches();
     std::vector<LayerAttention> attention;
+    attention.reserve(running.size());
     for (const ClipDenoising* clip : running) {
       attention.push_back(clip->attention_of(step, options().attention_backend));
     }
@@ -305,6 +307,7 @@ std::vector<NamedTensors> CogVideoX::denoise_together(const std::vector<Denoisin
     }
   }
   std::vector<NamedTensors> latents;
+  latents.reserve(clips.size());
   for (const ClipDenoising& clip : clips) latents.push_back(clip.latents());
   return latents;
 }

@@ -65,8 +65,8 @@ std::vector<Taps> taps_of(std::int64_t in, std::int64_t out, std::int64_t begin,
   all.reserve(static_cast<std::size_t>(end - begin));
   for (std::int64_t i = begin; i < end; ++i) {
     const double center = (static_cast<double>(i) + 0.5) * scale;
-    const auto first = std::max<std::int64_t>(static_cast<std::int64_t>(center - support + 0.5), 0);
-    const auto last = std::min<std::int64_t>(static_cast<std::int64_t>(center + support + 0.5), in);
+    const auto first = std::max<std::int64_t>(std::lround(center - support), 0);
+    const auto last = std::min<std::int64_t>(std::lround(center + support), in);
     std::vector<double> weights;
     double sum = 0;
     for (std::int64_t j = first; j < last; ++j) {

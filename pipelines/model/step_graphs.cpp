@@ -55,7 +55,7 @@ std::string why_no_graphs(const RunOptions& options) {
   if (options.device.is_cpu()) return "the device is a CPU";
   if (options.graphs == CudaGraphs::off) return "they are switched off";
   if (options.offload == Offload::layers) return "layers come from host memory while others compute";
-  if (const std::string missing = cuda::missing_plugin(); !missing.empty()) return missing;
+  if (std::string missing = cuda::missing_plugin(); !missing.empty()) return missing;
   return graph_plugin() == nullptr ? "libbitreel_cuda.so was built without LibTorch's headers for CUDA" : "";
 }
 

@@ -141,7 +141,7 @@ ClipScore compare_caption(const Expectation& truth, const Judgement& said) {
     if (said.background.empty()) asked.background.clear();
     return compare_in_order(asked, {.background = said.background, .objects = objects});
   };
-  const ClipScore score = compared(said.objects);
+  ClipScore score = compared(said.objects);
   std::vector<SeenObject> swapped = said.objects;
   swapped.resize(most_objects);
   std::swap(swapped[0], swapped[1]);

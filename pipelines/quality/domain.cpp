@@ -58,6 +58,10 @@ std::vector<std::string> names_of(const std::vector<Named>& all) {
   return names;
 }
 
+bool is_word(const json& value) {
+  return value.is_string() && !value.get_ref<const std::string&>().empty();
+}
+
 // One JSON file being read; every complaint names it and the key.
 struct Reading {
   std::string file;
@@ -127,8 +131,7 @@ struct Reading {
       Wording wording{.name = name, .ways = {name}};
       if (listed.contains(name)) {
         const json& ways = listed.at(name);
-        const bool texts = ways.is_array() && !ways.empty() &&
-                           std::ranges::all_of(ways, [](const json& way) { return way.is_string() && way != ""; });
+        const bool texts = ways.is_array() && !ways.empty() && std::ranges::all_of(ways, is_word);
         if (!texts) fail(fmt::format("{}.{} is {}, expected a list of words", key, name, ways.dump()));
         wording.ways = ways.get<std::vector<std::string>>();
       }

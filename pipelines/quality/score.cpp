@@ -145,7 +145,7 @@ int wrong_in(const ClipScore& score) {
 }
 
 ClipScore compare(const Expectation& asked, const Judgement& seen) {
-  const ClipScore score = compare_in_order(asked, seen);
+  ClipScore score = compare_in_order(asked, seen);
   if (asked.objects.size() < 2) return score;
   Judgement swapped = seen;
   swapped.objects.resize(2);

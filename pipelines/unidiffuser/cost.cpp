@@ -84,7 +84,8 @@ Tally autoencoder(const AutoencoderKlConfig& config, std::int64_t side, std::int
   Tally tally;
   const std::vector<std::int64_t>& widths = config.block_out_channels;
   std::int64_t in = widths.front();
-  tally.product(9 * 3, in, real(side * side));
+  constexpr std::int64_t colours = 3;
+  tally.product(9 * colours, in, real(side * side));
   for (std::size_t level = 0; level < widths.size(); ++level) {
     const double positions = real((side >> level) * (side >> level));
     for (std::int64_t i = 0; i < blocks; ++i) {

@@ -44,7 +44,7 @@ class CacheFolder {
 
 // As large as the smallest that are remembered, changed an hour ago.
 fs::path large_file(const TemporaryFolder& folder) {
-  const fs::path file = folder / "weights.safetensors";
+  fs::path file = folder / "weights.safetensors";
   std::ofstream(file).close();
   fs::resize_file(file, remembered_from_bytes);
   fs::last_write_time(file, fs::file_time_type::clock::now() - std::chrono::hours(1));

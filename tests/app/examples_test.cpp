@@ -299,7 +299,7 @@ TEST_F(Examples, OfABlock) {
   const LayerNorm norm(loader.root() / "norm_final", 256, 1e-5);
   const Modulation text{
       .shift = at::zeros({1, 1, 256}), .scale = at::zeros({1, 1, 256}), .gate = at::ones({1, 1, 256})};
-  const Modulation video = text;
+  const Modulation& video = text;
   const Modulations modulations{.text = text, .video = video, .text_tokens = 226};
   const at::Tensor h = modulated_norm(norm, x, modulations, Elementwise::fused);
   EXPECT_EQ(h.sizes(), x.sizes());
@@ -439,17 +439,16 @@ TEST_F(Examples, OfAClipsRun) {
   EXPECT_EQ(warning, "");
   NamedTensors latents;
   const auto keep = [&](const NamedTensors& kept, const ClipRecord&) { latents = kept; };
-  const DecodeSink sink;
-  const auto decoded = [&] {
+  DecodeSink sink;
+  {
     const auto on_denoised = [&](const NamedTensors& latents, const ClipRecord& so_far) {
       keep(latents, so_far);
       return sink;
     };
     const ClipRecord record =
         run_clip(render, console, {.identity = identity, .plan = &plan, .on_denoised = on_denoised});
-    return record;
-  };
-  EXPECT_EQ(decoded().executed.size(), 1U);
+    EXPECT_EQ(record.executed.size(), 1U);
+  }
   {
     const auto on_denoised = [&](const NamedTensors&, const ClipRecord&) { return sink; };
     RunningClip clip(render, console, {.identity = identity, .plan = &plan});
@@ -469,7 +468,7 @@ TEST_F(Examples, OfAClipsRun) {
     const fs::path path = "other.mkv";
     const VideoOptions options;
     const int width = 16, height = 16;
-    const std::vector<std::uint8_t> black(width * height * 3);
+    const std::vector<std::uint8_t> black(std::size_t{3} * width * height);
     const std::vector<Frame> frames = {{black.data(), width, height}};
     ClipRecord record = record_of(render, identify(*render.model));
     VideoWriter video(path, options, width, height, provenance(render, record));
@@ -535,7 +534,7 @@ TEST_F(Examples, OfTheFrontDoor) {
 }
 
 TEST_F(Examples, OfTheGpuClock) {
-  if (const std::string obstacle = cuda_obstacle(); !obstacle.empty()) GTEST_SKIP() << obstacle;
+  if (const std::string& obstacle = cuda_obstacle(); !obstacle.empty()) GTEST_SKIP() << obstacle;
   const c10::Device device = at::kCUDA;
   const at::Tensor q = at::randn({1, 2, 128, 64}, at::TensorOptions(device).dtype(at::kHalf)), k = q, v = q;
   const AttendOptions options;

@@ -5,6 +5,7 @@
 // the same block whole; comments and white space may differ. YAML and JSON are examples as well: a test reads them.
 // Indented lines that go on from a sentence are part of it: a formula, a table, a layout. Command lines (bitreel ...)
 // are for the tests of commands. Headers of device code (.cuh) are not looked at: only a kernel can run what they show.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 
 #include <cctype>
@@ -71,7 +72,7 @@ Unheld examples_that_no_test_holds(const fs::path& root, const std::vector<std::
         if (tested.find(bare(example)) != std::string::npos) {
           ++unheld.held;
         } else {
-          unheld.examples.push_back(path + " shows what no test holds:\n" + example);
+          unheld.examples.push_back(fmt::format("{} shows what no test holds:\n{}", path, example));
         }
       }
     }

@@ -14,7 +14,6 @@ namespace bitreel::test {
 namespace {
 
 using nlohmann::json;
-using testing::AllOf;
 using testing::HasSubstr;
 
 // A clip of the default model's size takes a second a step; these take a tenth.

@@ -134,7 +134,7 @@ TEST(Examples, OfCpuBackends) {
 
 // A head of 64 keys and dim 64, and where its packed form goes.
 struct PackedHead {
-  std::vector<std::int8_t> keys = std::vector<std::int8_t>(64 * 64), values = std::vector<std::int8_t>(64 * 64);
+  std::vector<std::int8_t> keys = std::vector<std::int8_t>(4096), values = std::vector<std::int8_t>(4096);
   std::vector<std::int32_t> offsets = std::vector<std::int32_t>(64);
   std::vector<float> scales = std::vector<float>(64);
 

@@ -67,7 +67,7 @@ TEST_F(Examples, OfTime) {
 }
 
 TEST_F(Examples, OfPng) {
-  const std::vector<std::uint8_t> rgb(128 * 96 * 3, 200);
+  const std::vector<std::uint8_t> rgb(std::size_t{128} * 96 * 3, 200);
   const std::string png = png_of(rgb.data(), {.width = 128, .height = 96});
   write_whole("frame.png", png);
   EXPECT_EQ(read_text("frame.png"), png);
@@ -135,7 +135,7 @@ TEST_F(Examples, OfYaml) {
 }
 
 TEST_F(Examples, OfText) {
-  const std::string prompt = "a caf\xe9", text = prompt, message = "two\nlines", report = "done\n";
+  const std::string prompt = "a caf\xe9", text = "a caf\xe9", message = "two\nlines", report = "done\n";
   std::size_t complained = 0;
   const auto complain = [&](std::size_t at) { complained = at; };
   if (const auto at = invalid_utf8_at(prompt); at != std::string_view::npos) complain(at);

@@ -1,4 +1,5 @@
 // Files that are none, and texts that nest without an end.
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,11 +19,8 @@
 namespace bitreel::test {
 namespace {
 
-using nlohmann::ordered_json;
 using ::testing::AllOf;
-using ::testing::EndsWith;
 using ::testing::HasSubstr;
-using ::testing::SizeIs;
 
 std::string nested(std::size_t depth) {
   return std::string(depth, '[') + std::string(depth, ']');
@@ -39,14 +37,14 @@ TEST(InputFile, RefusesWhatIsNoRegularFileBeforeOpeningIt) {
   struct Case {
     std::string path, reason;
   };
-  for (const auto& [path, reason] :
+  for (const Case& one :
        {Case{folder / "fifo", "a FIFO"}, Case{folder / "link", "a FIFO"}, Case{folder / "socket", "a socket"},
         Case{"/dev/zero", "a device"}, Case{folder.path(), "a folder"}}) {
-    EXPECT_THAT(error_text([&] { (void)read_file(path, {.expected = "a list"}); }),
-                HasSubstr(path + ": cannot be read: it is " + reason + ", expected a list"));
-    EXPECT_THAT(error_text<UsageError>([&] { check_regular<UsageError>(path, "a list"); }), HasSubstr(reason));
-    EXPECT_THAT(error_text([&] { (void)read_json(path); }), HasSubstr(reason));
-    EXPECT_THAT(error_text<UsageError>([&] { (void)StrictYaml::open(path); }), HasSubstr(reason));
+    EXPECT_THAT(error_text([&] { (void)read_file(one.path, {.expected = "a list"}); }),
+                HasSubstr(fmt::format("{}: cannot be read: it is {}, expected a list", one.path, one.reason)));
+    EXPECT_THAT(error_text<UsageError>([&] { check_regular<UsageError>(one.path, "a list"); }), HasSubstr(one.reason));
+    EXPECT_THAT(error_text([&] { (void)read_json(one.path); }), HasSubstr(one.reason));
+    EXPECT_THAT(error_text<UsageError>([&] { (void)StrictYaml::open(one.path); }), HasSubstr(one.reason));
   }
   close(socket);
 }

@@ -4,6 +4,8 @@
 // which nothing is read: {@,"ab":512} is a vocabulary.
 #pragma once
 
+#include <fmt/format.h>
+
 #include <array>
 #include <string>
 #include <string_view>
@@ -28,7 +30,7 @@ inline std::string entries_of_all_bytes(const std::string& word_end) {
     std::string token = to_utf8(std::u32string_view(&character, 1));
     if (token == "\"" || token == "\\") token.insert(0, "\\");
     for (const std::string& end : word_end.empty() ? std::vector{word_end} : std::vector{std::string(), word_end}) {
-      entries += (id == 0 ? "\"" : ",\"") + token + end + "\":" + std::to_string(id);
+      entries += fmt::format(R"({}"{}{}":{})", id == 0 ? "" : ",", token, end, id);
       ++id;
     }
   }

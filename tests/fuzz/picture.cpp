@@ -16,6 +16,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (picture.rgb.size() != static_cast<std::size_t>(3 * picture.width * picture.height)) std::abort();
     (void)resized(picture, {.width = 8, .height = 8}, Resampling::lanczos);
     const ClipImageProcessor processor{.shortest_edge = 8, .crop_size = {8, 8}};
-    if (preprocessed(picture, processor).numel() != 3 * 8 * 8) std::abort();
+    if (preprocessed(picture, processor).numel() != std::int64_t{3} * 8 * 8) std::abort();
   });
 }

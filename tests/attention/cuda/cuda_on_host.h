@@ -21,6 +21,7 @@
 #include <functional>
 #include <utility>
 
+// NOLINTBEGIN(bugprone-reserved-identifier): the names are CUDA's
 #undef __shared__
 #define __shared__ static  // of the block that runs
 #define __launch_bounds__(...)
@@ -150,6 +151,7 @@ inline unsigned __byte_perm(unsigned a, unsigned b, unsigned selector) {
   for (int i = 0; i < 4; ++i) result |= static_cast<unsigned>(both >> 8 * (selector >> 4 * i & 7) & 255) << 8 * i;
   return result;
 }
+// NOLINTEND(bugprone-reserved-identifier)
 inline int min(int a, int b) {
   return std::min(a, b);
 }

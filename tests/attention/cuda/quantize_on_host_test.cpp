@@ -177,9 +177,10 @@ cuda::PackedTensors quantize_projected(const Projected& given, const PackedForma
   call.log_sum_exp.reset();
   call.norms = given.norms;
   prepared.emplace(call, formats);
-  if (keys == nullptr) return quantize_on_host(*prepared, recipe);
-  const cuda::PackedTensors packed = quantize_on_host(*prepared, recipe);
-  *keys = at::from_blob(prepared->source().norms.keys, given.in.k.sizes(), given.in.k.scalar_type()).clone();
+  cuda::PackedTensors packed = quantize_on_host(*prepared, recipe);
+  if (keys != nullptr) {
+    *keys = at::from_blob(prepared->source().norms.keys, given.in.k.sizes(), given.in.k.scalar_type()).clone();
+  }
   return packed;
 }
 

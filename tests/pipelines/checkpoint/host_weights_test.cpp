@@ -52,6 +52,7 @@ TEST(HostWeights, ServeALoader) {
     Loader loader(checkpoint.weights("vae"),
                   {.dtype = at::kBFloat16, .convolutions = ConvolutionLayout::channels_last, .host = host});
     std::vector<at::Tensor> all;
+    all.reserve(names.size());
     for (const std::string& name : names)
       all.push_back(loader.take(name, checkpoint.weights("vae").info(name).shape, at::kBFloat16));
     loader.finish();

@@ -66,6 +66,7 @@ TEST(Weights, ThatWereConvertedTakeNoMemoryBesideTheResult) {
   constexpr std::int64_t file_kib = tensors * numbers * 4 / 1024;
   const auto growth = [&](at::ScalarType dtype) {
     std::vector<at::Tensor> loaded;
+    loaded.reserve(stored.size());
     Loader loader(folder.open(), {.dtype = dtype});
     const std::int64_t before = mapped_kib();
     for (const auto& [name, tensor] : stored) loaded.push_back(loader.take(name, {numbers}, dtype));

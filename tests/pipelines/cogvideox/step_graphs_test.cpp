@@ -62,6 +62,7 @@ TEST_F(Graphs, LaunchAStepRecordItAndPlayIt) {
 TEST_F(Graphs, KeepTheirResultsWhateverIsPlayedNext) {
   StepGraphs graphs(options, remark());
   std::vector<at::Tensor> kept;
+  kept.reserve(4);
   for (int i = 0; i < 4; ++i) kept.push_back(graphs.run(repeating("full"), {filled(i), filled(0)}, step));
   for (int i = 0; i < 4; ++i) EXPECT_TRUE(at::equal(kept[static_cast<std::size_t>(i)], filled(4.0 * i)));
 }

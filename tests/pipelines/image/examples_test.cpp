@@ -25,7 +25,8 @@ class Examples : public ExamplesFolder {
 };
 
 TEST_F(Examples, OfPictures) {
-  write_picture("cat.jpg", {.width = 64, .height = 48, .rgb = std::vector<std::uint8_t>(64 * 48 * 3, 128)});
+  write_picture("cat.jpg",
+                {.width = 64, .height = 48, .rgb = std::vector<std::uint8_t>(std::size_t{64} * 48 * 3, 128)});
   const Picture picture = read_picture("cat.jpg");
   const Picture small = resized(picture, {.width = 224, .height = 224}, Resampling::bicubic);
   write_picture("small.png", small);

@@ -111,7 +111,7 @@ TEST(Examples, PanelLinear) {
 
 TEST(Examples, Products) {
   const std::int64_t rows = 2;
-  const std::vector<float> numbers(43 * 24 * 256, 0.5f), inputs(rows * 256, 2.0f);
+  const std::vector<float> numbers(std::size_t{43} * 24 * 256, 0.5f), inputs(rows * 256, 2.0f);
   std::vector<float> outputs(rows * 1024);
   const float *const x = inputs.data(), *const panels = numbers.data(), *const bias = numbers.data();
   float* const y = outputs.data();

@@ -52,7 +52,7 @@ TEST(Examples, OfTheJudge) {
   std::cout << table.text();
   EXPECT_EQ(table.of(1, Attribute::everything).asked, 1);
 
-  const cv::Mat reference = frames[0], frame = frames[1];
+  const cv::Mat &reference = frames[0], &frame = frames[1];
   const FrameDifference d = frame_difference(reference, frame);
   EXPECT_GT(d.psnr, 10);
   const std::size_t i = 0;

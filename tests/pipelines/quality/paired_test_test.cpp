@@ -25,8 +25,8 @@ TEST(PairedTest, AgreesWithAPublishedExample) {
 
 TEST(PairedTest, DirectionDoesNotMatterToP) {
   const std::vector<double> differences = {3, 1, -2, 5, 4, 7, -6};
-  std::vector<double> turned;
-  for (const double d : differences) turned.push_back(-d);
+  std::vector<double> turned = differences;
+  for (double& d : turned) d = -d;
   EXPECT_DOUBLE_EQ(wilcoxon(differences).p, wilcoxon(turned).p);
   EXPECT_DOUBLE_EQ(wilcoxon(differences).median_difference, -wilcoxon(turned).median_difference);
 }

@@ -13,7 +13,8 @@ namespace {
 cv::Mat scene(double right, double brighter = 0) {
   cv::Mat frame(96, 128, CV_8UC3, cv::Scalar(60, 70, 80));
   for (int i = 0; i < 12; ++i) {
-    const cv::Point2d centre(10 + 23 * (i % 6) + right, 20 + 45 * (i / 6) + 5 * (i % 3));
+    const int row = i / 6, column = i % 6;
+    const cv::Point2d centre(10 + 23 * column + right, 20 + 45 * row + 5 * (column % 3));
     cv::circle(frame, cv::Point(cvRound(centre.x * 16), cvRound(centre.y * 16)), 9 * 16,
                cv::Scalar(200, 30 + 15 * i, 90), cv::FILLED, cv::LINE_AA, 4);
   }

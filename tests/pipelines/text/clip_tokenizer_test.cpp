@@ -118,7 +118,7 @@ TEST_F(BytePairFolder, WhoseFilesDoNotFitIsRefused) {
 TEST_F(BytePairFolder, WhoseAddedTokensAreNoneIsRefused) {
   const auto refusal_of = [&](const char* file, const char* text) {
     test::write_text(folder.path() / file, text);
-    const std::string said = refusal();
+    std::string said = refusal();
     std::filesystem::copy_file(good / "tokenizer_config.json", folder.path() / "tokenizer_config.json",
                                std::filesystem::copy_options::overwrite_existing);
     std::filesystem::remove(folder.path() / "added_tokens.json");

@@ -77,7 +77,9 @@ class EveryMode : public testing::TestWithParam<std::string> {
 };
 
 TEST_P(EveryMode, EqualsThePeerStageByStage) {
-  for (const auto& [name, wanted] : golden.json()["requests"].items()) {
+  for (const auto& item : golden.json()["requests"].items()) {
+    const std::string& name = item.key();
+    const json& wanted = item.value();
     SCOPED_TRACE(name);
     const Request request = request_of(model, wanted, picture);
     const UniDiffuserMode mode = stages_of(request.mode).front();

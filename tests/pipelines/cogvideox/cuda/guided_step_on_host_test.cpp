@@ -25,7 +25,7 @@ Moved moved_as_on_a_gpu(const StepTerms& terms, const at::Tensor& v, const at::T
 }
 
 TEST(GuidedStepOnHost, HasTheBitsOfLibTorchsOperations) {
-  constexpr std::int64_t numbers = 8 * 300;  // not whole blocks
+  constexpr std::int64_t numbers = 2400;  // not whole blocks
   constexpr double guidance = 6.3;
   const auto drawn = [](at::IntArrayRef shape, std::uint64_t seed, at::ScalarType dtype) {
     return at::randn(shape, at::detail::createCPUGenerator(seed), at::TensorOptions(at::kFloat)).to(dtype);
