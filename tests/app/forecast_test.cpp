@@ -91,6 +91,9 @@ TEST(ForecastTime, CountsEachPrecisionOfThePlanByItsOwnTime) {
 
 // In a process of its own, as a person runs it.
 TEST(ForecastMemory, IsWithinAFactorOfOneAndAHalf) {
+#ifdef __SANITIZE_ADDRESS__
+  GTEST_SKIP() << "the address sanitizer takes memory of its own";
+#endif
   const TemporaryFolder folder;
   const Outcome outcome =
       run_bitreel({"generate", "--prompt", "a red circle moves right on a navy background", "--steps", "2", "--seed",
