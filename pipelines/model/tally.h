@@ -2,7 +2,7 @@
 //
 //   Tally tally;
 //   tally.product(1536, 6144, 1105);      // a linear map of 1105 tokens
-//   tally.holds(3072);                    // a norm of 1536
+//   tally.holds(1536 + 1536);             // a norm
 //   const double bytes = 2 * tally.parameters, flop = tally.flop;
 #pragma once
 

@@ -177,10 +177,12 @@ TEST(Config, OfASecondDocumentAFifoOrAPlanThatIsNoneIsRefused) {
   EXPECT_THAT(refused({"--guard-bound", "0.1"}), HasSubstr("--guard-bound has nothing to bound without --guard"));
   EXPECT_THAT(refused({"--prompt", " \t "}), HasSubstr("--prompt holds nothing but blanks"));
   EXPECT_THAT(refused({"--prompt", "\u3000\u00a0\u200b"}), HasSubstr("--prompt holds nothing but blanks"));
-  const std::string long_prompt = write_text(folder / "long.yaml", "prompt: " + std::string(8'000'000, 'x') + "\n");
+  std::string long_text = "prompt: ";
+  long_text.append(10'000'000, 'x');
+  const std::string long_prompt = write_text(folder / "long.yaml", long_text + "\n");
   const Outcome outcome = run_bitreel({"generate", "--config", long_prompt, "--output", output});
   EXPECT_EQ(outcome.code, 2);
-  EXPECT_THAT(outcome.err, HasSubstr("long.yaml:1: prompt has 8000000 bytes, expected at most 131072"));
+  EXPECT_THAT(outcome.err, HasSubstr("long.yaml:1: prompt has 10000000 bytes, expected at most 131072"));
 }
 
 TEST(Config, TakesTheRatesOfFilm) {

@@ -39,9 +39,9 @@ TEST(StillExamples, OfModes) {
 TEST(StillExamples, OfTallies) {
   Tally tally;
   tally.product(1536, 6144, 1105);  // a linear map of 1105 tokens
-  tally.holds(3072);                // a norm of 1536
+  tally.holds(1536 + 1536);         // a norm
   const double bytes = 2 * tally.parameters, flop = tally.flop;
-  EXPECT_EQ(bytes, 2.0 * (1536 * 6144 + 6144 + 3072));
+  EXPECT_EQ(bytes, 2.0 * (1536 * 6144 + 6144 + 2 * 1536));
   EXPECT_EQ(flop, 2.0 * 1536 * 6144 * 1105);
 }
 

@@ -135,7 +135,8 @@ TEST_F(Examples, OfYaml) {
 }
 
 TEST_F(Examples, OfText) {
-  const std::string prompt = "a caf\xe9", text = "a caf\xe9", message = "two\nlines", report = "done\n";
+  const std::string prompt = "a caf\xe9", message = "two\nlines", report = "done\n";
+  const std::string& text = prompt;
   std::size_t complained = 0;
   const auto complain = [&](std::size_t at) { complained = at; };
   if (const auto at = invalid_utf8_at(prompt); at != std::string_view::npos) complain(at);
