@@ -304,7 +304,8 @@ std::vector<Setting> make_settings() {
       with_help(choice("linear", &Options::linear, linear_precisions), model,
                 "The denoiser's large matrix products: full, or in 8 bits, a scale for each token and output"),
       with_help(choice("linear-path", &Options::linear_path, linear_paths), model,
-                "Who multiplies in 8 bits: oneDNN or cuBLASLt where they can, or LibTorch's operations one by one"),
+                "Who multiplies: in 8 bits oneDNN or cuBLASLt where they can, in full precision on Hopper our own "
+                "calls of cuBLASLt; or LibTorch's operations one by one"),
       with_help(toggle("cuda-graph", &Options::cuda_graph), model,
                 "On a GPU record the launches of a step and play them again (on), instead of launching every kernel"),
       with_help(

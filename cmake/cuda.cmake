@@ -56,19 +56,27 @@ foreach(source ${cuda_sources} ${cuda_sm90_sources})
 endforeach()
 set_source_files_properties(${cuda_objects} PROPERTIES EXTERNAL_OBJECT ON GENERATED ON)
 add_library(bitreel_cuda MODULE ${cuda_objects})
-set_target_properties(bitreel_cuda PROPERTIES LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}")
+set_target_properties(bitreel_cuda PROPERTIES LINKER_LANGUAGE CXX LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}"
+  UNITY_BUILD OFF)  # each of its sources calls its table so
+target_include_directories(bitreel_cuda PRIVATE "${CMAKE_SOURCE_DIR}")
+target_include_directories(bitreel_cuda SYSTEM PRIVATE "${cuda_home}/include")
+target_compile_options(bitreel_cuda PRIVATE -Wall -Wextra $<$<BOOL:${BITREEL_WERROR}>:-Werror> -fvisibility=hidden)
 # LibTorch's graphs are in its CUDA library, which is loaded before this one and is not linked.
 if(EXISTS "${BITREEL_LIBTORCH}/include/c10/cuda/impl/cuda_cmake_macros.h")
   target_sources(bitreel_cuda PRIVATE pipelines/model/cuda/graph_plugin.cpp)
-  target_include_directories(bitreel_cuda PRIVATE "${CMAKE_SOURCE_DIR}")
-  target_include_directories(bitreel_cuda SYSTEM PRIVATE "${cuda_home}/include"
-    $<TARGET_PROPERTY:libtorch,INTERFACE_INCLUDE_DIRECTORIES>)
-  target_compile_options(bitreel_cuda PRIVATE -Wall -Wextra $<$<BOOL:${BITREEL_WERROR}>:-Werror> -fvisibility=hidden)
+  target_include_directories(bitreel_cuda SYSTEM PRIVATE $<TARGET_PROPERTY:libtorch,INTERFACE_INCLUDE_DIRECTORIES>)
 else()
   message(STATUS "CUDA kernels: ${BITREEL_LIBTORCH} has no headers for CUDA, so steps will not be recorded")
 endif()
-# Of the program it comes into: LibTorch's copy of the runtime, which is loaded by then.
+# Both of the program that the plugin comes into: LibTorch's copies, which are loaded by then.
 target_link_libraries(bitreel_cuda PRIVATE "${BITREEL_CUDART}")
+find_library(BITREEL_CUBLASLT cublasLt HINTS "${cuda_home}" PATH_SUFFIXES lib64 lib targets/x86_64-linux/lib)
+if(BITREEL_CUBLASLT AND EXISTS "${cuda_home}/include/cublasLt.h")
+  target_sources(bitreel_cuda PRIVATE pipelines/layers/cuda/product_plugin.cpp)
+  target_link_libraries(bitreel_cuda PRIVATE "${BITREEL_CUBLASLT}")
+else()
+  message(STATUS "CUDA kernels: ${cuda_home} has no cuBLASLt, so products in full precision are all LibTorch's")
+endif()
 set_target_properties(bitreel_cuda PROPERTIES SKIP_BUILD_RPATH ON)
 set(BITREEL_CUDA_ARCHITECTURES "${cuda_architectures}" CACHE INTERNAL "that libbitreel_cuda.so has machine code for")
 message(STATUS "CUDA kernels: libbitreel_cuda.so for ${cuda_architectures}, by ${BITREEL_NVCC}")

@@ -4,8 +4,8 @@
 //   const int capability = missing.empty() ? cuda::loaded_plugin().compute_capability() : 0;
 //
 // It lies beside the program, or in the folder above (tests), or where BITREEL_CUDA_PLUGIN points. It is looked for
-// once LibTorch's CUDA library is in use (pipelines/model/device.h), which brings the runtime that it needs: until then
-// it is missing, and asking again later may find it.
+// once LibTorch's CUDA library is in use (pipelines/model/device.h), which brings the libraries that it needs: until
+// then it is missing, and asking again later may find it.
 #pragma once
 
 #include <string>

@@ -18,6 +18,7 @@ namespace bitreel {
 
 enum class LinearPrecision { full, int8, fp8 };
 // library: oneDNN or cuBLASLt where they have the product. plain: LibTorch operations one by one, readable and slow.
+// In full precision on a GPU: our own calls of cuBLASLt where they are faster (cuda_product.h), or LibTorch's.
 enum class LinearPath { library, plain };
 
 // Of products in full precision; in 8 bits weights are stored as they are multiplied.

@@ -4,6 +4,7 @@
 #include <ATen/core/dispatch/Dispatcher.h>
 
 #include "base/cpu_features.h"
+#include "pipelines/layers/cuda/cuda_product.h"
 #include "pipelines/layers/cuda/cuda_rows.h"
 #include "pipelines/layers/panel_linear.h"
 #include "pipelines/layers/quantized_linear.h"
@@ -36,6 +37,7 @@ void Linear::pack(const LinearOptions& options) {
     weight.reset();
     return;
   }
+  path_ = options.path;
   if (options.weights == WeightStorage::fp8) {
     const QuantizedRows stored = stored_in_fp8(weight);
     weight = stored.values;
@@ -67,6 +69,10 @@ at::Tensor Linear::multiplied(at::ScalarType dtype) const {
   return scales_.defined() ? weight.to(dtype).mul_(scales_) : weight;
 }
 
+bool Linear::calls_cublaslt(const at::Tensor& x, const at::Tensor& factor) const {
+  return path_ == LinearPath::library && cuda::takes_product(x, factor, bias);
+}
+
 at::Tensor Linear::operator()(const at::Tensor& x) const {
   if (quantized_) return (*quantized_)(x, bias);
   if (panels_) return (*panels_)(x, bias);
@@ -75,7 +81,9 @@ at::Tensor Linear::operator()(const at::Tensor& x) const {
     const std::optional<at::Tensor> maybe_bias = bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt;
     return product.call(x, packed_, maybe_bias, "none", c10::List<std::optional<at::Scalar>>(), "");
   }
-  return at::linear(x, multiplied(x.scalar_type()), bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
+  const at::Tensor factor = multiplied(x.scalar_type());
+  if (calls_cublaslt(x, factor)) return cuda::product(x, factor, bias, cuda::AfterProduct::nothing);
+  return at::linear(x, factor, bias.defined() ? std::optional<at::Tensor>(bias) : std::nullopt);
 }
 
 bool Linear::takes_gelu_after(const at::Tensor& x, Gelu form) const {
@@ -86,9 +94,11 @@ bool Linear::takes_gelu_after(const at::Tensor& x, Gelu form) const {
 // LibTorch's name for it; its GELU is the tanh form on a GPU alone.
 at::Tensor Linear::gelu_after(const at::Tensor& x, Gelu form) const {
   if (panels_) return (*panels_)(x, bias, form);
+  const at::Tensor factor = multiplied(x.scalar_type());
+  if (calls_cublaslt(x, factor)) return cuda::product(x, factor, bias, cuda::AfterProduct::gelu_tanh);
   std::vector<std::int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(0);
-  const at::Tensor rows = x.view({-1, weight.size(1)}), factor = multiplied(x.scalar_type());
+  const at::Tensor rows = x.view({-1, weight.size(1)});
   return at::_addmm_activation(bias, rows, factor.t(), 1, 1, /*use_gelu=*/true).view(shape);
 }
 

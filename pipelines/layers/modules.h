@@ -48,14 +48,19 @@ struct Linear {
 
   // For layers that run many times. In full precision on a CPU rearranges the weight once, which saves doing so in
   // every product: into panels where we multiply (panel_linear.h), into oneDNN's own blocks in bf16 with AVX-512;
-  // elsewhere nothing happens. In 8 bits, or to be stored in them, quantizes it. `weight` is given up.
+  // elsewhere it stays. In 8 bits, or to be stored in them, quantizes it. `weight` is given up.
+  // In full precision on a GPU our own calls of cuBLASLt multiply from then on where they are faster (cuda_product.h),
+  // unless the path is plain: the same bits.
   void pack(const LinearOptions& options = {});
   void list_tensors(TensorList& list);
 
  private:
   // `weight`, turned back into this dtype where it is stored in fp8.
   [[nodiscard]] at::Tensor multiplied(at::ScalarType dtype) const;
+  // factor: of multiplied().
+  [[nodiscard]] bool calls_cublaslt(const at::Tensor& x, const at::Tensor& factor) const;
 
+  LinearPath path_ = LinearPath::plain;  // in full precision
   at::Tensor packed_;
   at::Tensor scales_;  // [out, 1] fp32, of a weight that is stored in fp8
   std::shared_ptr<QuantizedLinear> quantized_;

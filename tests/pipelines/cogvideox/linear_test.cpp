@@ -2,8 +2,11 @@
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 
+#include "attention/cuda/load_plugin.h"
 #include "base/json_file.h"
 #include "pipelines/cogvideox/transformer.h"
+#include "pipelines/layers/cuda/cuda_product.h"
+#include "pipelines/layers/cuda/cuda_rows.h"
 #include "pipelines/layers/panel_linear.h"
 #include "pipelines/layers/quantized_linear.h"
 #include "tests/golden.h"
@@ -174,6 +177,58 @@ TEST(LinearWithGelu, HasTheTanhFormAfterAProductAndBeforeOne) {
     }
   }
 }
+
+// Our own calls of cuBLASLt beside LibTorch's, in the shapes of CogVideoX-2b and 5b.
+class OwnProducts : public testing::TestWithParam<std::pair<std::int64_t, std::int64_t>> {
+ protected:
+  void SetUp() override {
+    if (const std::string missing = cuda::missing_plugin(); !missing.empty()) GTEST_SKIP() << missing;
+    if (!cuda::has_products(test_device())) GTEST_SKIP() << "libbitreel_cuda.so was built without cuBLASLt";
+  }
+  static Linear drawn_linear(at::ScalarType dtype) {
+    const auto [in, out] = GetParam();
+    Linear linear;
+    linear.weight = (0.02 * drawn({out, in}, 1)).to(dtype);
+    linear.bias = (0.1 * drawn({out}, 2)).to(dtype);
+    return linear;
+  }
+};
+
+TEST_P(OwnProducts, HaveTheBitsOfLibTorchs) {
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf}) {
+    SCOPED_TRACE(c10::toString(dtype));
+    const Linear linear = drawn_linear(dtype);
+    const at::Tensor x = drawn({4099, linear.weight.size(1)}, 3).to(dtype);
+    for (const at::Tensor& rows : {x, x.slice(0, 0, 4096).view({2, 2048, -1})}) {
+      const at::Tensor ours = cuda::product(rows, linear.weight, linear.bias, cuda::AfterProduct::nothing);
+      EXPECT_TRUE(at::equal(ours, linear(rows)));
+      const at::Tensor with_gelu = cuda::product(rows, linear.weight, linear.bias, cuda::AfterProduct::gelu_tanh);
+      EXPECT_TRUE(at::equal(with_gelu, linear.gelu_after(rows, Gelu::tanh)));
+    }
+  }
+}
+
+// As many rows as a clip of 49 frames has, and an odd number.
+TEST_P(OwnProducts, RunWhereTheyAreFasterUnlessThePathIsPlain) {
+  Linear ours = drawn_linear(at::kBFloat16), theirs = ours;
+  const at::Tensor few = drawn({4099, ours.weight.size(1)}, 3).to(at::kBFloat16), x = few.repeat({9, 1});
+  const bool wide = ours.weight.size(0) > 1920;
+  EXPECT_EQ(cuda::takes_product(x, ours.weight, ours.bias), wide && cuda::compute_capability() == 90);
+  EXPECT_FALSE(cuda::takes_product(few, ours.weight, ours.bias));
+  EXPECT_FALSE(cuda::takes_product(x, ours.weight, {}));
+  EXPECT_FALSE(cuda::takes_product(x, ours.weight.to(at::kHalf), ours.bias)) << "of two dtypes";
+  ours.pack();
+  theirs.pack({.path = LinearPath::plain});
+  EXPECT_TRUE(at::equal(ours(x), theirs(x)));
+  EXPECT_TRUE(at::equal(ours.gelu_after(x, Gelu::tanh), theirs.gelu_after(x, Gelu::tanh)));
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, OwnProducts,
+                         testing::Values(std::pair{1920, 1920}, std::pair{1920, 7680}, std::pair{3072, 3072},
+                                         std::pair{3072, 12288}, std::pair{12288, 3072}),
+                         [](const auto& info) {
+                           return "From" + std::to_string(info.param.first) + "To" + std::to_string(info.param.second);
+                         });
 
 TEST(QuantizedRows, CanBeMadeBeforeTheMapThatReadsThem) {
   const at::Tensor x = drawn({30, 96}, 5), bias = drawn({64}, 6);

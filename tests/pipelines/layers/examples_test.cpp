@@ -10,10 +10,12 @@
 
 #include "attention/attention.h"
 #include "attention/cuda/load_plugin.h"
+#include "base/error.h"
 #include "pipelines/checkpoint/checkpoint.h"
 #include "pipelines/layers/activation.h"
 #include "pipelines/layers/block_ring.h"
 #include "pipelines/layers/clip_layers.h"
+#include "pipelines/layers/cuda/cuda_product.h"
 #include "pipelines/layers/modules.h"
 #include "pipelines/layers/panel_linear.h"
 #include "pipelines/layers/rows/rows_body.h"
@@ -75,6 +77,18 @@ TEST(Examples, OfLayers) {
   void* const graph = graphs->capture(launch, nullptr);
   graphs->play(graph);
   graphs->release(graph);
+}
+
+// Compiled, as they need a GPU: tests/pipelines/cogvideox/linear_test.cpp runs what they show on one.
+[[maybe_unused]] at::Tensor multiplied_on_a_gpu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                                                const cuda::ProductCall& call, void* stream) {
+  const auto entry = reinterpret_cast<cuda::ProductEntry>(cuda::plugin_symbol(cuda::product_entry));
+  const cuda::ProductPlugin* products = entry(cuda::product_version);
+  const int status = products->multiply(call, stream);
+  if (status != 0) throw Error(products->status_text(status));
+  at::Tensor y;
+  if (cuda::takes_product(x, weight, bias)) y = cuda::product(x, weight, bias, cuda::AfterProduct::gelu_tanh);
+  return y;
 }
 
 TEST(Examples, OfRecordedSteps) {
