@@ -13,7 +13,7 @@ std::vector<NamedTensors> encode_all(Pipeline& model, const std::vector<Request>
                                      const std::string& if_interrupted) {
   std::vector<NamedTensors> all;
   all.reserve(requests.size());
-  console.begin("text", std::ssize(requests));
+  console.begin("text", std::ssize(requests), 0, "prompt");
   for (const Request& request : requests) {
     check_interrupt(if_interrupted);
     all.push_back(model.encode(request));

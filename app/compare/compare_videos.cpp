@@ -76,13 +76,13 @@ void compare_videos(const std::vector<fs::path>& videos, const fs::path& folder,
   const std::vector<std::string> names = names_of(videos);
   std::vector<ClipMeasures> measures;
   measures.reserve(videos.size());
-  console.begin("measure", std::ssize(videos));
+  console.begin("measure", std::ssize(videos), 0, "video");
   for (const fs::path& video : videos) {
     check_interrupt("nothing was written");
     measures.push_back(measure_clip(video, measures.empty() ? fs::path() : videos.front()));
     console.step(std::ssize(measures));
   }
-  console.begin("write", std::ssize(videos));
+  console.begin("write", std::ssize(videos), 0, "video");
   Comparison comparison{
       .prompts = {videos.front().filename().string()}, .prompts_file = {}, .seeds = {}, .variants = {}};
   ClipFacts facts;

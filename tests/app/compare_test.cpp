@@ -126,6 +126,7 @@ TEST(Compare, PutsExistingVideosSideBySide) {
   const fs::path a = write_clip(folder / "a/clip.mp4", 6), b = write_clip(folder / "b/clip.mkv", 6, 50);
   const Outcome outcome = run_bitreel({"compare", a.string(), b.string(), "--output", (folder / "out").string()});
   ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.err, AllOf(HasSubstr("[measure] 2/2"), HasSubstr("s/video")));
   const nlohmann::json report = read_json(folder / "out/compare.json");
   EXPECT_EQ(report["baseline"], "clip");
   ASSERT_THAT(report["variants"], SizeIs(2));
@@ -163,6 +164,7 @@ class CompareRun : public ::testing::Test {
 TEST_F(CompareRun, MeasuresEveryVariantAgainstTheBaseline) {
   const Outcome outcome = run_bitreel(command(3));
   ASSERT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_THAT(outcome.out, HasSubstr(R"("unit":"prompt")"));
   const nlohmann::json report = read_json(out() / "compare.json");
   EXPECT_EQ(report["bitreel_comparison"], 2);
   EXPECT_THAT(report["seeds"], ElementsAre(0, 1));
