@@ -71,7 +71,7 @@ part_bench-other() {
 }
 
 # The default clip in every precision, and 20 steps of it on both devices, since all 50 take processors minutes: in int8 they
-# may differ by no more than full precision's distance and int8's own errors explain.
+# may differ no more than in full precision.
 part_clip() {
   local device attention failed=0
   for attention in full int8 int4; do
