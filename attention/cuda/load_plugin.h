@@ -8,6 +8,7 @@
 // then it is missing, and asking again later may find it.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "attention/cuda/plugin.h"
@@ -22,5 +23,12 @@ const Plugin& loaded_plugin();
 
 // Another of its exported functions; null when there is none or no plugin.
 void* plugin_symbol(const char* name);
+
+// One of its other tables of functions; null when there is none, no plugin, or one built from other headers.
+template <class Table>
+const Table* plugin_table(const char* entry, std::int64_t version) {
+  const auto table_of = reinterpret_cast<const Table* (*)(std::int64_t)>(plugin_symbol(entry));
+  return table_of == nullptr ? nullptr : table_of(version);
+}
 
 }  // namespace bitreel::cuda

@@ -20,10 +20,7 @@ namespace bitreel {
 namespace {
 
 const cuda::GraphPlugin* graph_plugin() {
-  static const cuda::GraphPlugin* const plugin = [] {
-    const auto entry = reinterpret_cast<cuda::GraphEntry>(cuda::plugin_symbol(cuda::graph_entry));
-    return entry == nullptr ? nullptr : entry(cuda::graph_version);
-  }();
+  static const auto* const plugin = cuda::plugin_table<cuda::GraphPlugin>(cuda::graph_entry, cuda::graph_version);
   return plugin;
 }
 

@@ -17,10 +17,7 @@ constexpr int measured_capability = 90;
 constexpr std::int64_t least_rows = 32'768, least_outputs = 3'072;
 
 const ProductPlugin* products_of_plugin() {
-  static const ProductPlugin* const products = [] {
-    const auto entry = reinterpret_cast<ProductEntry>(plugin_symbol(product_entry));
-    return entry == nullptr ? nullptr : entry(product_version);
-  }();
+  static const auto* const products = plugin_table<ProductPlugin>(product_entry, product_version);
   return products;
 }
 
@@ -32,13 +29,13 @@ bool lies_packed(const at::Tensor& tensor, at::ScalarType dtype) {
 }  // namespace
 
 bool has_products(at::Device device) {
-  return device.is_cuda() && missing_plugin().empty() && products_of_plugin() != nullptr;
+  return has_plugin(device) && products_of_plugin() != nullptr;
 }
 
 bool takes_product(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias) {
-  if (!has_products(x.device()) || compute_capability() != measured_capability || !bias.defined()) return false;
   const std::int64_t in = weight.size(1), out = weight.size(0);
-  if (x.numel() < least_rows * in || out < least_outputs) return false;
+  if (!bias.defined() || x.numel() < least_rows * in || out < least_outputs) return false;
+  if (!has_products(x.device()) || compute_capability() != measured_capability) return false;
   constexpr std::int64_t vector = 8;
   const at::ScalarType dtype = x.scalar_type();
   return (dtype == at::kBFloat16 || dtype == at::kHalf) && in % vector == 0 && out % vector == 0 &&

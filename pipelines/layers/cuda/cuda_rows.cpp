@@ -14,10 +14,7 @@ constexpr std::int64_t vector = 8;
 
 // Null when the plugin has other kernels than this program knows.
 const RowsPlugin* rows_of_plugin() {
-  static const RowsPlugin* const rows = [] {
-    const auto entry = reinterpret_cast<RowsEntry>(plugin_symbol(rows_entry));
-    return entry == nullptr ? nullptr : entry(rows_version);
-  }();
+  static const auto* const rows = plugin_table<RowsPlugin>(rows_entry, rows_version);
   return rows;
 }
 
