@@ -12,7 +12,7 @@
 namespace bitreel {
 
 struct GpuTiming {
-  double seconds;  // between events on the current stream, before and after
+  double seconds;  // of the GPU alone, from caches that hold no input: between events on the current stream
   double sm_ghz;   // read while it runs (NVML); 0 when the driver doesn't say
 };
 
