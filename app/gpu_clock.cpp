@@ -47,6 +47,7 @@ GpuTiming GpuClock::time(const std::function<void()>& work) const {
   before.record(stream);
   work();
   after.record(stream);
+  before.synchronize();           // no longer busy with the other
   const double clock = sm_ghz();  // while the GPU works
   after.synchronize();
   return {.seconds = before.elapsedTime(after) * 1e-3, .sm_ghz = clock};
