@@ -2,8 +2,7 @@
 // the one with tiles of 128x224 where that is among those which cuBLASLt proposes, else its first. cuda_product.h says
 // for which products that is the better choice, and fills the call from tensors.
 //
-//   const auto entry = reinterpret_cast<cuda::ProductEntry>(cuda::plugin_symbol(cuda::product_entry));
-//   const cuda::ProductPlugin* products = entry(cuda::product_version);   // null when it was built from other headers
+//   const auto* products = cuda::plugin_table<cuda::ProductPlugin>(cuda::product_entry, cuda::product_version);
 //   const int status = products->multiply(call, stream);
 //   if (status != 0) throw Error(products->status_text(status));
 //
@@ -48,6 +47,5 @@ struct ProductPlugin {
 
 inline constexpr std::int64_t product_version = 1'000 + sizeof(ProductCall);
 inline constexpr const char* product_entry = "bitreel_cuda_products";
-using ProductEntry = const ProductPlugin* (*)(std::int64_t version);
 
 }  // namespace bitreel::cuda

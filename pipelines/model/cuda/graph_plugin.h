@@ -1,8 +1,7 @@
 // What libbitreel_cuda.so offers for launches that are recorded once and played again: LibTorch's CUDA graphs, whose
 // class is in its CUDA library, which the program does not link.
 //
-//   const auto entry = reinterpret_cast<cuda::GraphEntry>(cuda::plugin_symbol(cuda::graph_entry));
-//   const cuda::GraphPlugin* graphs = entry(cuda::graph_version);   // null when it was built from other headers
+//   const auto* graphs = cuda::plugin_table<cuda::GraphPlugin>(cuda::graph_entry, cuda::graph_version);
 //   void* const graph = graphs->capture(launch, nullptr);           // launch() has computed nothing
 //   graphs->play(graph);                                            // now it has
 //   graphs->release(graph);
@@ -28,6 +27,5 @@ struct GraphPlugin {
 
 inline constexpr std::int64_t graph_version = 1;
 inline constexpr const char* graph_entry = "bitreel_cuda_graphs";
-using GraphEntry = const GraphPlugin* (*)(std::int64_t version);
 
 }  // namespace bitreel::cuda

@@ -72,8 +72,7 @@ TEST(Examples, OfLayers) {
 }
 
 [[maybe_unused]] void played_on_a_gpu(const std::function<void()>& launch) {
-  const auto entry = reinterpret_cast<cuda::GraphEntry>(cuda::plugin_symbol(cuda::graph_entry));
-  const cuda::GraphPlugin* graphs = entry(cuda::graph_version);
+  const auto* graphs = cuda::plugin_table<cuda::GraphPlugin>(cuda::graph_entry, cuda::graph_version);
   void* const graph = graphs->capture(launch, nullptr);
   graphs->play(graph);
   graphs->release(graph);
@@ -82,8 +81,7 @@ TEST(Examples, OfLayers) {
 // Compiled, as they need a GPU: tests/pipelines/cogvideox/linear_test.cpp runs what they show on one.
 [[maybe_unused]] at::Tensor multiplied_on_a_gpu(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                                                 const cuda::ProductCall& call, void* stream) {
-  const auto entry = reinterpret_cast<cuda::ProductEntry>(cuda::plugin_symbol(cuda::product_entry));
-  const cuda::ProductPlugin* products = entry(cuda::product_version);
+  const auto* products = cuda::plugin_table<cuda::ProductPlugin>(cuda::product_entry, cuda::product_version);
   const int status = products->multiply(call, stream);
   if (status != 0) throw Error(products->status_text(status));
   at::Tensor y;
