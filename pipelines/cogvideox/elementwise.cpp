@@ -93,8 +93,6 @@ class Fused {
   }
 
  private:
-  static constexpr std::int64_t values_per_task = 16384;  // large enough to pay for handing a task to a thread
-
   static const T* data(const at::Tensor& x) { return static_cast<const T*>(x.const_data_ptr()); }
   static T* mutable_data(const at::Tensor& x) { return static_cast<T*>(x.mutable_data_ptr()); }
 
@@ -188,7 +186,7 @@ Normed normed(const Residual& residual, const LayerNorm& norm, const Modulations
     return on_cuda::normed(residual, norm, modulations, format);
   const at::Tensor sum = sum_of(residual, path);
   const at::Tensor rows = modulated_norm(norm, sum, modulations, path);
-  if (format) return {sum, quantize_rows(rows.flatten(0, 1), format->precision, format->largest)};
+  if (format) return {sum, quantize_rows(rows.flatten(0, 1), *format)};
   return {sum, rows};
 }
 

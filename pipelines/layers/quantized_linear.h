@@ -3,12 +3,11 @@
 //   const QuantizedLinear map(weight, {.precision = LinearPrecision::int8});   // weight [out, in], which may go then
 //   const at::Tensor y = map(x, bias);                                         // [..., in] -> [..., out], x's dtype
 //
-//   const QuantizedRows rows = quantize_rows(x, LinearPrecision::fp8, 448);    // one scale a row
+//   const QuantizedRows rows = quantize_rows(x, {LinearPrecision::fp8, 448});  // one scale a row
 //
 // Who makes the rows in 8 bits already, in the pass that computes them, hands them over:
 //
-//   const RowFormat format = map.row_format();
-//   const at::Tensor same = map(quantize_rows(x, format.precision, format.largest), bias);
+//   const at::Tensor same = map(quantize_rows(x, map.row_format()), bias);
 //
 // The library's product and the plain one have the same integers (or e4m3 numbers) and scales; they differ in the order
 // of fp32 sums, and in bf16 by the result's rounding.
@@ -22,7 +21,7 @@
 namespace bitreel {
 
 struct QuantizedRows {
-  at::Tensor values;  // [rows, in] int8 or float8_e4m3fn
+  at::Tensor values;  // [rows, in] int8, uint8 or float8_e4m3fn
   at::Tensor scales;  // [rows, 1] fp32: what a value of 1 stands for
 };
 
@@ -30,13 +29,14 @@ struct QuantizedRows {
 struct RowFormat {
   LinearPrecision precision;
   double largest;
+  bool offset = false;  // of int8: bytes of which 128 stands for 0, which x86's products take
 };
 
 // What is quantized of x: itself, or its GELU in the tanh form, rounded to x's dtype.
 enum class RowActivation { none, gelu_tanh };
 
 // x [rows, in].
-QuantizedRows quantize_rows(const at::Tensor& x, LinearPrecision precision, double largest,
+QuantizedRows quantize_rows(const at::Tensor& x, const RowFormat& format,
                             RowActivation activation = RowActivation::none);
 // A weight [out, in] in a byte a number: values.to(dtype) * scales is what it stands for.
 QuantizedRows stored_in_fp8(const at::Tensor& weight);
@@ -55,6 +55,8 @@ class QuantizedLinear {
 
  private:
   [[nodiscard]] at::Tensor multiply(const QuantizedRows& x, const at::Tensor& bias, at::ScalarType dtype) const;
+  // By oneDNN: of rows with an offset. [rows, out] in this dtype.
+  [[nodiscard]] at::Tensor product_of_bytes(const QuantizedRows& x, const at::Tensor& bias, at::ScalarType dtype) const;
   [[nodiscard]] at::Tensor product(const QuantizedRows& x) const;  // [rows, out] fp32, scaled
 
   LinearOptions options_;

@@ -629,10 +629,9 @@ TEST_F(Examples, OfLinearLayersInEightBits) {
   const QuantizedLinear map(weight, {.precision = LinearPrecision::int8});
   const at::Tensor y = map(x, bias);
   {
-    const QuantizedRows rows = quantize_rows(x, LinearPrecision::fp8, 448);
+    const QuantizedRows rows = quantize_rows(x, {LinearPrecision::fp8, 448});
     EXPECT_EQ(rows.scales.sizes(), at::IntArrayRef({4, 1}));
-    const RowFormat format = map.row_format();
-    const at::Tensor same = map(quantize_rows(x, format.precision, format.largest), bias);
+    const at::Tensor same = map(quantize_rows(x, map.row_format()), bias);
     EXPECT_TRUE(at::equal(same, y));
   }
   QuantizedRows rows;

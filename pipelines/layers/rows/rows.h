@@ -34,6 +34,18 @@ struct NormRotate {
   std::int64_t x_stride;  // elements from one row of x to the next; y is packed
 };
 
+// Rows in bytes of which 128 stands for 0: byte = 128 + x largest / magnitude to the nearest, scale = magnitude /
+// largest, magnitude a row's largest one, at least least_magnitude.
+struct RowBytes {
+  std::uint8_t* values;  // packed
+  float* scales;         // one for each row
+  float largest;         // at most 127
+};
+inline constexpr float least_magnitude = 1e-12f;  // so that rows of zeros have a scale
+
+// Values of a task for a thread: large enough to pay for handing it over.
+inline constexpr std::int64_t values_per_task = 16384;
+
 template <class T>
 struct RowKernels {
   const char* name;
@@ -43,6 +55,9 @@ struct RowKernels {
   void (*gated_add)(const T* x, const T* update, const T* gate, std::int64_t dim, std::int64_t rows, T* y);
   // In place: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))) (Hendrycks & Gimpel, arXiv 1606.08415).
   void (*gelu_tanh)(T* x, std::int64_t count);
+  void (*quantize)(const T* x, std::int64_t dim, std::int64_t rows, const RowBytes& to);
+  // y = x scale + bias: a scale for each row, bias [dim] or null.
+  void (*scale)(const float* x, const float* scales, const T* bias, std::int64_t dim, std::int64_t rows, T* y);
 };
 
 template <class T>

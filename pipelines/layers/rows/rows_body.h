@@ -124,7 +124,42 @@ struct RowKernelsOf {
     }
   }
 
-  static constexpr RowKernels<T> table = {Unit::name, norm_modulate, norm_rotate, gated_add, gelu_tanh};
+  static void quantize(const T* x, std::int64_t dim, std::int64_t rows, const RowBytes& to) {
+    std::uint8_t* values = to.values;
+    for (std::int64_t r = 0; r < rows; ++r, x += dim, values += dim) {
+      std::int32_t largest = __builtin_bit_cast(std::int32_t, least_magnitude);
+#pragma omp simd reduction(max : largest)
+      for (std::int64_t i = 0; i < dim; ++i) {
+        // Magnitudes are ordered as their bits are, and NaN is above them all.
+        const std::int32_t magnitude = __builtin_bit_cast(std::int32_t, __builtin_fabsf(widened(x[i])));
+        largest = magnitude > largest ? magnitude : largest;
+      }
+      const float magnitude = __builtin_bit_cast(float, largest);
+      const float factor = to.largest / magnitude;
+#pragma omp simd
+      for (std::int64_t i = 0; i < dim; ++i) {
+        const float nearest = __builtin_nearbyintf(widened(x[i]) * factor);
+        values[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(nearest) + 128);
+      }
+      to.scales[r] = magnitude / to.largest;
+    }
+  }
+
+  static void scale(const float* x, const float* scales, const T* bias, std::int64_t dim, std::int64_t rows, T* y) {
+    for (std::int64_t r = 0; r < rows; ++r, x += dim, y += dim) {
+      const float factor = scales[r];
+      if (bias == nullptr) {
+#pragma omp simd
+        for (std::int64_t i = 0; i < dim; ++i) narrow(x[i] * factor, y[i]);
+        continue;
+      }
+#pragma omp simd
+      for (std::int64_t i = 0; i < dim; ++i) narrow(x[i] * factor + widened(bias[i]), y[i]);
+    }
+  }
+
+  static constexpr RowKernels<T> table = {Unit::name, norm_modulate, norm_rotate, gated_add,
+                                          gelu_tanh,  quantize,      scale};
 };
 
 }  // namespace bitreel

@@ -100,7 +100,7 @@ TEST_P(Fused, NormsOfSumsInEightBitsAreWhatTheStepsGiveOneByOne) {
           EXPECT_TRUE(at::equal(std::get<at::Tensor>(ours.rows), rows));
           return;
         }
-        const QuantizedRows expected = quantize_rows(rows.flatten(0, 1), format->precision, format->largest);
+        const QuantizedRows expected = quantize_rows(rows.flatten(0, 1), *format);
         const auto& got = std::get<QuantizedRows>(ours.rows);
         EXPECT_TRUE(at::equal(got.values.to(at::kFloat), expected.values.to(at::kFloat)));
         EXPECT_TRUE(at::equal(got.scales, expected.scales));

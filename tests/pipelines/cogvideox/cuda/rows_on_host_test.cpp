@@ -96,7 +96,7 @@ TEST_P(RowKernelsOnHost, ModulateNormsInBothFormsAndGate) {
     EXPECT_TRUE(at::equal(y, of_sum));
     together.y = nullptr;
     for (const auto& [precision, largest] : {std::pair{LinearPrecision::int8, 127.0}, {LinearPrecision::fp8, 448.0}}) {
-      const QuantizedRows expected = quantize_rows(of_sum.flatten(0, 1), precision, largest);
+      const QuantizedRows expected = quantize_rows(of_sum.flatten(0, 1), {precision, largest});
       const QuantizedRows room = cuda::room_in_eight_bits(x.flatten(0, 1), precision);
       together.to = cuda::eight_bits(room, largest);
       ASSERT_EQ(row_kernels_on_host().norm_modulate(together, nullptr), 0);
@@ -147,13 +147,13 @@ TEST_P(RowKernelsOnHost, QuantizeRowsAndTheirGelu) {
                               .x = x.const_data_ptr(),
                               .to = cuda::eight_bits(room, largest)};
       ASSERT_EQ(row_kernels_on_host().quantize(call, nullptr), 0);
-      const QuantizedRows expected = quantize_rows(x, precision, largest);
+      const QuantizedRows expected = quantize_rows(x, {precision, largest});
       EXPECT_TRUE(at::equal(room.values.to(at::kFloat), expected.values.to(at::kFloat)));
       EXPECT_TRUE(at::equal(room.scales, expected.scales));
 
       call.before = cuda::BeforeQuantizing::gelu_tanh;
       ASSERT_EQ(row_kernels_on_host().quantize(call, nullptr), 0);
-      const QuantizedRows of_gelu = quantize_rows(x, precision, largest, RowActivation::gelu_tanh);
+      const QuantizedRows of_gelu = quantize_rows(x, {precision, largest}, RowActivation::gelu_tanh);
       EXPECT_TRUE(at::allclose(room.scales, of_gelu.scales, /*rtol=*/8e-3, /*atol=*/0));
       const at::Tensor ours = room.values.to(at::kFloat), plain = of_gelu.values.to(at::kFloat);
       const double step = precision == LinearPrecision::fp8 ? 0.13 : 0;  // between two e4m3 numbers
