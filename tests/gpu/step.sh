@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What a clip takes on an NVIDIA GPU, checked and measured in one command:
 #
-#   tests/gpu/step.sh [--results FOLDER] [PART...]      # all parts when none is named; after ./dev build --cuda
+#   tests/gpu/step.sh [--results FOLDER] [PART...]      # all but `compiled` when none is named; after ./dev build --cuda
 #
 #   goldens   every golden of the denoiser, its kernels, 8-bit products and the decoder, on the GPU
 #   step      bitreel bench step (configs/bench/step.yaml) -> step.json
@@ -10,6 +10,8 @@
 #   tokens    cost against tokens (configs/bench/tokens.yaml) -> tokens.json
 #   vae       bitreel bench vae (configs/bench/vae.yaml) -> vae.json
 #   peer      diffusers on the same shapes -> step-peer.json, vae-peer.json (BITREEL_PEER: a Python that has it)
+#   compiled  diffusers compiled, with SageAttention, beside a step of 2b and 5b (configs/bench/compiled.yaml), where its
+#             Python has the sageattention package -> compiled.json, compiled-peer.json; only when it is named
 #   memory    a 5b clip of 720x480x49 in 12 GiB: --offload, --weights fp8, plans beside peaks (a random checkpoint of
 #             21 GB is written to FOLDER and removed; BITREEL_MEMORY_MODEL: one that is there), what a step takes so
 #             (configs/bench/offload.yaml) -> offload.json; how soon it comes to its first step (start.py) -> start.json
@@ -84,10 +86,15 @@ part_peer() {
   peer_beside vae || status=1
   return "$status"
 }
-# peer_beside NAME: diffusers on the cases of NAME.json.
+# peer_beside NAME [FLAG...]: diffusers on the cases of NAME.json.
 peer_beside() {
   [[ -e $results/$1.json ]] || { echo "no $results/$1.json to stand beside"; return 1; }
-  "$peer" tests/oracle/step_peer.py "$results/$1.json" --device "$device" --output "$results/$1-peer.json"
+  "$peer" tests/oracle/step_peer.py "$results/$1.json" --device "$device" --output "$results/$1-peer.json" "${@:2}"
+}
+
+part_compiled() {
+  "$bitreel" bench step configs/bench/compiled.yaml --device "$device" --output "$results/compiled.json" &&
+    peer_beside compiled --sage --compile CogVideoX-2b CogVideoX-5b
 }
 
 # Two steps each, of one seed: offload has to give the bits of none, and the plan has to refuse what does not fit.

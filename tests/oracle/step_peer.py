@@ -5,12 +5,15 @@
 
 Reads the sizes, layers and dtypes of that file's cases and runs each once on the same machine with random weights of its
 own: a denoising step as CogVideoXPipeline runs it (guidance, scheduler) or UniDiffuserPipeline (a picture from text,
-likewise), or AutoencoderKLCogVideoX.decode and the frames as bytes on the host. Writes one JSON object after every case: diffusers' milliseconds and peak memory, eager and, with
---compile, compiled (with the seconds that compiling took), and for every variant of Bitreel's how many times as fast it
-was. --compile takes cases by name; compiling takes minutes each.
+likewise), or AutoencoderKLCogVideoX.decode and the frames as bytes on the host. Writes one JSON object after every
+case: diffusers' milliseconds and peak memory, eager and, with --compile, compiled (with the seconds that compiling took),
+and for every variant of Bitreel's how many times as fast it was. --compile takes cases by name; compiling takes minutes
+each. With --sage attention is the sageattention package's (github.com/thu-ml/SageAttention, to be installed beside what
+requirements.txt says), in a further eager measurement and in what is compiled.
 """
 
 import argparse
+import contextlib
 import gc
 import json
 import os
@@ -134,17 +137,34 @@ def timed_steps(kind: Clip | Joint, case: dict, rounds: int, device: Device) -> 
     return statistics.median(b - a for a, b in zip(ends, ends[1:])) * 1e3
 
 
-def step(case: dict, rounds: int, compiled: bool, device: Device) -> dict:
+@contextlib.contextmanager
+def sage_attention():
+    """As the package's own example of CogVideoX has it."""
+    from sageattention import sageattn
+
+    before = torch.nn.functional.scaled_dot_product_attention
+    torch.nn.functional.scaled_dot_product_attention = lambda q, k, v, attn_mask=None, dropout_p=0.0, is_causal=False: \
+        sageattn(q, k, v, is_causal=is_causal)
+    try:
+        yield
+    finally:
+        torch.nn.functional.scaled_dot_product_attention = before
+
+
+def step(case: dict, rounds: int, compiled: bool, sage: bool, device: Device) -> dict:
     kinds = {"CogVideoXPipeline": Clip, "UniDiffuserPipeline": Joint}
     kind = kinds[config_of(case["model"], "")["_class_name"]](case, device)
     kind.pipe.set_progress_bar_config(disable=True)
     row = {"eager_ms": timed_steps(kind, case, rounds, device), "peak_device_bytes": device.peak_bytes()}
-    if compiled:
-        begun = time.perf_counter()
-        setattr(kind.pipe, kind.denoiser, torch.compile(getattr(kind.pipe, kind.denoiser)))
-        timed_steps(kind, case, 1, device)
-        row["compile_s"] = time.perf_counter() - begun
-        row["compiled_ms"] = timed_steps(kind, case, rounds, device)
+    with sage_attention() if sage else contextlib.nullcontext():
+        if sage:
+            row["sage_ms"] = timed_steps(kind, case, rounds, device)
+        if compiled:
+            begun = time.perf_counter()
+            setattr(kind.pipe, kind.denoiser, torch.compile(getattr(kind.pipe, kind.denoiser)))
+            timed_steps(kind, case, 1, device)
+            row["compile_s"] = time.perf_counter() - begun
+            row["compiled_ms"] = timed_steps(kind, case, rounds, device)
     return row
 
 
@@ -179,12 +199,13 @@ def main() -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--compile", nargs="*", default=[], metavar="CASE", help="names of cases to compile as well")
+    parser.add_argument("--sage", action="store_true", help="attention by the sageattention package as well")
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     results = json.loads(arguments.results.read_text())
     device = Device(arguments.device)
     report = {"peer": "diffusers", "diffusers": diffusers.__version__, "torch": torch.__version__,
-              "device": device.describe(), "phase": results["phase"], "rounds": arguments.rounds, "cases": []}
+              "device": device.describe(), "phase": results["phase"], "rounds": arguments.rounds, "sage": arguments.sage, "cases": []}
     done = set()
     with torch.inference_mode():
         for case in results["cases"]:
@@ -200,10 +221,10 @@ def main() -> None:
             row = {name: case[name] for name in ("name", "model", "layers", "size", "dtype")} | {"tiled": tiled}
             try:
                 if results["phase"] == "step":
-                    row |= step(case, arguments.rounds, case["name"] in arguments.compile, device)
+                    row |= step(case, arguments.rounds, case["name"] in arguments.compile, arguments.sage, device)
                 else:
                     row |= vae(case, arguments.rounds, tiled, device)
-                fastest = min(row[name] for name in ("eager_ms", "compiled_ms") if name in row)
+                fastest = min(row[name] for name in ("eager_ms", "sage_ms", "compiled_ms") if name in row)
                 row["times_faster"] = {
                     other["variant"]: {"eager": row["eager_ms"] / other["ms"], "fastest": fastest / other["ms"]}
                     for other in results["cases"]
@@ -215,8 +236,8 @@ def main() -> None:
             partial = arguments.output.with_suffix(".partial")
             partial.write_text(json.dumps(report, indent=1) + "\n")
             os.replace(partial, arguments.output)
-            print(json.dumps({name: row.get(name) for name in ("name", "size", "eager_ms", "compiled_ms", "times_faster",
-                                                               "error")}), flush=True)
+            print(json.dumps({name: row.get(name) for name in ("name", "size", "eager_ms", "sage_ms", "compiled_ms",
+                                                               "times_faster", "error")}), flush=True)
 
 
 if __name__ == "__main__":
