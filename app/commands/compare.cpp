@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "app/commands/generate.h"
@@ -68,14 +69,21 @@ void check(const CompareCommand& command) {
 void compare(const CompareCommand& command) {
   check(command);
   need_whole_program();
+  const bool was_there = fs::exists(command.output);
   make_folder(command.output);
-  check_can_write(command.output / "compare.json");
-  watch_interrupts();
-  Console console(command.progress);
-  if (!command.files.empty() && !is_yaml(command.files.front())) {
-    compare_videos(command.files, command.output, console);
-  } else {
-    run_comparison(comparison_from(command), command.output, console);
+  try {
+    check_can_write(command.output / "compare.json");
+    watch_interrupts();
+    Console console(command.progress);
+    if (!command.files.empty() && !is_yaml(command.files.front())) {
+      compare_videos(command.files, command.output, console);
+    } else {
+      run_comparison(comparison_from(command), command.output, console);
+    }
+  } catch (...) {
+    std::error_code ignored;
+    if (!was_there) fs::remove(command.output, ignored);  // an empty one, that is
+    throw;
   }
 }
 

@@ -140,7 +140,7 @@ TEST(Compare, PutsExistingVideosSideBySide) {
   const Outcome refused = run_bitreel({"compare", a.string(), longer.string(), "--output", (folder / "none").string()});
   EXPECT_EQ(refused.code, 1);
   EXPECT_THAT(refused.err, HasSubstr("is longer than"));
-  EXPECT_FALSE(fs::exists(folder / "none/compare.json"));
+  EXPECT_FALSE(fs::exists(folder / "none"));
 }
 
 class CompareRun : public ::testing::Test {
