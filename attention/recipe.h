@@ -6,11 +6,11 @@
 //   at::Tensor o = attend(q, k, v, {.recipe = recipe});
 //
 // Per (batch, head), with i a query, j a key, c a channel, kept in fp32 except integers and sums of integers:
-//   k' = k - mean(k) when smooth_k; q' = q - mean(its block of 128) when smooth_q; v' = v - mean(v) when smooth_v
-//   integers = round(x' * (levels / amax)), scale = amax / levels over a group of tokens, levels 127 (int8) or 7 (int4)
-//   S[i,j] = (qi . kj) * sq[i] * sk[j] * scale * log2(e)  (+ mean(q block) . k'[j] * scale * log2(e) when smooth_q)
-//   P = quantized 2^(S - m), m the maximum as `maximum` says, over blocks of `key_block` keys
-//   O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] + what `v_mean` adds: mean(v)[c] when smooth_v
+//   k' = k - mean(k) when smooth_k, of all keys or as `k_mean` says; q' = q - mean(its block of 128) when smooth_q; v'
+//   = v - mean(v) when smooth_v integers = round(x' * (levels / amax)), scale = amax / levels over a group of tokens,
+//   levels 127 (int8) or 7 (int4) S[i,j] = (qi . kj) * sq[i] * sk[j] * scale * log2(e)  (+ mean(q block) . k'[j] *
+//   scale * log2(e) when smooth_q) P = quantized 2^(S - m), m the maximum as `maximum` says, over blocks of `key_block`
+//   keys O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] + what `v_mean` adds: mean(v)[c] when smooth_v
 //   LSE[i] = m + log2(sum(P)), in natural logarithm  (+ q[i] . mean(k) * scale when smooth_k)
 // With channel_group, q and k have a scale for each group of tokens and group of channels, and S sums over channel
 // groups. Subtracting mean(k) changes no output: it shifts all logits of a row alike (2410.02367 section 4.2); the term
@@ -48,6 +48,11 @@ enum class PvFormat { int8, fp16, fp16_fp16_sum, fp8_two_level, fp8_ones_row };
 
 enum class Smoothing { off, on };
 
+// Which keys mean(k) is of. Any vector taken off all keys leaves outputs as they are; the mean of a few is as near to
+// the middle, and saves reading all keys before the first is quantized. sampled: of each 128 keys the first 16, so that
+// neither rows of patches nor one part of the sequence stand for all.
+enum class KeyMean { all, sampled };
+
 // What of V's mean outputs get back. subtracted: what smooth_v took off. exact: mean(v) - sv * mean(V as rounded), so
 // that equal weights give the mean of the values. Rounding errors of a channel have a mean of their own, 2.5e-4 of its
 // deviation in e4m3 however many keys there are, which stands out where outputs average thousands of values.
@@ -70,6 +75,7 @@ struct Recipe {
   Smoothing smooth_q = Smoothing::off;
   Smoothing smooth_k = Smoothing::on;
   Smoothing smooth_v = Smoothing::off;
+  KeyMean k_mean = KeyMean::all;
   ValueMean v_mean = ValueMean::subtracted;
   PvFormat pv = PvFormat::int8;
   int p_levels = 255;  // int8 PV: P's largest integer, 127 or 255
@@ -81,5 +87,13 @@ struct Recipe {
 };
 
 inline constexpr std::int64_t query_block = 128;  // rows that smooth_q and Granularity::block share
+
+// KeyMean::sampled: of each `sample_period` keys the first `sample_run`.
+inline constexpr std::int32_t sample_run = 16, sample_period = 128;
+
+constexpr std::int32_t sampled_keys(std::int32_t keys) {
+  const std::int32_t rest = keys % sample_period;
+  return keys / sample_period * sample_run + (rest < sample_run ? rest : sample_run);
+}
 
 }  // namespace bitreel

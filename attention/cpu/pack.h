@@ -93,15 +93,19 @@ static inline void load_key(const Rows& rows, const KeysAndValues& source, std::
   load_row<D>(rows, index_of(source, key), source.dim, row);
 }
 
+// Of the first `run` rows of each 128.
 template <std::int64_t D>
-static inline void mean_of(const Rows& rows, const KeysAndValues& source, float* mean) {
+static inline void mean_of(const Rows& rows, const KeysAndValues& source, std::int64_t run, float* mean) {
   double sums[D] = {};
   float row[D];
+  std::int64_t count = 0;
   for (std::int64_t i = 0; i < source.count; ++i) {
+    if (i % sample_period >= run) continue;
     load_key<D>(rows, source, i, row);
     for (std::int64_t c = 0; c < D; ++c) sums[c] += static_cast<double>(row[c]);
+    ++count;
   }
-  for (std::int64_t c = 0; c < D; ++c) mean[c] = static_cast<float>(sums[c] / static_cast<double>(source.count));
+  for (std::int64_t c = 0; c < D; ++c) mean[c] = static_cast<float>(sums[c] / static_cast<double>(count));
 }
 
 // Rows [first, first + 64) less their mean; zeros beyond the last and beyond dim.
@@ -176,13 +180,14 @@ void pack_head(const KeysAndValues& source, const Recipe& recipe, Head& head) {
   head.finite = 1;
   if (source.count == 0) return;
 
-  if (recipe.smooth_k == Smoothing::on) mean_of<D>(source.k, source, head.key_mean);
+  const std::int64_t run = recipe.k_mean == KeyMean::sampled ? sample_run : sample_period;
+  if (recipe.smooth_k == Smoothing::on) mean_of<D>(source.k, source, run, head.key_mean);
   for (std::int64_t first = 0; first < head.padded; first += key_tile) {
     load_block<D>(source.k, source, head.key_mean, first, block);
     pack_key_block<D>(block, first, recipe, head);
   }
 
-  if (recipe.smooth_v == Smoothing::on) mean_of<D>(source.v, source, head.value_mean);
+  if (recipe.smooth_v == Smoothing::on) mean_of<D>(source.v, source, sample_period, head.value_mean);
   std::uint32_t amax_bits[D] = {};
   for (std::int64_t first = 0; first < head.padded; first += key_tile) {
     load_block<D>(source.v, source, head.value_mean, first, block);

@@ -39,9 +39,9 @@ struct SourceCall {
   const bool* key_mask;  // [B, keys] with the strides below, or null
   std::int64_t mask_batch_stride, mask_key_stride;
   // Memory that the pass works in, of the sizes that QuantizationMemory says.
-  std::int32_t* kept;  // [B, keys]: indices of the keys that count; null without a mask
-  double* sums;        // of channels, by chunk of tokens
-  float* extremes;
+  std::int32_t* kept;    // [B, keys]: indices of the keys that count; null without a mask
+  double* sums;          // of channels of keys and values, by chunk of tokens
+  float* extremes;       // of values
   float* v_divisors;     // [B, Hkv, dim]
   float* v_offsets;      // [B, Hkv, dim]: what is taken off values before they are rounded
   std::int64_t* v_sums;  // [B, Hkv, dim]: of rounded values, in units of units_of_one; null when v_mean is not exact
@@ -54,7 +54,7 @@ struct QuantizationMemory {
 
 // Tokens that one CTA sums: fewer where there are not two CTAs for each of a GPU's multiprocessors otherwise.
 constexpr std::int32_t chunk_tokens(const PackedCall& call) {
-  constexpr std::int32_t few = 128, many = 512, ctas = 2 * 132;
+  constexpr std::int32_t few = 128, many = 768, ctas = 2 * 132;
   const std::int64_t heads = std::int64_t{call.batch} * call.key_heads;
   return heads * ((call.keys + many - 1) / many) < ctas ? few : many;
 }
@@ -63,10 +63,15 @@ constexpr std::int32_t chunk_count(const PackedCall& call) {
   return (call.keys + chunk_tokens(call) - 1) / chunk_tokens(call);
 }
 
+// Keys that a CTA sums: as many of KeyMean::sampled's as of all.
+constexpr std::int32_t tokens_of_key_sums(const Recipe& recipe, const PackedCall& call) {
+  return chunk_tokens(call) * (recipe.k_mean == KeyMean::sampled ? sample_period / sample_run : 1);
+}
+
 inline QuantizationMemory quantization_memory(const PackedCall& call) {
   const std::int64_t heads = std::int64_t{call.batch} * call.key_heads;
-  const std::int64_t chunks = heads * 2 * chunk_count(call);
-  return {.sums = chunks * call.dim, .extremes = chunks * 2 * call.dim, .of_channels = heads * call.dim};
+  const std::int64_t numbers = heads * chunk_count(call) * call.dim;
+  return {.sums = numbers * 2, .extremes = numbers * 2, .of_channels = heads * call.dim};
 }
 
 // Which units multiply P and V in e4m3: sm80: fp16, which holds its numbers, as every GPU since 8.0 has; sm89: e4m3.

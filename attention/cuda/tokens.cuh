@@ -193,9 +193,10 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
     for (int i = 0; i < 8; ++i) mean[i] = memory.mean[channel + i];
 #pragma unroll
     for (int pass = 0; pass < passes; ++pass) {
-      of_passes[pass] = 0;
+      float most = 0;
 #pragma unroll
-      for (int i = 0; i < 8; ++i) of_passes[pass] = fmaxf(of_passes[pass], fabsf(x[pass][i] - mean[i]));
+      for (int i = 0; i < 8; ++i) most = fmaxf(most, fabsf(x[pass][i] - mean[i]));
+      of_passes[pass] = is_query || isfinite(x[pass].largest()) ? most : NAN;
     }
     largest = largest_by_lane(of_passes);
   }
@@ -203,7 +204,10 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
   if (own_token < here) {
     atomicMax(&memory.group_amax[group_of(granularity, side, own_token)], __float_as_uint(largest));
   }
-  __syncthreads();
+  // A key that holds NaN or infinity, or leaves fp32 without the mean, spoils its head.
+  if (__syncthreads_or(!is_query && !isfinite(largest)) != 0 && threadIdx.x < Dim) {
+    call.v_scales[(std::int64_t{batch} * heads + head) * Dim + threadIdx.x] = NAN;
+  }
 
   if (threadIdx.x < block_tokens) {
     const int token = threadIdx.x;

@@ -160,6 +160,7 @@ const std::vector<std::string>& recipe_texts() {
       "int8+scales=token",
       "int8+scales=strip",
       "int8+smooth-k=off",
+      "int8+k-mean=sampled",
       "int8+smooth-q",
       "int8+smooth-v=off",
       "int8+v-mean=exact",
@@ -179,6 +180,8 @@ const std::vector<std::string>& recipe_texts() {
       "sage2-8b+pv=fp8-ones-row+smooth-v+v-mean=exact",
       "sage1-t+pv=fp16+v-mean=exact",
       "int8@cuda+v-mean=subtracted",
+      "int8@cuda+k-mean=all",
+      "sage2-8b+k-mean=sampled",
   };
   return all;
 }

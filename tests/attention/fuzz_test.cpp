@@ -59,6 +59,7 @@ Recipe drawn_recipe(Draw& draw) {
   recipe.smooth_q = smoothing();
   recipe.smooth_k = smoothing();
   recipe.smooth_v = smoothing();
+  recipe.k_mean = draw.one_of({KeyMean::all, KeyMean::sampled});
   recipe.p_levels = draw.one_of({127, 255});
   recipe.exponential = draw.one_of({Exponential::exact, Exponential::table});
   recipe.maximum = draw.one_of({Maximum::running, Maximum::block});

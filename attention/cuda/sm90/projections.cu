@@ -11,10 +11,10 @@ constexpr int blocks = 3;  // on a multiprocessor: of 85 registers a thread
 // grid (a batch's heads, chunks, batches). Heads come first: a token's lie side by side, and have the same angles.
 template <class T, int Dim>
 __global__ void __launch_bounds__(pass_threads, std::is_same_v<T, __half> ? 1 : blocks)  // fp16 would spill
-    norm_chunks_of_keys(SourceCall source, PackedCall call) {
+    norm_chunks_of_keys(SourceCall source, PackedCall call, int run) {
   take_turn();
   __shared__ SumMemory<Dim> memory;
-  norm_keys<T, Dim>(source, call, blockIdx.z, blockIdx.x, blockIdx.y, gridDim.y, memory);
+  norm_keys<T, Dim>(source, call, run, blockIdx.z, blockIdx.x, blockIdx.y, gridDim.y, memory);
 }
 
 // The same grid.
@@ -35,8 +35,9 @@ int norm_projections(const SourceCall& source, const Recipe& recipe, const Packe
       return cudaErrorNotSupported;
     } else {
       const dim3 grid(call.key_heads, chunk_count(call), call.batch);
+      const int run = recipe.k_mean == KeyMean::sampled ? sample_run : sample_period;
       start_early(sm90::integers_of_projections<T, dim>, grid, pass_threads, stream, source, recipe, call);
-      start_early(sm90::norm_chunks_of_keys<T, dim>, grid, pass_threads, stream, source, call);
+      start_early(sm90::norm_chunks_of_keys<T, dim>, grid, pass_threads, stream, source, call, run);
       return last_start_error();
     }
   });

@@ -29,9 +29,9 @@ __device__ Octet<T> normed(const Octet<T>& x, const HeadNormVector<T>& norm, con
   return rounded<T>(values);
 }
 
-// One chunk of keys of a head.
+// One chunk of keys of a head, of which those count that are among the first `run` of 128.
 template <class T, int Dim>
-__device__ void norm_keys(const SourceCall& source, const PackedCall& call, int batch, int of_batch, int chunk,
+__device__ void norm_keys(const SourceCall& source, const PackedCall& call, int run, int batch, int of_batch, int chunk,
                           int chunks, SumMemory<Dim>& memory) {
   constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row;
   const int tokens = chunk_tokens(call), first = chunk * tokens, last = min(first + tokens, call.keys);
@@ -40,7 +40,7 @@ __device__ void norm_keys(const SourceCall& source, const PackedCall& call, int 
   T* const to = static_cast<T*>(source.norms.keys) + std::int64_t{head} * call.keys * Dim + channel;
   const HeadNormVector<T> norm(source.norms.k.weight, source.norms.k.bias, channel, source.norms.k.eps);
 
-  ChannelSums<T, Dim> sums;
+  ChannelSums<T, Dim, Summed::keys> sums;
   // The whole block, since a row's lanes sum together.
   for (int group = first; group < last; group += rows * projections_at_once) {
     const int own = group + static_cast<int>(threadIdx.x) / threads_of_row;
@@ -53,12 +53,12 @@ __device__ void norm_keys(const SourceCall& source, const PackedCall& call, int 
     for (int j = 0; j < projections_at_once; ++j) {
       const int token = own + j * rows;
       x[j] = normed<T, threads_of_row>(x[j], norm, source.norms, min(token, last - 1), channel);
-      counts[j] = token < last ? 0.25f : 0.0f;
+      counts[j] = token < last && token % sample_period < run ? 0.25f : 0.0f;
       if (token < last) store(to + std::int64_t{token} * Dim, x[j]);
     }
     sums.add(x, counts);
   }
-  sums.write(source, head, 0, chunk, chunks, memory);
+  sums.write(source, head, chunk, chunks, memory);
 }
 
 // One chunk of queries of a head.

@@ -38,6 +38,7 @@ const std::vector<Case>& cases() {
   static const std::vector<Case> all = {
       {"int8@cuda", hopper},
       {"int8@cuda+v-mean=subtracted", hopper},
+      {"int8@cuda+k-mean=all", hopper},
       {"int8@cuda+smooth-v", hopper},
       {"int4@cuda", {.integers = IntegerFormat::e4m3, .key_scales = KeyScales::warpgroup, .values = ValueFormat::e4m3}},
       {"sage1-vb+smooth-v+smooth-q+v-mean=exact", bytes},
@@ -78,7 +79,8 @@ TEST(QuantizePass, WritesTheOraclesBytesInEveryFormat) {
 TEST(QuantizePass, TakesEveryShapeAndType) {
   const Shape shapes[] = {{.query_heads = 4, .key_heads = 2, .queries = 70, .keys = 129},
                           {.queries = 128, .keys = 129, .dim = 128},
-                          {.queries = 5, .keys = 70, .dim = 37}};
+                          {.queries = 5, .keys = 70, .dim = 37},
+                          {.query_heads = 1, .key_heads = 1, .queries = 3, .keys = 1300}};
   for (const Shape& shape : shapes) {
     for (const at::ScalarType dtype : {at::kBFloat16, at::kHalf, at::kFloat}) {
       Inputs in = cpu_inputs(shape, 23, dtype);
@@ -234,7 +236,7 @@ TEST(QuantizePass, MarksBrokenProjections) {
   EXPECT_TRUE(at::equal(packed.q_scales.isnan(), broken));
   EXPECT_FALSE(packed.q[0][1][7].any().item<bool>());
   EXPECT_FALSE(packed.v_scales.isnan().any().item<bool>());
-  given.in.k[1][0][139][5] = std::numeric_limits<double>::infinity();
+  given.in.k[1][0][127][5] = std::numeric_limits<double>::infinity();
   const cuda::PackedTensors of_keys = quantize_projected(given, cases()[0].formats, recipe, nullptr, other);
   EXPECT_TRUE(of_keys.v_scales[1][0].isnan().all().item<bool>());
   EXPECT_FALSE(of_keys.v_scales[1][1].isnan().any().item<bool>());
