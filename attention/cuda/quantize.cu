@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(pass_threads)
   const int head = blockIdx.y, chunk = blockIdx.x, tokens = chunk_tokens(call);
   if (static_cast<int>(first) + blockIdx.z == static_cast<int>(Summed::values)) {
     sum_chunk<T, Dim, Summed::values>(source, call, /*sampled=*/false, tokens, head, chunk, gridDim.x, memory);
-  } else if (chunk * key_tokens < call.keys) {
+  } else if (std::int64_t{chunk} * key_tokens < call.keys) {
     sum_chunk<T, Dim, Summed::keys>(source, call, key_tokens != tokens, key_tokens, head, chunk, gridDim.x, memory);
   }
 }

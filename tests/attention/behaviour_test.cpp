@@ -10,7 +10,6 @@
 #include <functional>
 #include <limits>
 #include <new>
-#include <utility>
 
 #include "attention/registry.h"
 #include "attention/similarity.h"
@@ -250,11 +249,17 @@ TEST_P(EveryQuantizingBackend, MakesTheRowOfABrokenQueryNaNAndNoOther) {
 
 TEST_P(EveryQuantizingBackend, MakesTheHeadOfABrokenKeyOrValueNaNAndNoOther) {
   for (const float broken : {nan, infinity, -infinity}) {
-    for (const auto& [in_value, token] : {std::pair{false, 265}, {false, 230}, {true, 265}}) {
+    struct Place {
+      bool in_value;
+      std::int64_t token;
+    };
+    // Of keys one that counts in every mean, and one that may not.
+    for (const Place& place : {Place{false, 265}, Place{false, 230}, Place{true, 265}}) {
+      const bool in_value = place.in_value;
       Inputs in = random_inputs({.batch = 2, .query_heads = 4, .key_heads = 2, .queries = 150, .keys = 270}, 10);
       const Answer before =
           run(backend_named("emulated"), in, {.recipe = recipe_from(GetParam(), test_device().type())});
-      (in_value ? in.v : in.k)[1][0][token][7] = broken;  // of keys one that counts in every mean, and one that may not
+      (in_value ? in.v : in.k)[1][0][place.token][7] = broken;
       each(in, {.causality = Causality::bottom_right}, [&](const Backend& backend, const Asked& asked) {
         const Answer answer = run(backend, in, asked, Poison::number);
         EXPECT_TRUE(answer.out[1].slice(0, 0, 2).isnan().all().item<bool>()) << broken << " in value " << in_value;

@@ -22,7 +22,8 @@ const char* refuses(const Recipe& recipe, const PackedCall& call) {
   if (call.causal != 0) return "causality";
   if (call.key_count != nullptr) return "a key mask";
   if (recipe.smooth_q == Smoothing::on) return "queries without their blocks' means, whose term it does not add";
-  // Without it a row's scores may all be negative, while those of padding are zero.
+  // Without it a row's scores may all be negative, while those of padding are zero. The mean of some keys will do: its
+  // scores with these are not all negative.
   if (recipe.smooth_k == Smoothing::off) return "keys with their mean";
   if (recipe.k_scales != Granularity::warpgroup || call.key_scales != KeyScales::warpgroup) {
     return "scales of keys that are not a warpgroup's";
