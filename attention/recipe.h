@@ -6,11 +6,12 @@
 //   at::Tensor o = attend(q, k, v, {.recipe = recipe});
 //
 // Per (batch, head), with i a query, j a key, c a channel, kept in fp32 except integers and sums of integers:
-//   k' = k - mean(k) when smooth_k, of all keys or as `k_mean` says; q' = q - mean(its block of 128) when smooth_q; v'
-//   = v - mean(v) when smooth_v integers = round(x' * (levels / amax)), scale = amax / levels over a group of tokens,
-//   levels 127 (int8) or 7 (int4) S[i,j] = (qi . kj) * sq[i] * sk[j] * scale * log2(e)  (+ mean(q block) . k'[j] *
-//   scale * log2(e) when smooth_q) P = quantized 2^(S - m), m the maximum as `maximum` says, over blocks of `key_block`
-//   keys O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] + what `v_mean` adds: mean(v)[c] when smooth_v
+//   k' = k - mean(k) when smooth_k, of the keys that `k_mean` says
+//   q' = q - mean(its block of 128) when smooth_q; v' = v - mean(v) when smooth_v
+//   integers = round(x' * (levels / amax)), scale = amax / levels over a group of tokens, levels 127 (int8) or 7 (int4)
+//   S[i,j] = (qi . kj) * sq[i] * sk[j] * scale * log2(e)  (+ mean(q block) . k'[j] * scale * log2(e) when smooth_q)
+//   P = quantized 2^(S - m), m the maximum as `maximum` says, over blocks of `key_block` keys
+//   O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] + what `v_mean` adds: mean(v)[c] when smooth_v
 //   LSE[i] = m + log2(sum(P)), in natural logarithm  (+ q[i] . mean(k) * scale when smooth_k)
 // With channel_group, q and k have a scale for each group of tokens and group of channels, and S sums over channel
 // groups. Subtracting mean(k) changes no output: it shifts all logits of a row alike (2410.02367 section 4.2); the term
@@ -88,12 +89,17 @@ struct Recipe {
 
 inline constexpr std::int64_t query_block = 128;  // rows that smooth_q and Granularity::block share
 
-// KeyMean::sampled: of each `sample_period` keys the first `sample_run`.
+// mean(k) is of the first run_of_mean() of each `sample_period` keys: of all, or of `sample_run`.
 inline constexpr std::int32_t sample_run = 16, sample_period = 128;
 
-constexpr std::int32_t sampled_keys(std::int32_t keys) {
-  const std::int32_t rest = keys % sample_period;
-  return keys / sample_period * sample_run + (rest < sample_run ? rest : sample_run);
+constexpr std::int32_t run_of_mean(const Recipe& recipe) {
+  return recipe.k_mean == KeyMean::sampled ? sample_run : sample_period;
+}
+
+// Of so many keys, how many it is of.
+constexpr std::int32_t keys_of_mean(const Recipe& recipe, std::int32_t keys) {
+  const std::int32_t run = run_of_mean(recipe), rest = keys % sample_period;
+  return keys / sample_period * run + (rest < run ? rest : run);
 }
 
 }  // namespace bitreel

@@ -93,7 +93,7 @@ static inline void load_key(const Rows& rows, const KeysAndValues& source, std::
   load_row<D>(rows, index_of(source, key), source.dim, row);
 }
 
-// Of the first `run` rows of each 128.
+// Of the first `run` rows of each `sample_period`.
 template <std::int64_t D>
 static inline void mean_of(const Rows& rows, const KeysAndValues& source, std::int64_t run, float* mean) {
   double sums[D] = {};
@@ -180,8 +180,7 @@ void pack_head(const KeysAndValues& source, const Recipe& recipe, Head& head) {
   head.finite = 1;
   if (source.count == 0) return;
 
-  const std::int64_t run = recipe.k_mean == KeyMean::sampled ? sample_run : sample_period;
-  if (recipe.smooth_k == Smoothing::on) mean_of<D>(source.k, source, run, head.key_mean);
+  if (recipe.smooth_k == Smoothing::on) mean_of<D>(source.k, source, run_of_mean(recipe), head.key_mean);
   for (std::int64_t first = 0; first < head.padded; first += key_tile) {
     load_block<D>(source.k, source, head.key_mean, first, block);
     pack_key_block<D>(block, first, recipe, head);

@@ -65,7 +65,7 @@ constexpr std::int32_t chunk_count(const PackedCall& call) {
 
 // Keys that a CTA sums: as many of KeyMean::sampled's as of all.
 constexpr std::int32_t tokens_of_key_sums(const Recipe& recipe, const PackedCall& call) {
-  return chunk_tokens(call) * (recipe.k_mean == KeyMean::sampled ? sample_period / sample_run : 1);
+  return chunk_tokens(call) * (sample_period / run_of_mean(recipe));
 }
 
 inline QuantizationMemory quantization_memory(const PackedCall& call) {

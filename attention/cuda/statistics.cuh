@@ -166,14 +166,14 @@ struct FinishMemory {
   float least[parts][Dim], most[parts][Dim];
 };
 
-// Of a channel of keys or values, in the first of its threads; of keys without extremes.
+// Of a channel of keys or values; of keys without extremes.
 struct ChannelTotal {
   double sum = 0;
   float low = INFINITY, high = -INFINITY;
 };
 
-// The `count` chunks of keys or values, of `chunks` that there is room for. Thread c of their half has channel c's
-// total, those beyond Dim nobody's.
+// Of the `count` chunks of keys or values, of `chunks` that there is room for, those that fall to a thread: its part of
+// the total of its channel, thread c's of channel c % Dim in their half. To `memory` as well, for add_parts.
 template <int Dim, Summed which>
 __device__ void add_chunks(const SourceCall& source, int chunks, int count, int head, ChannelTotal& total,
                            FinishMemory<Dim>& memory) {
@@ -200,6 +200,7 @@ __device__ void add_chunks(const SourceCall& source, int chunks, int count, int 
   }
 }
 
+// The other threads' parts, once all are in `memory`: the whole total, in the first Dim threads of their half.
 template <int Dim, Summed which>
 __device__ void add_parts(ChannelTotal& total, const FinishMemory<Dim>& memory) {
   const int c = threadIdx.x % Dim;
@@ -250,7 +251,7 @@ __device__ void finish_statistics(const SourceCall& source, const Recipe& recipe
   const std::int64_t at = std::int64_t{head} * Dim + c;
   if (owns && of_keys) {
     add_parts<Dim, Summed::keys>(total, memory);
-    const int summed = recipe.k_mean == KeyMean::sampled ? sampled_keys(count) : count;
+    const int summed = keys_of_mean(recipe, count);
     const bool smooths = recipe.smooth_k == Smoothing::on && count > 0;
     call.k_mean[at] = smooths ? static_cast<float>(total.sum / static_cast<double>(summed)) : 0.0f;
   }

@@ -98,8 +98,7 @@ at::Tensor round_to_e4m3(const at::Tensor& x) {
 QuantizedTokens quantize_keys(const at::Tensor& k, const Recipe& recipe) {
   const at::Tensor x = k.to(at::kFloat);
   const at::Tensor token = at::arange(x.size(0), x.options().dtype(at::kLong));
-  const at::Tensor of_mean =
-      recipe.k_mean == KeyMean::sampled ? x.index({token.remainder(sample_period) < sample_run}) : x;
+  const at::Tensor of_mean = x.index({token.remainder(sample_period) < run_of_mean(recipe)});
   const at::Tensor mean = mean_or_zeros(of_mean, recipe.smooth_k);
   return quantize_tokens(x - mean, mean, recipe, groups_of(token, recipe.k_scales, Side::key));
 }

@@ -102,12 +102,14 @@ TEST(Quantize, GivesTheIntegersAndScalesOfEveryGrouping) {
 
 TEST(Quantize, TakesTheMeanOfSomeKeysOff) {
   const at::Tensor k = normal({300, 40}, 6) + at::linspace(-3, 3, 40);
-  const QuantizedTokens keys = quantize_keys(k, recipe_from("int8+k-mean=sampled", at::kCPU));
+  const Recipe recipe = recipe_from("int8+k-mean=sampled", at::kCPU);
+  const QuantizedTokens keys = quantize_keys(k, recipe);
   const at::Tensor some = at::cat({k.slice(0, 0, 16), k.slice(0, 128, 144), k.slice(0, 256, 272)});
-  EXPECT_EQ(sampled_keys(300), some.size(0));
+  EXPECT_EQ(keys_of_mean(recipe, 300), some.size(0));
   EXPECT_TRUE(at::allclose(keys.mean[0], some.mean(0), 0, 1e-6));
   EXPECT_TRUE(at::equal(keys.smoothed, k - keys.mean));
-  EXPECT_EQ(sampled_keys(128 + 5), 16 + 5);
+  EXPECT_EQ(keys_of_mean(recipe, 128 + 5), 16 + 5);
+  EXPECT_EQ(keys_of_mean(recipe_from("int8", at::kCPU), 128 + 5), 128 + 5);
 }
 
 TEST(Quantize, GivesEachGroupOfChannelsItsOwnScale) {

@@ -205,7 +205,8 @@ def main() -> None:
     results = json.loads(arguments.results.read_text())
     device = Device(arguments.device)
     report = {"peer": "diffusers", "diffusers": diffusers.__version__, "torch": torch.__version__,
-              "device": device.describe(), "phase": results["phase"], "rounds": arguments.rounds, "sage": arguments.sage, "cases": []}
+              "device": device.describe(), "phase": results["phase"], "rounds": arguments.rounds,
+              "sage": arguments.sage, "cases": []}
     done = set()
     with torch.inference_mode():
         for case in results["cases"]:

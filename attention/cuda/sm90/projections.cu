@@ -35,9 +35,8 @@ int norm_projections(const SourceCall& source, const Recipe& recipe, const Packe
       return cudaErrorNotSupported;
     } else {
       const dim3 grid(call.key_heads, chunk_count(call), call.batch);
-      const int run = recipe.k_mean == KeyMean::sampled ? sample_run : sample_period;
       start_early(sm90::integers_of_projections<T, dim>, grid, pass_threads, stream, source, recipe, call);
-      start_early(sm90::norm_chunks_of_keys<T, dim>, grid, pass_threads, stream, source, call, run);
+      start_early(sm90::norm_chunks_of_keys<T, dim>, grid, pass_threads, stream, source, call, run_of_mean(recipe));
       return last_start_error();
     }
   });

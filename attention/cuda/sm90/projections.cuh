@@ -29,7 +29,7 @@ __device__ Octet<T> normed(const Octet<T>& x, const HeadNormVector<T>& norm, con
   return rounded<T>(values);
 }
 
-// One chunk of keys of a head, of which those count that are among the first `run` of 128.
+// One chunk of keys of a head, of which those count that are among the first `run` of `sample_period`.
 template <class T, int Dim>
 __device__ void norm_keys(const SourceCall& source, const PackedCall& call, int run, int batch, int of_batch, int chunk,
                           int chunks, SumMemory<Dim>& memory) {
