@@ -9,6 +9,7 @@
 //   k' = k - mean(k) when smooth_k, of the keys that `k_mean` says
 //   q' = q - mean(its block of 128) when smooth_q; v' = v - mean(v) when smooth_v
 //   integers = round(x' * (levels / amax)), scale = amax / levels over a group of tokens, levels 127 (int8) or 7 (int4)
+//   V = v' * (levels / amax) in the format that `pv` says, scale sv = amax / levels over what `v_scale` says
 //   S[i,j] = (qi . kj) * sq[i] * sk[j] * scale * log2(e)  (+ mean(q block) . k'[j] * scale * log2(e) when smooth_q)
 //   P = quantized 2^(S - m), m the maximum as `maximum` says, over blocks of `key_block` keys
 //   O[i,c] = sum over blocks (P . V) rescaled / sum(P), * sv[c] + what `v_mean` adds: mean(v)[c] when smooth_v
@@ -54,6 +55,12 @@ enum class Smoothing { off, on };
 // neither rows of patches nor one part of the sequence stand for all.
 enum class KeyMean { all, sampled };
 
+// Which values of a channel its scale is of. sampled, where V is in e4m3 and keeps its mean, of all elsewhere: amax is
+// sample_room times the largest of those that KeyMean::sampled takes, at least 1e-30; the largest of all where that is
+// more. A float's relative precision is the same in most of its range, so a larger amax costs nothing, and values
+// needn't be read before the first is rounded.
+enum class ValueScale { all, sampled };
+
 // What of V's mean outputs get back. subtracted: what smooth_v took off. exact: mean(v) - sv * mean(V as rounded), so
 // that equal weights give the mean of the values. Rounding errors of a channel have a mean of their own, 2.5e-4 of its
 // deviation in e4m3 however many keys there are, which stands out where outputs average thousands of values.
@@ -77,6 +84,7 @@ struct Recipe {
   Smoothing smooth_k = Smoothing::on;
   Smoothing smooth_v = Smoothing::off;
   KeyMean k_mean = KeyMean::all;
+  ValueScale v_scale = ValueScale::all;
   ValueMean v_mean = ValueMean::subtracted;
   PvFormat pv = PvFormat::int8;
   int p_levels = 255;  // int8 PV: P's largest integer, 127 or 255
@@ -100,6 +108,15 @@ constexpr std::int32_t run_of_mean(const Recipe& recipe) {
 constexpr std::int32_t keys_of_mean(const Recipe& recipe, std::int32_t keys) {
   const std::int32_t run = run_of_mean(recipe), rest = keys % sample_period;
   return keys / sample_period * run + (rest < run ? rest : run);
+}
+
+// e4m3's normal numbers reach from 448 down to 2^-6: values of up to 448 / sample_room are as exact as up to 448,
+// unless the largest is more than 1,792 times as large.
+inline constexpr float sample_room = 16;
+
+constexpr bool has_sampled_scale(const Recipe& recipe) {
+  const bool in_e4m3 = recipe.pv == PvFormat::fp8_two_level || recipe.pv == PvFormat::fp8_ones_row;
+  return recipe.v_scale == ValueScale::sampled && in_e4m3 && recipe.smooth_v == Smoothing::off;
 }
 
 }  // namespace bitreel

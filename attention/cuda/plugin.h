@@ -21,12 +21,11 @@ struct NormOfHead {
   float eps;
 };
 
-// What is still to be done to q and k (attention/head_norms.h); nothing where `keys` is null.
+// What is still to be done to q and k (attention/head_norms.h); nothing where q.weight is null.
 struct NormsOfHeads {
   NormOfHead q, k;
   const float *cos, *sin;      // [tokens - first_rotated, dim]; null when nothing is rotated
   std::int32_t first_rotated;  // token
-  void* keys;                  // memory for the keys as they come out, [B, H, keys, dim] of the inputs' type
 };
 
 // The inputs of a call, as they lie in the caller's memory.
@@ -45,11 +44,17 @@ struct SourceCall {
   float* v_divisors;     // [B, Hkv, dim]
   float* v_offsets;      // [B, Hkv, dim]: what is taken off values before they are rounded
   std::int64_t* v_sums;  // [B, Hkv, dim]: of rounded values, in units of units_of_one; null when v_mean is not exact
+  // Where has_sampled_scale(recipe): v_sums once more, for heads that are rounded again; [B, Hkv, dim], the largest
+  // magnitude that v_divisors are for; the bits of the largest of those beyond it, 0 when there is none; and with
+  // v_sums [B, Hkv, padded keys / 128, dim], sums of values.
+  float* v_most;
+  std::uint32_t* v_beyond;
+  double* v_block_sums;
 };
 
 // Elements of SourceCall's memory, for one call.
 struct QuantizationMemory {
-  std::int64_t sums, extremes, of_channels;  // the last: each of v_divisors, v_offsets, v_sums
+  std::int64_t sums, extremes, of_channels, of_blocks;  // the third: each of v_divisors, v_offsets, v_most, v_beyond
 };
 
 // Tokens that one CTA sums: fewer where there are not two CTAs for each of a GPU's multiprocessors otherwise.
@@ -63,15 +68,14 @@ constexpr std::int32_t chunk_count(const PackedCall& call) {
   return (call.keys + chunk_tokens(call) - 1) / chunk_tokens(call);
 }
 
-// Keys that a CTA sums: as many of KeyMean::sampled's as of all.
-constexpr std::int32_t tokens_of_key_sums(const Recipe& recipe, const PackedCall& call) {
-  return chunk_tokens(call) * (sample_period / run_of_mean(recipe));
-}
-
 inline QuantizationMemory quantization_memory(const PackedCall& call) {
   const std::int64_t heads = std::int64_t{call.batch} * call.key_heads;
   const std::int64_t numbers = heads * chunk_count(call) * call.dim;
-  return {.sums = numbers * 2, .extremes = numbers * 2, .of_channels = heads * call.dim};
+  const std::int64_t of_channels = heads * call.dim;
+  return {.sums = numbers * 2,
+          .extremes = numbers * 2,
+          .of_channels = of_channels,
+          .of_blocks = padded(call.keys) / block_tokens * of_channels};
 }
 
 // Which units multiply P and V in e4m3: sm80: fp16, which holds its numbers, as every GPU since 8.0 has; sm89: e4m3.

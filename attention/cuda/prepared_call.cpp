@@ -114,11 +114,15 @@ PreparedCall::PreparedCall(const AttendCall& call, const PackedFormats& formats)
                      .k = norm_of(call.norms->k),
                      .cos = call.norms->cos.defined() ? call.norms->cos.const_data_ptr<float>() : nullptr,
                      .sin = call.norms->sin.defined() ? call.norms->sin.const_data_ptr<float>() : nullptr,
-                     .first_rotated = static_cast<std::int32_t>(call.norms->first_rotated),
-                     .keys = nullptr};
-    layout.want(source_.norms.keys, call.k.numel() * call.k.element_size());
+                     .first_rotated = static_cast<std::int32_t>(call.norms->first_rotated)};
   }
-  if (call.recipe->v_mean == ValueMean::exact) layout.want(source_.v_sums, need.of_channels);
+  const bool exact = call.recipe->v_mean == ValueMean::exact, sampled = has_sampled_scale(*call.recipe);
+  if (exact) layout.want(source_.v_sums, need.of_channels * (sampled ? 2 : 1));
+  if (sampled) {
+    layout.want(source_.v_most, need.of_channels);
+    layout.want(source_.v_beyond, need.of_channels);
+    if (exact) layout.want(source_.v_block_sums, need.of_blocks);
+  }
   if (call.log_sum_exp.defined()) layout.want(packed_.lse_shift, query_heads * queries);
   if (call.key_mask.defined()) {
     layout.want(source_.kept, std::int64_t{packed_.batch} * packed_.keys);

@@ -45,16 +45,19 @@ inline __device__ float larger_magnitude(float a, float b) {
 // Each exchange halves what a lane still answers for.
 template <int Lanes>
 __device__ float largest_by_lane(float (&x)[Lanes]) {
-#pragma unroll
-  for (int half = Lanes / 2; half > 0; half /= 2) {
+  if constexpr (Lanes == 1) {
+    return x[0];
+  } else {
+    constexpr int half = Lanes / 2;
     const bool upper = (threadIdx.x & half) != 0;
+    float left[half];
 #pragma unroll
     for (int i = 0; i < half; ++i) {
       const float kept = upper ? x[i + half] : x[i];
-      x[i] = larger_magnitude(kept, __shfl_xor_sync(~0u, upper ? x[i] : x[i + half], half));
+      left[i] = larger_magnitude(kept, __shfl_xor_sync(~0u, upper ? x[i] : x[i + half], half));
     }
+    return largest_by_lane(left);
   }
-  return x[0];
 }
 
 // The integer nearest to x * factor, ties to even, in the lowest bits: beyond 2^23 floats are whole numbers. The
@@ -123,16 +126,23 @@ __device__ void mean_of_block(const Octet<T> (&x)[Passes], int count, int channe
   __syncthreads();
 }
 
-// The head is one of a batch's query or key heads.
-template <class T, int Dim, Side side>
+// Tokens as they lie in memory.
+struct AsTheyAre {
+  template <class T>
+  __device__ void operator()(Octet<T>& /*x*/, int /*token*/, int /*channel*/) const {}
+};
+
+// The head is one of a batch's query or key heads. norm: what is done to eight channels of a token before all else, by
+// all lanes of its row.
+template <class T, int Dim, Side side, class Norm = AsTheyAre>
 __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, const PackedCall& call, int block,
-                                int batch, int head, TokenMemory<Dim>& memory) {
+                                int batch, int head, TokenMemory<Dim>& memory, const Norm& norm = {}) {
   constexpr int threads_of_row = Dim / 8, rows = token_threads / threads_of_row, passes = block_tokens / rows;
   static_assert(passes == threads_of_row);  // so that a row's lanes can share out its passes
   constexpr bool is_query = side == Side::query;
   const int heads = is_query ? call.query_heads : call.key_heads;
   const int count = is_query ? call.queries : call.key_count == nullptr ? call.keys : call.key_count[batch];
-  const int first = block * block_tokens, here = min(block_tokens, count - first);
+  const int first = block * block_tokens;
   const std::int64_t all = padded(is_query ? call.queries : call.keys);
   const std::int64_t tokens_before = (std::int64_t{batch} * heads + head) * all + first;
   const HeadRows<T> source_rows = head_rows<T>(is_query ? source.q : source.k, batch, head, source.dim, Dim);
@@ -143,6 +153,8 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
 
   Octet<T> x[passes];
   source_rows.load_some(kept, first + row, rows, count, channel, x);
+#pragma unroll
+  for (int pass = 0; pass < passes; ++pass) norm(x[pass], min(first + row + pass * rows, count - 1), channel);
   if (threadIdx.x < block_tokens) memory.group_amax[threadIdx.x] = 0;
 
   const bool less_mean = !is_query || recipe.smooth_q == Smoothing::on;
@@ -175,7 +187,7 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
       }
     }
     if (less_mean) {
-      mean_of_block<T, Dim, passes>(x, here, channel, memory);
+      mean_of_block<T, Dim, passes>(x, min(block_tokens, count - first), channel, memory);
       if (threadIdx.x < Dim) call.q_means[tokens_before / block_tokens * Dim + threadIdx.x] = memory.mean[threadIdx.x];
     }
   } else {
@@ -201,7 +213,7 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
     largest = largest_by_lane(of_passes);
   }
   const Granularity granularity = is_query ? recipe.q_scales : recipe.k_scales;
-  if (own_token < here) {
+  if (first + own_token < count) {
     atomicMax(&memory.group_amax[group_of(granularity, side, own_token)], __float_as_uint(largest));
   }
   // A key that holds NaN or infinity, or leaves fp32 without the mean, spoils its head.
@@ -211,17 +223,18 @@ __device__ void quantize_tokens(const SourceCall& source, const Recipe& recipe, 
 
   if (threadIdx.x < block_tokens) {
     const int token = threadIdx.x;
+    const bool counts = first + token < count;
     const float levels = recipe.qk == QkFormat::int8 ? 127.0f : 7.0f;
     const float amax = fmaxf(__uint_as_float(memory.group_amax[group_of(granularity, side, token)]), least_amax);
     const float scale = amax / levels;
     // Where the logits' scale is negative, the integers are: scales never are. Padding is zeros.
     const float factor = (is_query && source.scale < 0 ? -levels : levels) / amax;
-    memory.factor[token] = token < here ? factor : 0.0f;
+    memory.factor[token] = counts ? factor : 0.0f;
     if (is_query) {
       const float log2_scale = static_cast<float>(fabs(source.scale) * 1.4426950408889634);
-      call.q_scales[tokens_before + token] = token >= here ? 0.0f : memory.broken[token] ? NAN : scale * log2_scale;
+      call.q_scales[tokens_before + token] = !counts ? 0.0f : memory.broken[token] ? NAN : scale * log2_scale;
     } else if (call.key_scales == KeyScales::token) {
-      call.k_scales[tokens_before + token] = token < here ? scale : 0.0f;
+      call.k_scales[tokens_before + token] = counts ? scale : 0.0f;
     } else if (token < 4) {
       const float of_group = fmaxf(__uint_as_float(memory.group_amax[token]), least_amax);
       call.k_scales[tokens_before / block_tokens * 4 + token] = of_group / levels;

@@ -2,6 +2,8 @@
 
 #include <ATen/ATen.h>
 
+#include <limits>
+
 namespace bitreel {
 namespace {
 
@@ -78,6 +80,24 @@ QuantizedTokens quantize_tokens(const at::Tensor& smoothed, const at::Tensor& me
           .mean = mean};
 }
 
+// [N]: whether a token is among the first `run` of each sample_period.
+at::Tensor is_sampled(const at::Tensor& token, std::int32_t run) {
+  return token.remainder(sample_period) < run;
+}
+
+at::Tensor index_of_tokens(const at::Tensor& x) {
+  return at::arange(x.size(0), x.options().dtype(at::kLong));
+}
+
+// [N, D] -> [D].
+at::Tensor amax_of_values(const at::Tensor& x, const Recipe& recipe) {
+  const at::Tensor sizes = x.abs(), of_all = sizes.amax(0).clamp_min(least_amax);
+  if (!has_sampled_scale(recipe)) return of_all;
+  const at::Tensor of_some = sizes.index({is_sampled(index_of_tokens(x), sample_run)}).amax(0);
+  const at::Tensor room = (of_some * sample_room).clamp(least_amax, std::numeric_limits<float>::max());
+  return at::where(of_all > room, of_all, room);
+}
+
 // Where each channel's largest value, times the keys of a block, is in (2^14, 2^15].
 at::Tensor powers_of_two(const at::Tensor& amax, std::int64_t key_block) {
   const auto [mantissa, exponent] = at::frexp(amax.to(at::kDouble) * static_cast<double>(key_block));
@@ -97,15 +117,15 @@ at::Tensor round_to_e4m3(const at::Tensor& x) {
 
 QuantizedTokens quantize_keys(const at::Tensor& k, const Recipe& recipe) {
   const at::Tensor x = k.to(at::kFloat);
-  const at::Tensor token = at::arange(x.size(0), x.options().dtype(at::kLong));
-  const at::Tensor of_mean = x.index({token.remainder(sample_period) < run_of_mean(recipe)});
+  const at::Tensor token = index_of_tokens(x);
+  const at::Tensor of_mean = x.index({is_sampled(token, run_of_mean(recipe))});
   const at::Tensor mean = mean_or_zeros(of_mean, recipe.smooth_k);
   return quantize_tokens(x - mean, mean, recipe, groups_of(token, recipe.k_scales, Side::key));
 }
 
 QuantizedTokens quantize_queries(const at::Tensor& q, const Recipe& recipe) {
   const at::Tensor x = q.to(at::kFloat);
-  const at::Tensor token = at::arange(x.size(0), x.options().dtype(at::kLong));
+  const at::Tensor token = index_of_tokens(x);
   std::vector<at::Tensor> means;
   for (const at::Tensor& block : x.split(query_block)) means.push_back(mean_or_zeros(block, recipe.smooth_q));
   const at::Tensor mean = at::cat(means);
@@ -117,7 +137,7 @@ QuantizedValues quantize_values(const at::Tensor& v, const Recipe& recipe) {
   const at::Tensor x = v.to(at::kFloat);
   const at::Tensor mean = mean_or_zeros(x, recipe.smooth_v);
   const at::Tensor smoothed = x - mean;
-  const at::Tensor amax = smoothed.abs().amax(0).clamp_min(least_amax);
+  const at::Tensor amax = amax_of_values(smoothed, recipe);
   at::Tensor values, scales;
   switch (recipe.pv) {
     case PvFormat::int8:

@@ -181,7 +181,9 @@ const std::vector<std::string>& recipe_texts() {
       "sage1-t+pv=fp16+v-mean=exact",
       "int8@cuda+v-mean=subtracted",
       "int8@cuda+k-mean=all",
+      "int8@cuda+v-scale=all",
       "sage2-8b+k-mean=sampled",
+      "sage2-8b+v-scale=sampled",
   };
   return all;
 }

@@ -49,7 +49,8 @@ TEST_F(CudaKernels, RunEveryRecipeTwiceAlike) {
       {{.batch = 2, .queries = 70, .keys = 150, .dim = 128}, at::kHalf, Causality::bottom_right, 0.7},
       {{.queries = 33, .keys = 65, .dim = 37}, at::kFloat, Causality::none, 0.5}};
   for (const Small& small : calls) {
-    const Inputs in = random_inputs(small.shape, 20, small.dtype);
+    Inputs in = random_inputs(small.shape, 20, small.dtype);
+    in.v.select(2, small.shape.keys - 1).mul_(64);  // beyond what a sample's scale has room for
     Asked asked = {.causality = small.causality,
                    .key_mask = small.counting_keys < 1 ? random_mask(in, small.counting_keys, 5) : at::Tensor()};
     for (const std::string& text : recipe_texts()) {
@@ -98,6 +99,26 @@ TEST_F(CudaKernels, QuantizeToTheOraclesBits) {
           SCOPED_TRACE(testing::Message() << backend->name << " " << text << " " << shape << " " << dtype);
           const cuda::PackedTensors packed = quantize_on_cuda(call, *backend);
           for (std::int64_t head = 0; head < shape.query_heads; ++head) expect_integers_of_oracle(packed, call, head);
+        }
+      }
+    }
+  }
+}
+
+TEST_F(CudaKernels, RoundValuesBeyondTheirScalesAgainToTheOraclesBits) {
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kFloat}) {
+    for (const std::int64_t dim : {64, 128}) {
+      Inputs in =
+          random_inputs({.query_heads = 2, .key_heads = 2, .queries = 64, .keys = 17776, .dim = dim}, 23, dtype);
+      put_values_beyond_samples(in.v);
+      in.k = at::round(in.k * 8) / 8;  // whose means are exact too
+      for (const char* text : {"int8", "int4", "sage2-8b+v-scale=sampled+v-mean=exact"}) {
+        for (const Backend* backend : kernels()) {
+          const AttendCall call = call_of(in, {.recipe = recipe_from(text, at::kCUDA)});
+          if (!backend->refuses(call).empty()) continue;
+          SCOPED_TRACE(testing::Message() << backend->name << " " << text << " " << dim << " " << dtype);
+          const cuda::PackedTensors packed = quantize_on_cuda(call, *backend);
+          for (std::int64_t head = 0; head < 2; ++head) expect_integers_of_oracle(packed, call, head);
         }
       }
     }

@@ -66,6 +66,7 @@ Recipe drawn_recipe(Draw& draw) {
   recipe.key_block = draw.one_of<std::int64_t>({64, 128, 256});
   if (draw.one_in(4)) {
     recipe.exponential = Exponential::exact;
+    recipe.v_scale = draw.one_of({ValueScale::all, ValueScale::sampled});
     recipe.v_mean = draw.one_of({ValueMean::subtracted, ValueMean::exact});
     recipe.pv = draw.one_of({PvFormat::fp16, PvFormat::fp16_fp16_sum, PvFormat::fp8_two_level, PvFormat::fp8_ones_row});
   }

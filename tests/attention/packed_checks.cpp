@@ -70,4 +70,15 @@ void expect_integers_of_oracle(const cuda::PackedTensors& packed, const AttendCa
   EXPECT_EQ(extra[0].slice(0, 0, keys).min().item<float>(), 1);
 }
 
+void put_values_beyond_samples(at::Tensor& v) {
+  v = at::round(v * 8) / 8;
+  const at::Tensor head = v[0][1];
+  const std::int64_t keys = head.size(0);
+  head.select(1, 3).mul_(0x1p-10);
+  head[keys / 256 * 128 + 100][3] = -7;
+  head[keys - 1][0] = 300;
+  head.select(1, 7).zero_();
+  head[100][7] = 0x1p-10;
+}
+
 }  // namespace bitreel

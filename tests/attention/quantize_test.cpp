@@ -207,6 +207,24 @@ TEST(QuantizeValues, GetAnExactMeanBack) {
   }
 }
 
+// Of values 0 to 15 and 128 to 143 with room above, unless one of the others is larger than that.
+TEST(QuantizeValues, HaveScalesOfASample) {
+  at::Tensor x = normal({200, 3}, 9);
+  x[130][0] = -5;
+  x[50][1] = 16.5F * at::cat({x.select(1, 1).slice(0, 0, 16), x.select(1, 1).slice(0, 128, 144)}).abs().max();
+  x.select(1, 2).slice(0, 0, 16).zero_();
+  x.select(1, 2).slice(0, 128, 144).zero_();
+  const QuantizedValues v = quantize_values(x, recipe_from("sage2-8b+v-scale=sampled", at::kCPU));
+  EXPECT_EQ(v.scales[0].item<float>(), 16 * 5.0F / 448);
+  for (const int c : {1, 2}) EXPECT_EQ(v.scales[c].item<float>(), x.select(1, c).abs().max().item<float>() / 448) << c;
+  EXPECT_TRUE(at::equal(v.values, round_to_e4m3(x * (448 / (v.scales * 448)))));
+  const QuantizedValues of_all = quantize_values(x, recipe_from("sage2-8b", at::kCPU));
+  const auto error = [&](const QuantizedValues& quantized) {
+    return (quantized.values * quantized.scales - x).select(1, 0).norm().item<double>();
+  };
+  EXPECT_NEAR(error(v), error(of_all), 0.2 * error(of_all)) << "a float's precision does not depend on the scale";
+}
+
 TEST(QuantizeValues, HaveScalesThatArePowersOfTwoInFp16) {
   for (const char* text : {"sage1-t", "sage1-t+pv=fp16+key-block=256"}) {
     const Recipe recipe = recipe_from(text, at::kCPU);

@@ -36,6 +36,7 @@ TEST(Recipe, OfTheProjectsPrecisionsDependsOnTheDevice) {
     EXPECT_EQ(gpu.pv, PvFormat::fp8_ones_row);
     EXPECT_EQ(gpu.k_scales, Granularity::warpgroup);
     EXPECT_EQ(gpu.v_mean, ValueMean::exact);
+    EXPECT_EQ(gpu.v_scale, ValueScale::sampled);
     EXPECT_EQ(gpu.smooth_q, Smoothing::off) << "what Hopper's kernel does";
     EXPECT_EQ(text_of(gpu), std::string(name_of(precision)) + "@cuda");
     EXPECT_EQ(recipe_from(text_of(gpu), at::kCPU), gpu) << "a text that names the device means the same on all";

@@ -1,12 +1,12 @@
 // Queries and keys as their projection made them, on their way to integers: normed and rotated (head_norm.cuh), rounded
 // to T as they would be in memory. Part of the quantization pass (quantize.cuh).
 //
-// Queries with a scale each become integers at once. Keys want their mean taken off first, so they are written as they
-// are now, with the sums of their chunk.
+// Nothing is written before it is an integer. Keys want their mean taken off first: those that it is of are normed
+// twice.
 #pragma once
 
 #include "attention/cuda/head_norm.cuh"
-#include "attention/cuda/tokens.cuh"
+#include "attention/cuda/values.cuh"
 #include "attention/cuda/vectors.cuh"
 
 namespace bitreel::cuda::sm90 {
@@ -19,46 +19,54 @@ __device__ const T* rows_at(const Rows& rows, int batch, int head, int channel) 
   return static_cast<const T*>(rows.data) + batch * rows.batch_stride + head * rows.head_stride + channel;
 }
 
-// Eight channels of a token, normed.
+// Eight channels of a token, normed, in place.
 template <class T, int Lanes>
-__device__ Octet<T> normed(const Octet<T>& x, const HeadNormVector<T>& norm, const NormsOfHeads& norms, int token,
-                           int channel) {
-  const int angle = angle_at(norms.cos, token, norms.first_rotated, Lanes * 8, channel);
-  float values[8];
-  norm.template apply<Lanes>(x, norms.cos, norms.sin, angle, values);
-  return rounded<T>(values);
-}
+class NormOfTokens {
+ public:
+  __device__ NormOfTokens(const NormOfHead& norm, const NormsOfHeads& norms, int channel)
+      : norm_(norm.weight, norm.bias, channel, norm.eps), norms_(norms) {}
 
-// One chunk of keys of a head, of which those count that are among the first `run` of `sample_period`.
+  __device__ void operator()(Octet<T>& x, int token, int channel) const {
+    const int angle = angle_at(norms_.cos, token, norms_.first_rotated, Lanes * 8, channel);
+    float values[8];
+    norm_.template apply<Lanes>(x, norms_.cos, norms_.sin, angle, values);
+    x = rounded<T>(values);
+  }
+
+ private:
+  HeadNormVector<T> norm_;
+  const NormsOfHeads& norms_;
+};
+
+// One of a head's chunks of keys.
 template <class T, int Dim>
-__device__ void norm_keys(const SourceCall& source, const PackedCall& call, int run, int batch, int of_batch, int chunk,
-                          int chunks, SumMemory<Dim>& memory) {
+__device__ void sum_normed_keys(const SourceCall& source, const PackedCall& call, const SummedChunks& chunks, int batch,
+                                int of_batch, int chunk, SumMemory<Dim>& memory) {
   constexpr int threads_of_row = Dim / 8, rows = pass_threads / threads_of_row;
-  const int tokens = chunk_tokens(call), first = chunk * tokens, last = min(first + tokens, call.keys);
-  const int head = batch * call.key_heads + of_batch, channel = threadIdx.x % threads_of_row * 8;
+  const auto [run, tokens, count] = chunks.of_keys;
+  const int first = chunk * tokens, last = min(first + tokens, call.keys);
+  const int row = threadIdx.x / threads_of_row, channel = threadIdx.x % threads_of_row * 8;
+  const int own = row / run * sample_period + row % run, step = rows * (sample_period / run);
   const T* const from = rows_at<T>(source.k, batch, of_batch, channel);
-  T* const to = static_cast<T*>(source.norms.keys) + std::int64_t{head} * call.keys * Dim + channel;
-  const HeadNormVector<T> norm(source.norms.k.weight, source.norms.k.bias, channel, source.norms.k.eps);
+  const NormOfTokens<T, threads_of_row> norm(source.norms.k, source.norms, channel);
 
   ChannelSums<T, Dim, Summed::keys> sums;
   // The whole block, since a row's lanes sum together.
-  for (int group = first; group < last; group += rows * projections_at_once) {
-    const int own = group + static_cast<int>(threadIdx.x) / threads_of_row;
+  for (int group = first; group < last; group += step * projections_at_once) {
     Octet<T> x[projections_at_once];
-#pragma unroll
-    for (int j = 0; j < projections_at_once; ++j)
-      x[j].load(from + min(own + j * rows, last - 1) * source.k.token_stride);
     float counts[projections_at_once];
 #pragma unroll
+    for (int j = 0; j < projections_at_once; ++j)
+      x[j].load(from + min(group + own + j * step, last - 1) * source.k.token_stride);
+#pragma unroll
     for (int j = 0; j < projections_at_once; ++j) {
-      const int token = own + j * rows;
-      x[j] = normed<T, threads_of_row>(x[j], norm, source.norms, min(token, last - 1), channel);
-      counts[j] = token < last && token % sample_period < run ? 0.25f : 0.0f;
-      if (token < last) store(to + std::int64_t{token} * Dim, x[j]);
+      const int token = group + own + j * step;
+      norm(x[j], min(token, last - 1), channel);
+      counts[j] = token < last ? 0.25f : 0.0f;
     }
     sums.add(x, counts);
   }
-  sums.write(source, head, chunk, chunks, memory);
+  sums.write(source, batch * call.key_heads + of_batch, chunk, chunks.places, memory);
 }
 
 // One chunk of queries of a head.
@@ -73,7 +81,7 @@ __device__ void quantize_projected_queries(const SourceCall& source, const Recip
   const std::int64_t before = (std::int64_t{batch} * call.query_heads + of_batch) * padded_queries;
   const int row = threadIdx.x / threads_of_row, lane = threadIdx.x % threads_of_row, channel = lane * 8;
   const T* const from = rows_at<T>(source.q, batch, of_batch, channel);
-  const HeadNormVector<T> norm(source.norms.q.weight, source.norms.q.bias, channel, source.norms.q.eps);
+  const NormOfTokens<T, threads_of_row> norm(source.norms.q, source.norms, channel);
   const float levels = recipe.qk == QkFormat::int8 ? 127.0f : 7.0f;
   const float log2_scale = static_cast<float>(fabs(source.scale) * 1.4426950408889634);
 
@@ -84,7 +92,7 @@ __device__ void quantize_projected_queries(const SourceCall& source, const Recip
     float largest[at_once];
 #pragma unroll
     for (int j = 0; j < at_once; ++j) {
-      x[j] = normed<T, threads_of_row>(x[j], norm, source.norms, min(group + row + j * rows, last - 1), channel);
+      norm(x[j], min(group + row + j * rows, last - 1), channel);
       largest[j] = x[j].largest();
 #pragma unroll
       for (int step = at_once; step < threads_of_row; step *= 2) {

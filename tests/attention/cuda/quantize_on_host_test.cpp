@@ -10,6 +10,7 @@
 #include "attention/cuda/quantize.cuh"
 #include "attention/recipes.h"
 #include "tests/attention/calls.h"
+#include "tests/attention/cuda/norm_heads.h"
 #include "tests/attention/packed_checks.h"
 
 namespace bitreel {
@@ -39,11 +40,13 @@ const std::vector<Case>& cases() {
       {"int8@cuda", hopper},
       {"int8@cuda+v-mean=subtracted", hopper},
       {"int8@cuda+k-mean=all", hopper},
+      {"int8@cuda+v-scale=all", hopper},
       {"int8@cuda+smooth-v", hopper},
       {"int4@cuda", {.integers = IntegerFormat::e4m3, .key_scales = KeyScales::warpgroup, .values = ValueFormat::e4m3}},
-      {"sage1-vb+smooth-v+smooth-q+v-mean=exact", bytes},
+      {"sage1-vb+smooth-v+smooth-q+v-mean=exact+v-scale=sampled", bytes},
       {"sage1-b+pv=fp16+smooth-v+v-mean=exact", fp16},
       {"sage2-4b+pv=fp8-ones-row", ampere},
+      {"sage2-4b+v-scale=sampled+v-mean=exact", ampere},
       {"sage2-8b+scales=warp+smooth-k=off",
        {.integers = IntegerFormat::bytes, .key_scales = KeyScales::token, .values = ValueFormat::e4m3}},
       {"int8@cpu+smooth-v=off", bytes},
@@ -86,7 +89,7 @@ TEST(QuantizePass, TakesEveryShapeAndType) {
       Inputs in = cpu_inputs(shape, 23, dtype);
       in.v.add_(0.3);
       expect_oracle(in, {}, cases()[0]);
-      expect_oracle(in, {}, cases()[5]);
+      expect_oracle(in, {}, cases()[6]);
     }
   }
 }
@@ -94,7 +97,17 @@ TEST(QuantizePass, TakesEveryShapeAndType) {
 TEST(QuantizePass, LeavesOutMaskedKeys) {
   const Inputs in = cpu_inputs({.queries = 20, .keys = 300}, 24, at::kBFloat16);
   expect_oracle(in, {.key_mask = random_mask(in, 0.6, 5)}, cases()[0]);
-  expect_oracle(in, {.key_mask = random_mask(in, 0.01, 6)}, cases()[4]);
+  expect_oracle(in, {.key_mask = random_mask(in, 0.01, 6)}, cases()[5]);
+}
+
+TEST(QuantizePass, RoundsValuesBeyondTheirScalesAgain) {
+  for (const at::ScalarType dtype : {at::kBFloat16, at::kFloat}) {
+    for (const std::int64_t dim : {64, 128}) {
+      Inputs in = cpu_inputs({.query_heads = 4, .key_heads = 2, .queries = 10, .keys = 1500, .dim = dim}, 27, dtype);
+      put_values_beyond_samples(in.v);
+      for (const Case& given : cases()) expect_oracle(in, {}, given);
+    }
+  }
 }
 
 // What the arrays of a batch hold, it holds alone too.
@@ -127,7 +140,7 @@ TEST(QuantizePass, MarksBrokenQueriesAndHeads) {
   mended.q[0][0][7] = 0;
   at::Tensor broken = at::zeros({1, 2, 256}, at::kBool);
   broken[0][0][7] = broken[0][1][130] = true;
-  for (const Case& given : {cases()[0], cases()[6]}) {  // the second smooths queries
+  for (const Case& given : {cases()[0], cases()[3], cases()[7]}) {  // the last smooths queries
     SCOPED_TRACE(given.recipe);
     const Asked asked = {.recipe = recipe_from(given.recipe, at::kCPU)};
     const cuda::PreparedCall prepared(call_of(in, asked), given.formats);
@@ -174,38 +187,41 @@ at::Tensor normed_by(const at::Tensor& x, const HeadNorms::Norm& norm, const Hea
 }
 
 cuda::PackedTensors quantize_projected(const Projected& given, const PackedFormats& formats, const Recipe& recipe,
-                                       at::Tensor* keys, std::optional<cuda::PreparedCall>& prepared) {
+                                       std::optional<cuda::PreparedCall>& prepared) {
   AttendCall call = call_of(given.in, {.recipe = recipe});
   call.log_sum_exp.reset();
   call.norms = given.norms;
   prepared.emplace(call, formats);
-  cuda::PackedTensors packed = quantize_on_host(*prepared, recipe);
-  if (keys != nullptr) {
-    *keys = at::from_blob(prepared->source().norms.keys, given.in.k.sizes(), given.in.k.scalar_type()).clone();
-  }
-  return packed;
+  return quantize_on_host(*prepared, recipe);
 }
 
-// The keys that the pass leaves behind are the norms' to their type's rounding; all else is, byte for byte, what it
-// makes of such queries and keys that come normed.
+// Normed by the pass's own arithmetic.
+at::Tensor normed_on_host(const at::Tensor& x, const cuda::Rows& rows, const cuda::NormOfHead& norm,
+                          const cuda::SourceCall& source) {
+  at::Tensor out = at::empty(x.sizes(), x.options());
+  const auto size = [&](std::int64_t i) { return static_cast<int>(x.size(i)); };
+  cuda::norm_heads(rows, source.element, size(0), size(1), size(2), size(3), norm, source.norms, out.data_ptr());
+  return out;
+}
+
+// The pass's norms are LibTorch's to their type's rounding; all else is, byte for byte, what it makes of such queries
+// and keys that come normed.
 TEST(QuantizePass, NormsProjectionsOnTheWay) {
   struct Of {
     std::int64_t tokens, dim, first_rotated;
     at::ScalarType dtype;
   };
   for (const Of& of : {Of{600, 64, 226, at::kBFloat16}, Of{130, 64, 130, at::kHalf}, Of{77, 128, 0, at::kBFloat16}}) {
-    for (const Case& given : {cases()[0], cases()[3]}) {
+    for (const Case& given : {cases()[0], cases()[2], cases()[3], cases()[4], cases()[5]}) {
       SCOPED_TRACE(testing::Message() << given.recipe << " " << of.tokens << " x " << of.dim << " " << of.dtype);
       const Recipe recipe = recipe_from(given.recipe, at::kCPU);
       const Projected both = projected(of.tokens, of.dim, of.first_rotated, of.dtype);
-      Projected swapped = both;  // queries in the place of keys, so that they can be looked at
-      std::swap(swapped.in.q, swapped.in.k);
-      std::swap(swapped.norms.q, swapped.norms.k);
-
-      std::optional<cuda::PreparedCall> prepared, other, apart;
+      std::optional<cuda::PreparedCall> prepared, apart;
       Inputs normed = both.in;
-      const cuda::PackedTensors packed = quantize_projected(both, given.formats, recipe, &normed.k, prepared);
-      quantize_projected(swapped, given.formats, recipe, &normed.q, other);
+      const cuda::PackedTensors packed = quantize_projected(both, given.formats, recipe, prepared);
+      const cuda::SourceCall& source = prepared->source();
+      normed.q = normed_on_host(both.in.q, source.q, source.norms.q, source);
+      normed.k = normed_on_host(both.in.k, source.k, source.norms.k, source);
       const double ulp = of.dtype == at::kBFloat16 ? 0x1p-8 : 0x1p-11;
       EXPECT_TRUE(at::allclose(normed.k, normed_by(both.in.k, both.norms.k, both.norms), 2 * ulp, ulp));
       EXPECT_TRUE(at::allclose(normed.q, normed_by(both.in.q, both.norms.q, both.norms), 2 * ulp, ulp));
@@ -230,14 +246,14 @@ TEST(QuantizePass, MarksBrokenProjections) {
   given.in.q[0][1][7][3] = std::numeric_limits<double>::quiet_NaN();
   const Recipe recipe = recipe_from("int8@cuda", at::kCPU);
   std::optional<cuda::PreparedCall> prepared, other;
-  const cuda::PackedTensors packed = quantize_projected(given, cases()[0].formats, recipe, nullptr, prepared);
+  const cuda::PackedTensors packed = quantize_projected(given, cases()[0].formats, recipe, prepared);
   at::Tensor broken = at::zeros({2, 2, 256}, at::kBool);
   broken[0][1][7] = true;
   EXPECT_TRUE(at::equal(packed.q_scales.isnan(), broken));
   EXPECT_FALSE(packed.q[0][1][7].any().item<bool>());
   EXPECT_FALSE(packed.v_scales.isnan().any().item<bool>());
   given.in.k[1][0][127][5] = std::numeric_limits<double>::infinity();
-  const cuda::PackedTensors of_keys = quantize_projected(given, cases()[0].formats, recipe, nullptr, other);
+  const cuda::PackedTensors of_keys = quantize_projected(given, cases()[0].formats, recipe, other);
   EXPECT_TRUE(of_keys.v_scales[1][0].isnan().all().item<bool>());
   EXPECT_FALSE(of_keys.v_scales[1][1].isnan().any().item<bool>());
 }
