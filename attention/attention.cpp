@@ -121,14 +121,14 @@ void check_norms(const AttendCall& call, const HeadNorms& norms) {
     all = all && fits(norm->weight, {dim}, call.q.scalar_type()) && fits(norm->bias, {dim}, call.q.scalar_type());
   }
   if (norms.cos.defined() || norms.sin.defined()) {
-    const std::int64_t angles[] = {tokens - norms.first_rotated, dim};
+    const std::int64_t angles[] = {tokens - norms.first_rotated, dim / 2};
     all = all && fits(norms.cos, angles, at::kFloat) && fits(norms.sin, angles, at::kFloat);
   }
   if (!all) {
     throw Error(
         fmt::format("attend_before_norms: q {}, k {}; expected as many of each, weights and biases [{}] of "
                     "their dtype, angles [{} - {}, {}] float, all on one device and contiguous",
-                    shape_of(call.q), shape_of(call.k), dim, tokens, norms.first_rotated, dim));
+                    shape_of(call.q), shape_of(call.k), dim, tokens, norms.first_rotated, dim / 2));
   }
 }
 

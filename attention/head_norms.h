@@ -22,7 +22,7 @@ struct HeadNorms {
     double eps = 0;
   };
   Norm q, k;
-  at::Tensor cos = {}, sin = {};   // [N - first_rotated, D] fp32; undefined when nothing is rotated
+  at::Tensor cos = {}, sin = {};   // [N - first_rotated, D / 2] fp32; undefined when nothing is rotated
   std::int64_t first_rotated = 0;  // token: those before it have no angle
 };
 

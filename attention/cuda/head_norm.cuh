@@ -9,9 +9,10 @@
 
 namespace bitreel::cuda {
 
-// Where a row's channel has its angle; tokens from `first_rotated` on have one, where there are any.
+// Where a row's channel, an even one, and the next have their angle; tokens from `first_rotated` on have them, where
+// there are any.
 inline __device__ int angle_at(const float* cos, int token, int first_rotated, int dim, int channel) {
-  return cos == nullptr || token < first_rotated ? -1 : (token - first_rotated) * dim + channel;
+  return cos == nullptr || token < first_rotated ? -1 : ((token - first_rotated) * dim + channel) / 2;
 }
 
 template <class T>
@@ -41,14 +42,14 @@ struct HeadNormVector {
 #pragma unroll
     for (int i = 0; i < 8; ++i) values[i] = values[i] * factor * weight[i] + bias[i];
     if (angle < 0) return;
-    Octet<float> of_cos, of_sin;
-    of_cos.load(cos + angle);
-    of_sin.load(sin + angle);
+    const auto of_cos = *reinterpret_cast<const float4*>(cos + angle),
+               of_sin = *reinterpret_cast<const float4*>(sin + angle);
+    const float c[4] = {of_cos.x, of_cos.y, of_cos.z, of_cos.w}, s[4] = {of_sin.x, of_sin.y, of_sin.z, of_sin.w};
 #pragma unroll
     for (int i = 0; i < 8; i += 2) {
       const float a = values[i], b = values[i + 1];
-      values[i] = a * of_cos[i] - b * of_sin[i];
-      values[i + 1] = b * of_cos[i + 1] + a * of_sin[i + 1];
+      values[i] = a * c[i / 2] - b * s[i / 2];
+      values[i + 1] = b * c[i / 2] + a * s[i / 2];
     }
   }
 };

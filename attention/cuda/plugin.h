@@ -24,7 +24,7 @@ struct NormOfHead {
 // What is still to be done to q and k (attention/head_norms.h); nothing where q.weight is null.
 struct NormsOfHeads {
   NormOfHead q, k;
-  const float *cos, *sin;      // [tokens - first_rotated, dim]; null when nothing is rotated
+  const float *cos, *sin;      // [tokens - first_rotated, dim / 2]; null when nothing is rotated
   std::int32_t first_rotated;  // token
 };
 

@@ -40,7 +40,9 @@ at::Tensor rotated(const at::Tensor& x, std::int64_t text_tokens, const Rotary& 
   const at::Tensor video = rows.video.to(at::kFloat);
   const at::Tensor pairs = video.unflatten(3, {-1, 2});
   const at::Tensor turned = at::stack({-pairs.select(-1, 1), pairs.select(-1, 0)}, -1).flatten(3);
-  return at::cat({rows.text, (video * rotary.cos + turned * rotary.sin).to(x.scalar_type())}, 2);
+  const auto of_both = [](const at::Tensor& of_pairs) { return of_pairs.repeat_interleave(2, 1); };
+  const at::Tensor in_place = video * of_both(rotary.cos) + turned * of_both(rotary.sin);
+  return at::cat({rows.text, in_place.to(x.scalar_type())}, 2);
 }
 
 QueryKeyValue split_heads(const at::Tensor& qkv, const LayerNorm& norm_q, const LayerNorm& norm_k, const Rotary& rotary,
@@ -125,7 +127,7 @@ class Fused {
                          const bool rotate = rotary.cos.defined() && row >= text_tokens;
                          const std::int64_t limit = rotary.cos.defined() && row < text_tokens ? text_tokens : tokens;
                          const std::int64_t rows = std::min(end - begin, limit - row);
-                         const std::int64_t angle = rotate ? (row - text_tokens) * dim : 0;
+                         const std::int64_t angle = rotate ? (row - text_tokens) * dim / 2 : 0;
                          const NormRotate<T> p{data(norm.weight),
                                                data(norm.bias),
                                                rotate ? rotary.cos.const_data_ptr<float>() + angle : nullptr,

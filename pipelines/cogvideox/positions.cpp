@@ -45,11 +45,11 @@ at::Tensor spread(Span span, std::int64_t n) {
   return at::linspace(span.start, span.stop * static_cast<double>(n - 1) / static_cast<double>(n), n, fp32);
 }
 
-// [n] positions -> [n, dim] angles, each repeated for its pair of features.
+// [n] positions -> [n, dim / 2] angles, one for each pair of features.
 at::Tensor angles(const at::Tensor& positions, std::int64_t dim) {
   const at::Tensor exponents = at::arange(0, dim, 2, fp32) / static_cast<double>(dim);
   const at::Tensor frequencies = 1.0 / at::pow(theta, exponents);
-  return at::outer(positions, frequencies).repeat_interleave(2, 1);
+  return at::outer(positions, frequencies);
 }
 
 // [T, dt], [H, dh], [W, dw] -> [T*H*W, dt + dh + dw].

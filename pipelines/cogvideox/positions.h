@@ -1,6 +1,6 @@
 // Where a token stands: rotary angles for 5b and 1.5, an added sin-cos table for 2b, and the timestep's sinusoid.
 //
-//   const Rotary rotary = rotary_positions(config, 13, 30, 45);       // cos, sin [13*30*45, head_dim] fp32
+//   const Rotary rotary = rotary_positions(config, 13, 30, 45);       // cos, sin [13*30*45, head_dim / 2]
 //   at::Tensor table = sincos_positions(config, 13, 30, 45);          // [13*30*45, D] fp64
 //
 // Frames, height and width are in tokens. Sources: RoPE, arXiv 2104.09864; diffusers embeddings.py and
@@ -16,7 +16,9 @@
 namespace bitreel {
 
 struct Rotary {
-  at::Tensor cos, sin;  // [video tokens, head_dim] fp32; undefined when the model has no rotary embeddings
+  // [video tokens, head_dim / 2] fp32, one angle for two neighbouring features; undefined when the model has no rotary
+  // embeddings.
+  at::Tensor cos, sin;
 };
 
 // 1.0 models stretch the grid into the box that they were trained on (linspace with crop); 1.5 models count from zero

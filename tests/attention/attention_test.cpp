@@ -266,7 +266,7 @@ TEST(AttendErrors, SayWhatIsWrongWithAnOption) {
 }
 
 TEST(AttendErrors, SayWhatNormsHaveToBe) {
-  const at::Tensor x = at::ones({2, 2, 6, 8}), ones = at::ones({8}), angles = at::ones({4, 8});
+  const at::Tensor x = at::ones({2, 2, 6, 8}), ones = at::ones({8}), angles = at::ones({4, 4});
   const HeadNorms::Norm norm = {.weight = ones, .bias = ones, .eps = 1e-6};
   const HeadNorms good = {.q = norm, .k = norm, .cos = angles, .sin = angles, .first_rotated = 2};
   EXPECT_FALSE(attend_before_norms(x, x, x, good, {}));

@@ -71,7 +71,7 @@ TEST_F(CudaKernels, RunEveryRecipeTwiceAlikeBeforeNorms) {
   const Inputs in =
       random_inputs({.batch = 2, .query_heads = 3, .key_heads = 3, .queries = 200, .keys = 200}, 20, at::kBFloat16);
   const at::Tensor weight = at::ones({64}, in.q.options()), bias = at::zeros({64}, in.q.options());
-  const at::Tensor angles = at::ones({150, 64}, in.q.options().dtype(at::kFloat));
+  const at::Tensor angles = at::ones({150, 32}, in.q.options().dtype(at::kFloat));
   const HeadNorms::Norm norm = {.weight = weight, .bias = bias, .eps = 1e-6};
   const HeadNorms norms = {.q = norm, .k = norm, .cos = angles, .sin = angles, .first_rotated = 50};
   for (const std::string& text : recipe_texts()) {

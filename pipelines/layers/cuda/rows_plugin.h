@@ -66,7 +66,7 @@ struct NormRotateCall {
   std::int32_t heads;
   const void* qkv;
   const void *weight[2], *bias[2];  // [dim], of q and of k
-  const float *cos, *sin;           // [video tokens, dim]; null when nothing is rotated
+  const float *cos, *sin;           // [video tokens, dim / 2]; null when nothing is rotated
   void* out[2];
   float eps[2];
 };

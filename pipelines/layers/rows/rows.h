@@ -24,7 +24,7 @@ struct NormModulate {
 // The features of a head that norm_rotate has room for (configs allow no more: config.cpp).
 inline constexpr std::int64_t longest_head = 512;
 
-// y = rotate(norm(x)) for one head; cos and sin [rows, dim] fp32, or null for rows that are not rotated.
+// y = rotate(norm(x)) for one head; cos and sin [rows, dim / 2] fp32, or null for rows that are not rotated.
 template <class T>
 struct NormRotate {
   const T *weight, *bias;  // [dim]

@@ -50,9 +50,12 @@ struct RowKernelsOf {
   }
 
   static void norm_rotate(const T* x, const NormRotate<T>& p, std::int64_t rows, T* y) {
-    // One row in fp32, and the same row with each pair turned by 90 degrees: (a, b) -> (-b, a).
+    // One row in fp32, the same row with each pair turned by 90 degrees, (a, b) -> (-b, a), and each pair's angle
+    // twice.
     alignas(64) float normed[longest_head];
     alignas(64) float turned[longest_head];
+    alignas(64) float cos[longest_head];
+    alignas(64) float sin[longest_head];
     for (std::int64_t r = 0; r < rows; ++r, x += p.x_stride, y += p.dim) {
       const Moments m = moments(x, p.dim, p.eps);
 #pragma omp simd
@@ -64,12 +67,14 @@ struct RowKernelsOf {
         for (std::int64_t i = 0; i < p.dim; ++i) narrow(normed[i], y[i]);
         continue;
       }
+      const float* pair_cos = p.cos + r * p.dim / 2;
+      const float* pair_sin = p.sin + r * p.dim / 2;
       for (std::int64_t i = 0; i < p.dim; i += 2) {
         turned[i] = -normed[i + 1];
         turned[i + 1] = normed[i];
+        cos[i] = cos[i + 1] = pair_cos[i / 2];
+        sin[i] = sin[i + 1] = pair_sin[i / 2];
       }
-      const float* cos = p.cos + r * p.dim;
-      const float* sin = p.sin + r * p.dim;
 #pragma omp simd
       for (std::int64_t i = 0; i < p.dim; ++i) narrow(normed[i] * cos[i] + turned[i] * sin[i], y[i]);
     }

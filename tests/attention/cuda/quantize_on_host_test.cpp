@@ -168,7 +168,7 @@ Projected projected(std::int64_t tokens, std::int64_t dim, std::int64_t first_ro
   };
   Projected made{.in = {heads(0), heads(1), heads(2)}, .norms = {.q = norm(32), .k = norm(34)}};
   if (first_rotated < tokens) {
-    const at::Tensor angles = normal({tokens - first_rotated, dim}, 36);
+    const at::Tensor angles = normal({tokens - first_rotated, dim / 2}, 36);
     made.norms.cos = angles.cos();
     made.norms.sin = angles.sin();
     made.norms.first_rotated = first_rotated;
@@ -182,8 +182,10 @@ at::Tensor normed_by(const at::Tensor& x, const HeadNorms::Norm& norm, const Hea
       at::layer_norm(x.to(at::kDouble), {x.size(3)}, norm.weight.to(at::kDouble), norm.bias.to(at::kDouble), norm.eps);
   if (!norms.cos.defined()) return y.to(x.scalar_type());
   const at::Tensor video = y.slice(2, norms.first_rotated), pairs = video.unflatten(3, {-1, 2});
+  const auto of_both = [](const at::Tensor& of_pairs) { return of_pairs.repeat_interleave(2, 1); };
   const at::Tensor turned = at::stack({-pairs.select(-1, 1), pairs.select(-1, 0)}, -1).flatten(3);
-  return at::cat({y.slice(2, 0, norms.first_rotated), video * norms.cos + turned * norms.sin}, 2).to(x.scalar_type());
+  return at::cat({y.slice(2, 0, norms.first_rotated), video * of_both(norms.cos) + turned * of_both(norms.sin)}, 2)
+      .to(x.scalar_type());
 }
 
 cuda::PackedTensors quantize_projected(const Projected& given, const PackedFormats& formats, const Recipe& recipe,

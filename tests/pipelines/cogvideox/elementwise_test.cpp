@@ -124,7 +124,7 @@ TEST_P(Fused, HeadsAreNormedAndRotatedLikeTheComposedOnes) {
     exact.bias = norm.bias.to(at::kFloat);
     Rotary rotary;
     if (rotated) {
-      const at::Tensor angle = random({tokens - text_tokens, dim}, 4, at::kFloat).to(device);
+      const at::Tensor angle = random({tokens - text_tokens, dim / 2}, 4, at::kFloat).to(device);
       rotary = {.cos = at::cos(angle), .sin = at::sin(angle)};
     }
     const QueryKeyValue ours = split_heads(qkv, norm, norm, rotary, text_tokens, Elementwise::fused);
@@ -146,7 +146,7 @@ TEST_P(Fused, HeadsAttendBeforeTheirNormsAsTheyDoAfter) {
     norm_k.weight = there({dim}, 5);
     Rotary rotary;
     if (rotated) {
-      const at::Tensor angle = random({tokens - text_tokens, dim}, 4, at::kFloat).to(device);
+      const at::Tensor angle = random({tokens - text_tokens, dim / 2}, 4, at::kFloat).to(device);
       rotary = {.cos = at::cos(angle), .sin = at::sin(angle)};
     }
     const HeadNorms norms = {.q = {norm_q.weight, norm_q.bias, norm_q.eps},
@@ -216,7 +216,7 @@ void expect_kernels_near_formulas(at::ScalarType dtype) {
     near(y, fp32 + f[0] * update.to(at::kFloat));
 
     const std::int64_t even = dim - 1;
-    const at::Tensor angle = random({rows, even}, 4, at::kFloat);
+    const at::Tensor angle = random({rows, even / 2}, 4, at::kFloat);
     const at::Tensor cos = at::cos(angle), sin = at::sin(angle), z = at::empty({rows, even}, x.options());
     kernels->norm_rotate(data<T>(x),
                          {data<T>(v[0]), data<T>(v[1]), data<float>(cos), data<float>(sin), 1e-3F, even, dim}, rows,
@@ -224,7 +224,8 @@ void expect_kernels_near_formulas(at::ScalarType dtype) {
     const at::Tensor cut =
         at::layer_norm(fp32.narrow(1, 0, even), {even}, f[0].narrow(0, 0, even), f[1].narrow(0, 0, even), 1e-3);
     const at::Tensor pairs = cut.unflatten(1, {-1, 2});
-    near(z, cut * cos + at::stack({-pairs.select(2, 1), pairs.select(2, 0)}, 2).flatten(1) * sin);
+    const at::Tensor turned = at::stack({-pairs.select(2, 1), pairs.select(2, 0)}, 2).flatten(1);
+    near(z, cut * cos.repeat_interleave(2, 1) + turned * sin.repeat_interleave(2, 1));
   }
 }
 

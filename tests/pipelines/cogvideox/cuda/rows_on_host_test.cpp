@@ -110,7 +110,7 @@ TEST_P(RowKernelsOnHost, NormAndRotateHeads) {
   for (const std::int64_t dim : {16, 64}) {
     constexpr std::int64_t tokens = 11, text_tokens = 3, heads = 3;
     const at::Tensor qkv = drawn_rows({2, tokens, 3, heads, dim}, 6);
-    const at::Tensor angle = drawn_rows({tokens - text_tokens, dim}, 7).to(at::kFloat);
+    const at::Tensor angle = drawn_rows({tokens - text_tokens, dim / 2}, 7).to(at::kFloat);
     const Rotary rotary{.cos = at::cos(angle), .sin = at::sin(angle)};
     const LayerNorm norm = drawn_norm(dim);
     at::Tensor q = at::empty({2, heads, tokens, dim}, qkv.options()), k = at::empty_like(q);
