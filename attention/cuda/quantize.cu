@@ -61,7 +61,8 @@ constexpr int value_blocks = sizeof(T) == 4 || Bytes == 2 ? 3
 template <class T, int Dim, int Bytes, Values which>
 __global__ void __launch_bounds__(token_threads, value_blocks<T, Dim, Bytes, which>)
     numbers_of_values(SourceCall source, PackedCall call) {
-  take_turn();
+  await_turn();  // first: what comes next doesn't wait for the heads' ends again
+  let_next_begin();
   __shared__ ValueMemory<Dim, Bytes> memory;
   const int batch = gridDim.z - 1 - blockIdx.z, head = gridDim.y - 1 - blockIdx.y;
   quantize_values<T, Dim, Bytes, which>(source, call, blockIdx.x, batch, head, memory);
@@ -69,7 +70,7 @@ __global__ void __launch_bounds__(token_threads, value_blocks<T, Dim, Bytes, whi
 
 // Once more, of heads whose values are beyond their sampled scales: grid (again_ctas, a batch's key heads, batches),
 // since there hardly are any.
-inline constexpr int again_ctas = 8;
+inline constexpr int again_ctas = 2;
 template <class T, int Dim, int Bytes>
 __global__ void __launch_bounds__(token_threads, 3)
     numbers_of_values_again(SourceCall source, Recipe recipe, PackedCall call) {
@@ -85,22 +86,28 @@ __global__ void __launch_bounds__(token_threads, 3)
   }
 }
 
-// grid (blocks of 128 queries, a batch's query heads, batches).
+// grid (blocks of 128 queries, a batch's query heads, batches). Beside what comes before, whose memory it doesn't read:
+// without a log-sum-exp queries don't ask for the keys' mean.
 template <class T, int Dim>
 __global__ void __launch_bounds__(token_threads)
     integers_of_queries(SourceCall source, Recipe recipe, PackedCall call) {
-  take_turn();
+  let_next_begin();
+  if (call.lse_shift != nullptr) await_turn();
   __shared__ TokenMemory<Dim> memory;
   quantize_tokens<T, Dim, Side::query>(source, recipe, call, blockIdx.x, blockIdx.z, blockIdx.y, memory);
+  await_turn_once();
 }
 
-// grid (blocks of 128 keys and block -1 before them, a batch's key heads, batches).
+// grid (blocks of 128 keys and block -1 before them, a batch's key heads, batches). Beside values and queries but for
+// block -1: the heads' ends are over.
 template <class T, int Dim>
 __global__ void __launch_bounds__(token_threads, key_blocks<T, Dim>)
     integers_of_keys(SourceCall source, Recipe recipe, PackedCall call) {
-  take_turn();
+  let_next_begin();
+  const int block = static_cast<int>(blockIdx.x) - 1;
+  if (block < 0) await_turn();
   __shared__ TokenMemory<Dim> memory;
-  quantize_keys<T, Dim>(source, recipe, call, static_cast<int>(blockIdx.x) - 1, blockIdx.z, blockIdx.y, memory);
+  quantize_keys<T, Dim>(source, recipe, call, block, blockIdx.z, blockIdx.y, memory);
 }
 
 template <class T, int Dim>

@@ -349,7 +349,8 @@ __device__ bool any_beyond(const SourceCall& source, std::int64_t head) {
 }
 
 // v_scales of all values of the head, and what these are to be multiplied with, into memory.divisors. NaN where one is
-// not finite, and false: there is nothing to be rounded again.
+// not finite, and false: there is nothing to be rounded again. Scales only grow, and a key may make them NaN meanwhile:
+// their bits compare as unsigned numbers.
 template <int Dim, int Bytes>
 __device__ bool widen_scales(const SourceCall& source, const Recipe& recipe, const PackedCall& call, std::int64_t head,
                              bool writes, ValueMemory<Dim, Bytes>& memory) {
@@ -360,7 +361,7 @@ __device__ bool widen_scales(const SourceCall& source, const Recipe& recipe, con
   if (owns) {
     const float2 divisor = divisor_and_scale(fmaxf(beyond, source.v_most[at]), recipe);
     memory.divisors[threadIdx.x] = divisor.x;
-    if (writes) call.v_scales[at] = broken ? NAN : divisor.y;
+    if (writes) atomicMax(reinterpret_cast<unsigned*>(call.v_scales) + at, __float_as_uint(broken ? NAN : divisor.y));
   }
   __syncthreads();
   return !broken;

@@ -19,18 +19,21 @@ __global__ void __launch_bounds__(pass_threads, 2)
 template <class T, int Dim>
 __global__ void __launch_bounds__(pass_threads, 3)
     integers_of_normed_queries(SourceCall source, Recipe recipe, PackedCall call) {
-  take_turn();
+  let_next_begin();
   quantize_projected_queries<T, Dim>(source, recipe, call, blockIdx.z, blockIdx.x, blockIdx.y);
+  await_turn_once();
 }
 
-// Block -1 comes first, as in quantize.cu.
+// Block -1 comes first, and alone waits for its turn, as in quantize.cu.
 template <class T, int Dim>
 __global__ void __launch_bounds__(token_threads)
     integers_of_normed_keys(SourceCall source, Recipe recipe, PackedCall call) {
-  take_turn();
+  let_next_begin();
+  const int block = static_cast<int>(blockIdx.y) - 1;
+  if (block < 0) await_turn();
   __shared__ TokenMemory<Dim> memory;
   const NormOfTokens<T, Dim / 8> norm(source.norms.k, source.norms, threadIdx.x % (Dim / 8) * 8);
-  quantize_keys<T, Dim>(source, recipe, call, static_cast<int>(blockIdx.y) - 1, blockIdx.z, blockIdx.x, memory, norm);
+  quantize_keys<T, Dim>(source, recipe, call, block, blockIdx.z, blockIdx.x, memory, norm);
 }
 
 // Calls body(T{}, dim) for the types that have kernels.
