@@ -8,6 +8,7 @@
 
 #include "app/console.h"
 #include "app/pace.h"
+#include "attention/registry.h"
 #include "base/error.h"
 
 namespace bitreel {
@@ -58,6 +59,22 @@ double expected_memory(const Render& render, const std::set<Phase>& phases) {
   return render.model->options().device.is_cpu() ? program_bytes + peak : peak;
 }
 
+double expected_memory(const Render& render, const Plan& plan) {
+  const double most = expected_memory(render, {Phase::denoise});
+  const auto norms_heads = [&](Precision precision) {
+    return precision == Precision::int8 || precision == Precision::int4;
+  };
+  const auto is_there = [&](const Backend& backend) {
+    return backend.takes_norms != nullptr && backend.missing(render.model->options().device.type()).empty();
+  };
+  // A guard may give full precision to any layer.
+  if (render.options.guard || !render.options.attention_backend.empty() ||
+      !std::ranges::all_of(plan.precisions(), norms_heads) || std::ranges::none_of(backends(), is_there)) {
+    return most;
+  }
+  return most - render.model->cost(render.request).denoise.normed_heads_bytes;
+}
+
 std::string check_memory(const Render& render, const std::set<Phase>& phases, const MachineMemory& memory) {
   const double expected = expected_memory(render, phases);
   if (expected <= memory.available) return {};
@@ -82,7 +99,7 @@ Forecast forecast_of(const Render& render, const Plan& plan, ForecastOptions opt
   const Request& request = render.request;
   const Pipeline& model = *render.model;
   const Cost cost = model.cost(request);
-  const double text = expected_memory(render, {Phase::encode}), denoise = expected_memory(render, {Phase::denoise}),
+  const double text = expected_memory(render, {Phase::encode}), denoise = expected_memory(render, plan),
                decode = expected_memory(render, {Phase::decode});
   const double peak = std::max({text, denoise, decode});
   const std::int64_t all_steps = request.steps * cost.rounds;

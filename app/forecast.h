@@ -32,6 +32,9 @@ struct ForecastOptions {
 // The most that these phases hold at once: on a CPU with the program itself, on a GPU what lies there.
 double expected_memory(const Render& render, const std::set<Phase>& phases);
 
+// Of denoising alone, and by a plan: where all of its attention norms heads on its way, these are not there.
+double expected_memory(const Render& render, const Plan& plan);
+
 // Error when that is more than there is: the run would swap for hours or be killed. Returns a warning when it is more
 // than other programs leave, else nothing.
 std::string check_memory(const Render& render, const std::set<Phase>& phases, const MachineMemory& memory);

@@ -15,6 +15,7 @@
 #include "app/attention_plan.h"
 #include "app/bench/roofline.h"
 #include "app/cpu_clock.h"
+#include "app/forecast.h"
 #include "app/gpu_clock.h"
 #include "app/models.h"
 #include "app/peak_memory.h"
@@ -36,6 +37,7 @@ constexpr std::int64_t profiled_steps = 2;  // whose kinds of work are timed
 
 // What one case took in one variant.
 struct Timing {
+  double expected_bytes = 0;            // of memory, before
   std::vector<double> seconds;          // of each round
   std::map<std::string, double> works;  // seconds by kind, of one round
   std::vector<AttendReport::Row> ran;
@@ -70,6 +72,7 @@ Timing time_steps(const ModelBench& bench, Render& render) {
   AttendReport report;
   PlannedAttention planned(plan, {.backends = backends_from(render.options.attention_backend), .report = &report});
   Timing timing;
+  timing.expected_bytes = expected_memory(render, plan);
   WorkClock clock(model.options().device);
   std::optional<WorkClock::Listening> listening;
   WallClock::time_point last;
@@ -102,6 +105,7 @@ Timing time_decoding(const ModelBench& bench, const Render& render) {
     return seconds_since(begun);
   };
   Timing timing;
+  timing.expected_bytes = expected_memory(render, {Phase::decode});
   decode();
   for (std::int64_t round = 0; round < bench.rounds; ++round) timing.seconds.push_back(decode());
   WorkClock clock(model.options().device);
@@ -154,7 +158,7 @@ ordered_json run_variant(const ModelBench& bench, Phase phase, const ModelCase& 
           {"flop", of_phase.product_flop + of_phase.attention_flop},
           {"weight_bytes", of_phase.weight_bytes},
           {"floor_ms", floor_ms},
-          {"expected_bytes", of_phase.bytes()},
+          {"expected_bytes", timing.expected_bytes},
           {"peak_host_bytes", PeakMemory::host_bytes()},
           {"peak_device_bytes", peak.device_bytes()},
           {"remarks", timing.remarks},

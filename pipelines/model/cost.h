@@ -26,11 +26,12 @@ struct Work {
 enum class Phase { encode, denoise, decode };
 
 struct PhaseCost {
-  double weight_bytes = 0;       // of the parts, once loaded; copies that kernels want included
-  double activation_bytes = 0;   // of the largest tensors that live at once
-  double product_flop = 0;       // matrix products and convolutions
-  double attention_flop = 0;     // q k^T and P V
-  std::vector<Work> works = {};  // both FLOP by kind, and what only moves bytes; empty when the model doesn't say
+  double weight_bytes = 0;        // of the parts, once loaded; copies that kernels want included
+  double activation_bytes = 0;    // of the largest tensors that live at once
+  double normed_heads_bytes = 0;  // of these, what is not there where attention norms all heads on its way
+  double product_flop = 0;        // matrix products and convolutions
+  double attention_flop = 0;      // q k^T and P V
+  std::vector<Work> works = {};   // both FLOP by kind, and what only moves bytes; empty when the model doesn't say
 
   [[nodiscard]] double bytes() const { return weight_bytes + activation_bytes; }
 };
