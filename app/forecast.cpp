@@ -61,7 +61,7 @@ double expected_memory(const Render& render, const std::set<Phase>& phases) {
 
 double expected_memory(const Render& render, const Plan& plan) {
   const double most = expected_memory(render, {Phase::denoise});
-  const auto norms_heads = [&](Precision precision) {
+  const auto norms_heads = [](Precision precision) {
     return precision == Precision::int8 || precision == Precision::int4;
   };
   const auto is_there = [&](const Backend& backend) {

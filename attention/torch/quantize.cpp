@@ -91,7 +91,8 @@ at::Tensor index_of_tokens(const at::Tensor& x) {
 
 // [N, D] -> [D].
 at::Tensor amax_of_values(const at::Tensor& x, const Recipe& recipe) {
-  const at::Tensor sizes = x.abs(), of_all = sizes.amax(0).clamp_min(least_amax);
+  const at::Tensor sizes = x.abs();
+  at::Tensor of_all = sizes.amax(0).clamp_min(least_amax);
   if (!has_sampled_scale(recipe)) return of_all;
   const at::Tensor of_some = sizes.index({is_sampled(index_of_tokens(x), sample_run)}).amax(0);
   const at::Tensor room = (of_some * sample_room).clamp(least_amax, std::numeric_limits<float>::max());
