@@ -8,7 +8,7 @@
 
 #include "app/console.h"
 #include "app/pace.h"
-#include "attention/registry.h"
+#include "attention/attention.h"
 #include "base/error.h"
 
 namespace bitreel {
@@ -64,12 +64,9 @@ double expected_memory(const Render& render, const Plan& plan) {
   const auto norms_heads = [](Precision precision) {
     return precision == Precision::int8 || precision == Precision::int4;
   };
-  const auto is_there = [&](const Backend& backend) {
-    return backend.takes_norms != nullptr && backend.missing(render.model->options().device.type()).empty();
-  };
   // A guard may give full precision to any layer.
   if (render.options.guard || !render.options.attention_backend.empty() ||
-      !std::ranges::all_of(plan.precisions(), norms_heads) || std::ranges::none_of(backends(), is_there)) {
+      !std::ranges::all_of(plan.precisions(), norms_heads) || !norms_heads_on(render.model->options().device.type())) {
     return most;
   }
   return most - render.model->cost(render.request).denoise.normed_heads_bytes;

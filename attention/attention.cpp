@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <sstream>
 
@@ -147,6 +148,12 @@ std::optional<at::Tensor> attend_before_norms(const at::Tensor& q, const at::Ten
   call.norms = norms;
   if (chosen.backend.takes_norms == nullptr || !chosen.backend.takes_norms(call)) return std::nullopt;
   return run(chosen, call, options);
+}
+
+bool norms_heads_on(c10::DeviceType device) {
+  return std::ranges::any_of(backends(), [&](const Backend& backend) {
+    return backend.takes_norms != nullptr && backend.missing(device).empty();
+  });
 }
 
 }  // namespace bitreel

@@ -55,4 +55,7 @@ at::Tensor attend(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
 std::optional<at::Tensor> attend_before_norms(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                                               const HeadNorms& norms, const AttendOptions& options = {});
 
+// Whether it does that for some calls on this kind of device, here and now.
+bool norms_heads_on(c10::DeviceType device);
+
 }  // namespace bitreel
